@@ -1,0 +1,167 @@
+//! Identifiers of the contract: org, provider, connection name, secret name.
+//!
+//! Each is parsed once, at the edge; whoever holds one holds a valid one. Names of connections and
+//! secrets never contain `..`, so no identifier can climb out of a path.
+//!
+//! Never built from unchecked text.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// Why a text is not an identifier. Says the rule, never the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidId {
+    /// The rule, ready to be shown to the caller.
+    pub rule: &'static str,
+}
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.rule)
+    }
+}
+
+impl std::error::Error for InvalidId {}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Parses an identifier.
+            ///
+            /// # Errors
+            /// The rule that the text breaks.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                let check: fn(&[u8]) -> bool = $check;
+                if check(text.as_bytes()) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidId { rule: $rule })
+                }
+            }
+
+            /// The text, as the caller wrote it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::parse(text)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+identifier!(
+    /// A tenant: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+    OrgId,
+    "an org is 1 to 128 characters of A-Z a-z 0-9 . _ - and starts with a letter or digit",
+    |text| matches(text, 128, |b| b.is_ascii_alphanumeric(), |b| matches!(b, b'.' | b'_' | b'-'))
+);
+
+identifier!(
+    /// A configured OAuth issuer: `[a-z0-9][a-z0-9-]{0,62}`.
+    ProviderId,
+    "a provider is 1 to 63 characters of a-z 0-9 - and starts with a letter or digit",
+    |text| matches(text, 63, |b| b.is_ascii_lowercase() || b.is_ascii_digit(), |b| b == b'-')
+);
+
+identifier!(
+    /// The name of a connection: `[A-Za-z0-9][A-Za-z0-9._@:+-]{0,254}`, no `..`.
+    ConnectionName,
+    "a connection name is 1 to 255 characters of A-Z a-z 0-9 . _ @ : + - , starts with a letter or digit and has no ..",
+    is_name
+);
+
+identifier!(
+    /// The name of a secret: `[A-Za-z0-9][A-Za-z0-9._@:+-]{0,254}`, no `..`.
+    SecretName,
+    "a secret name is 1 to 255 characters of A-Z a-z 0-9 . _ @ : + - , starts with a letter or digit and has no ..",
+    is_name
+);
+
+/// One granted account of an org: `provider/name`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionId {
+    /// The configured issuer.
+    pub provider: ProviderId,
+    /// The name that the application chose.
+    pub name: ConnectionName,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.name)
+    }
+}
+
+fn is_name(text: &[u8]) -> bool {
+    matches(
+        text,
+        255,
+        |b| b.is_ascii_alphanumeric(),
+        |b| matches!(b, b'.' | b'_' | b'@' | b':' | b'+' | b'-'),
+    ) && !text.windows(2).any(|pair| pair == b"..")
+}
+
+fn matches(text: &[u8], most: usize, first: fn(u8) -> bool, also: fn(u8) -> bool) -> bool {
+    let Some((&head, tail)) = text.split_first() else {
+        return false;
+    };
+    text.len() <= most && first(head) && tail.iter().all(|&b| first(b) || also(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_follow_the_contract() {
+        assert!(OrgId::parse("Acme.eu_1-x").is_ok());
+        for bad in ["", ".a", "-a", "a/b", "a b", "ä", &"a".repeat(129)] {
+            assert!(OrgId::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ProviderId::parse("github-app").is_ok());
+        for bad in ["GitHub", "-a", "a.b", "", &"a".repeat(64)] {
+            assert!(ProviderId::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ConnectionName::parse("jane+ci@example.com:1").is_ok());
+        for bad in ["a..b", "@a", "a/b", "a%2f", "", &"a".repeat(256)] {
+            assert!(ConnectionName::parse(bad).is_err(), "{bad}");
+            assert!(SecretName::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

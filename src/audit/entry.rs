@@ -1,0 +1,48 @@
+//! What an audit entry says. Never a secret, never input bytes that were not parsed into an identifier.
+
+use crate::chain::Mark;
+use crate::domain::action::Action;
+use crate::domain::principal::Principal;
+
+/// Whether it was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Let in.
+    Allow,
+    /// Refused at the door.
+    Deny,
+}
+
+impl Decision {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// One entry, before it has its place in the chain.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    /// Also in `X-Request-Id`.
+    pub request_id: &'a str,
+    /// Who asked.
+    pub principal: &'a Principal,
+    /// What was asked.
+    pub action: Action,
+    /// The org, where there is one.
+    pub org: Option<&'a str>,
+    /// The thing inside the org: `github/main`, `stripe-key`; or of the vault.
+    pub target: Option<&'a str>,
+    /// Whether it was let in.
+    pub decision: Decision,
+    /// `ok`, or the code of the problem.
+    pub outcome: &'a str,
+    /// The generation or version concerned.
+    pub generation: Option<u64>,
+    /// Where the change stands in the journal.
+    pub journal: Option<Mark>,
+}

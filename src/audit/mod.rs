@@ -1,0 +1,3 @@
+//! What happened here: an append-only, hash-chained log.
+
+pub mod entry;

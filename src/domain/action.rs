@@ -1,0 +1,77 @@
+//! What a principal asks: the actions that policy grants and the audit log names.
+
+use std::fmt;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
+        /// An action, alphabetical.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $variant,)* }
+
+        impl Action {
+            /// Every action there is.
+            pub const ALL: &'static [Action] = &[$(Action::$variant),*];
+
+            /// The word for it in policy and audit.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Action::$variant => $text),* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Reads or verifies the audit log.
+    AuditRead = "audit:read",
+    /// Deletes a connection.
+    ConnectionDelete = "connection:delete",
+    /// Lists connections, without tokens.
+    ConnectionList = "connection:list",
+    /// Shows a connection, without tokens.
+    ConnectionRead = "connection:read",
+    /// Stores a token set.
+    ConnectionWrite = "connection:write",
+    /// Reads the root key source again.
+    KeyReload = "key:reload",
+    /// Shows which root keys wrap what.
+    KeyRead = "key:read",
+    /// Re-wraps keys under the primary root key.
+    KeyRotate = "key:rotate",
+    /// Creates an org.
+    OrgCreate = "org:create",
+    /// Lists orgs.
+    OrgList = "org:list",
+    /// Shows an org.
+    OrgRead = "org:read",
+    /// Reads a refresh token.
+    RefreshTokenRead = "refresh-token:read",
+    /// Deletes a secret.
+    SecretDelete = "secret:delete",
+    /// Lists secrets, without values.
+    SecretList = "secret:list",
+    /// Reads a secret.
+    SecretRead = "secret:read",
+    /// Stores a secret.
+    SecretWrite = "secret:write",
+    /// Shows the state of the vault.
+    StatusRead = "status:read",
+    /// Reads an access token.
+    TokenRead = "token:read",
+    /// Starts, stops, recovers: the daemon's own acts.
+    VaultRun = "vault:run",
+}
+
+impl Action {
+    /// The action with this word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.as_str() == text)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

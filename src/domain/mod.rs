@@ -1,0 +1,6 @@
+//! Org, connection, token, policy: the rules, pure.
+//!
+//! Never reads the clock, never touches a file, a socket or a key.
+
+pub mod action;
+pub mod principal;

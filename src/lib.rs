@@ -1,0 +1,11 @@
+//! tokenkeep: a hardened local daemon that keeps other people's OAuth tokens.
+//!
+//! Layers, top to bottom; imports point down only (`tests/architecture.rs`):
+//! bin, daemon and cli, transport, service, vault, audit, domain, store, crypto, then clock, chain and os.
+
+pub mod audit;
+pub mod chain;
+pub mod clock;
+pub mod crypto;
+pub mod domain;
+pub mod store;
