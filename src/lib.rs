@@ -8,4 +8,5 @@ pub mod chain;
 pub mod clock;
 pub mod crypto;
 pub mod domain;
+pub mod os;
 pub mod store;

@@ -1,0 +1,6 @@
+//! The kernel: the only layer that uses `nix`.
+//!
+//! Knows nothing of the vault.
+
+pub mod peer;
+pub mod space;

@@ -1,0 +1,33 @@
+//! Room on a file system: how much is free, and setting some aside.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
+
+/// Bytes that an unprivileged process may still write below `path` (statvfs(3), `f_bavail`).
+///
+/// # Errors
+/// The kernel's.
+pub fn free(path: &Path) -> io::Result<u64> {
+    let stat = statvfs(path)?;
+    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+}
+
+/// Sets blocks aside for `length` bytes from `offset` without changing the length of the file
+/// (fallocate(2), `FALLOC_FL_KEEP_SIZE`).
+///
+/// # Errors
+/// `StorageFull` where there is no room; the kernel's otherwise. A file system that cannot reserve
+/// (`EOPNOTSUPP`) counts as done: writes then tell.
+pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let (Ok(offset), Ok(length)) = (offset.try_into(), length.try_into()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, length) {
+        Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
