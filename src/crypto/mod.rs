@@ -4,4 +4,9 @@
 //!
 //! Knows no org and no token.
 
+pub mod hex;
+pub mod key;
+pub mod key_list;
 pub mod mac;
+pub mod random;
+pub mod seal;
