@@ -4,3 +4,5 @@
 
 pub mod action;
 pub mod principal;
+pub mod provider;
+pub mod token_set;

@@ -431,7 +431,9 @@ pub struct AuditBreak {
     pub detail: String,
 }
 
-fn to_body<T: Serialize>(shape: &T) -> Zeroizing<Vec<u8>> {
+/// The JSON of a shape, in one buffer of the right size that is wiped when it goes.
+#[must_use]
+pub fn to_body<T: Serialize>(shape: &T) -> Zeroizing<Vec<u8>> {
     // The length first, so that the buffer never grows and leaves a copy behind.
     struct Count(usize);
     impl std::io::Write for Count {
