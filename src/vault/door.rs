@@ -327,9 +327,29 @@ impl Vault {
     ///
     /// # Errors
     /// `rate_limited`, or `audit_unavailable`.
-    pub fn record_refused(&self, caller: &Caller, ask: &Ask<'_>, refusal: &Refusal) -> Result<(), Refusal> {
-        self.take_allowance(caller, ask)?;
-        self.record_denial(caller, ask, refusal)
+    pub fn record_refused(&self, caller: &Caller, ask: Ask<'_>, refusal: &Refusal) -> Result<(), Refusal> {
+        self.take_allowance(caller, &ask)?;
+        if let Rule::Stranger = caller.rule {
+            let unknown = caller.verdict(&ask).err().unwrap_or_else(|| refusal.clone());
+            self.record_denial(caller, &ask, &unknown)?;
+            return Err(unknown);
+        }
+        self.record_denial(caller, &ask, refusal)
+    }
+
+    /// Turns away, before its body is read, a request that would not be admitted.
+    ///
+    /// # Errors
+    /// As [`Vault::admit`].
+    pub fn refuse_early(&self, caller: &Caller, ask: Ask<'_>) -> Result<(), Refusal> {
+        match caller.verdict(&ask) {
+            Ok(()) => Ok(()),
+            Err(refusal) => {
+                self.take_allowance(caller, &ask)?;
+                self.record_denial(caller, &ask, &refusal)?;
+                Err(refusal)
+            }
+        }
     }
 
     pub(super) fn take_allowance(&self, caller: &Caller, ask: &Ask<'_>) -> Result<(), Refusal> {
