@@ -2,5 +2,6 @@
 //!
 //! Knows nothing of the vault.
 
+pub mod lock;
 pub mod peer;
 pub mod space;
