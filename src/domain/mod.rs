@@ -3,4 +3,6 @@
 //! Never reads the clock, never touches a file, a socket or a key.
 
 pub mod action;
+pub mod policy;
 pub mod principal;
+pub mod rate;
