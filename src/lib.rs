@@ -9,4 +9,7 @@ pub mod clock;
 pub mod crypto;
 pub mod domain;
 pub mod os;
+pub mod service;
 pub mod store;
+pub mod transport;
+pub mod vault;

@@ -215,6 +215,16 @@ impl Log {
         async move { syncer::until_durable(progress, written?).await }
     }
 
+    /// Ready once every line that is in the file now is on disk.
+    ///
+    /// # Errors
+    /// They are not known to be on disk: nothing may be answered for.
+    pub fn durable(&self) -> impl Future<Output = Result<Mark, AuditError>> + Send + 'static + use<> {
+        let (progress, head) = (self.shared.progress(), self.head());
+        self.shared.hurry();
+        async move { syncer::until_durable(progress, head).await }
+    }
+
     /// How it is now.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -9,4 +9,5 @@ pub mod key;
 pub mod key_list;
 pub mod mac;
 pub mod random;
+pub mod root_key;
 pub mod seal;

@@ -3,6 +3,8 @@
 //! Never reads the clock, never touches a file, a socket or a key.
 
 pub mod action;
+pub mod policy;
 pub mod principal;
 pub mod provider;
+pub mod rate;
 pub mod token_set;

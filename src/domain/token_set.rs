@@ -75,7 +75,9 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
         (None, scopes) => scopes.unwrap_or_default(),
     };
     if scopes.len() > SCOPES_LIMIT || !scopes.iter().all(|scope| is_scope(scope)) {
-        return Err(Rejected("there are at most 256 scopes, each 1 to 512 printable characters without a space"));
+        return Err(Rejected(
+            "there are at most 256 scopes, each 1 to 512 printable characters without a space",
+        ));
     }
     if let Some(labels) = &set.labels {
         check_labels(labels)?;
@@ -100,7 +102,9 @@ pub fn check_labels(labels: &Labels) -> Result<(), Rejected> {
     if labels.len() <= LABELS_LIMIT && labels.iter().all(|(name, value)| fine(name) && fine(value)) {
         Ok(())
     } else {
-        Err(Rejected("there are at most 32 labels, names and values each at most 256 bytes without control characters"))
+        Err(Rejected(
+            "there are at most 32 labels, names and values each at most 256 bytes without control characters",
+        ))
     }
 }
 

@@ -2,6 +2,12 @@
 //!
 //! Knows nothing of the vault.
 
+pub mod exec;
+pub mod hardening;
+pub mod host;
 pub mod lock;
 pub mod peer;
+pub mod private_file;
+pub mod socket;
 pub mod space;
+pub mod user;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokenkeep_client::problem::Code;
 use tokenkeep_client::wire::{AuditBreak, AuditVerifyOut, Finding, Page};
 
-use crate::audit::Filter;
+use crate::audit::{Filter, ReadError};
 use crate::domain::action::Action;
 use crate::vault::Vault;
 use crate::vault::door::{Ask, Caller};
@@ -22,7 +22,7 @@ pub enum Entries {
         /// What they must say.
         filter: Filter,
         /// Where the last page ended.
-        after: Option<u64>,
+        after: u64,
         /// At most so many.
         most: usize,
     },
@@ -41,16 +41,20 @@ pub async fn entries(
     let permit = vault.admit(caller, ask(&request, "entries"))?;
     let log = Arc::clone(vault.audit());
     let read = apart(move || match wanted {
-        Entries::Last(count) => log.last(count).map(|items| Page { items, next: None }),
-        Entries::Matching { filter, after, most } => log
-            .query(&filter, after, most)
-            .map(|page| Page { items: page.items, next: page.next.map(|sequence| sequence.to_string()) }),
+        Entries::Last(count) => log.last(count),
+        Entries::Matching { filter, after, most } => log.query(&filter, after, most),
     });
     let read = read.await.and_then(|page| {
-        page.map_err(|why| {
+        let page = page.map_err(|why| {
             tracing::error!(%why, "the audit log could not be read");
-            Refusal::new(Code::AuditUnavailable, "the audit log cannot be read; audit verify says where it breaks")
-        })
+            Refusal::new(
+                Code::AuditUnavailable,
+                "the audit log cannot be read; audit verify says where it breaks",
+            )
+        })?;
+        let items = page.entries.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>();
+        let items = items.map_err(|why| Refusal::integrity("audit entry", &why))?;
+        Ok(Page { items, next: page.next.map(|sequence| sequence.to_string()) })
     });
     permit.settle(read, |_| None).await
 }
@@ -59,26 +63,39 @@ pub async fn entries(
 ///
 /// # Errors
 /// The door's. A break is a result, not an error.
-pub async fn verify(vault: &Arc<Vault>, caller: &Caller, request: RequestId) -> Result<AuditVerifyOut, Refusal> {
+pub async fn verify(
+    vault: &Arc<Vault>,
+    caller: &Caller,
+    request: RequestId,
+) -> Result<AuditVerifyOut, Refusal> {
     let permit = vault.admit(caller, ask(&request, "verify"))?;
     let log = Arc::clone(vault.audit());
     let verified = apart(move || log.verify()).await.map(|verified| match verified {
         Ok(whole) => {
             AuditVerifyOut { intact: true, entries: whole.entries, files: whole.files, first_break: None }
         }
-        Err(broken) => AuditVerifyOut {
+        Err(found) => AuditVerifyOut {
             intact: false,
-            entries: broken.entries,
-            files: broken.files,
-            first_break: Some(AuditBreak {
-                file: broken.file,
-                line: broken.line,
-                kind: broken.kind.as_str().to_owned(),
-                detail: broken.detail,
-            }),
+            entries: found.entries,
+            files: found.files,
+            first_break: Some(describe(found.error)),
         },
     });
     permit.settle(verified, |_| None).await
+}
+
+fn describe(error: ReadError) -> AuditBreak {
+    match error {
+        ReadError::Damaged(found) => AuditBreak {
+            file: found.file,
+            line: found.line,
+            kind: found.kind.as_str().to_owned(),
+            detail: found.detail,
+        },
+        ReadError::Unreadable(file, why) => {
+            AuditBreak { file, line: 0, kind: "unreadable".to_owned(), detail: why.to_string() }
+        }
+    }
 }
 
 /// Looks at the host.
@@ -104,5 +121,11 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 }
 
 fn ask<'a>(request: &'a RequestId, target: &'a str) -> Ask<'a> {
-    Ask { request_id: request.as_str(), action: Action::AuditRead, org: None, provider: None, target: Some(target) }
+    Ask {
+        request_id: request.as_str(),
+        action: Action::AuditRead,
+        org: None,
+        provider: None,
+        target: Some(target),
+    }
 }

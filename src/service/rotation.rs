@@ -57,7 +57,10 @@ impl Rotation {
             let root = tokio::task::spawn_blocking(move || read()).await;
             let root = root.unwrap_or_else(|_| Err("reading it did not end".to_owned()));
             let root = root.map_err(|why| {
-                Refusal::new(Code::NotReady, format!("the root key source gave no key list: {why}; the old list stands"))
+                Refusal::new(
+                    Code::NotReady,
+                    format!("the root key source gave no key list: {why}; the old list stands"),
+                )
             })?;
             self.vault.replace_root_keys(root).await?;
             self.describe()
@@ -82,7 +85,10 @@ impl Rotation {
     async fn run(&self) {
         let ended = self.rewrap_all().await;
         if let Err(refusal) = ended {
-            tracing::error!(code = refusal.code.as_str(), "the rotation of root keys ended early; begin it again");
+            tracing::error!(
+                code = refusal.code.as_str(),
+                "the rotation of root keys ended early; begin it again"
+            );
             let why = format!("{}: {}", refusal.code.as_str(), refusal.detail);
             *self.ended_early.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         }

@@ -1,6 +1,7 @@
 //! The admin API: only the admin socket reaches it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hyper::StatusCode;
 use tokenkeep_client::moment::Moment;
@@ -10,6 +11,7 @@ use super::answer::{self, Answer};
 use super::application::Exchange;
 use super::route::Route;
 use crate::audit::Filter;
+use crate::domain::action::Action;
 use crate::service::records;
 use crate::service::rotation::Rotation;
 use crate::vault::refusal::Refusal;
@@ -61,13 +63,16 @@ async fn audit_entries(exchange: &Exchange<'_>) -> Result<Answer, Refusal> {
     let known = ["last", "org", "action", "principal", "outcome", "since", "until", "after", "limit"];
     let query = exchange.query(&known)?;
     let number = |text: &str| text.parse::<u64>().ok();
-    let last = query.parsed("last", "last is 1 to 1000", |text| number(text).filter(|n| (1..=1000).contains(n)))?;
+    let last =
+        query.parsed("last", "last is 1 to 1000", |text| number(text).filter(|n| (1..=1000).contains(n)))?;
     let after = query.parsed("after", "after is the next of an earlier page", number)?;
     let text = |name| query.text(name).map(str::to_owned);
-    let moment = |name| query.parsed(name, "since and until are RFC 3339 in UTC", Moment::parse);
+    let rule = "since and until are RFC 3339 in UTC";
+    let moment = |name| query.parsed(name, rule, |text| Moment::parse(text).map(SystemTime::from));
+    let action = query.parsed("action", "action is one of the words of the audit log", Action::parse)?;
     let filter = Filter {
         org: text("org"),
-        action: text("action"),
+        action,
         principal: text("principal"),
         outcome: text("outcome"),
         since: moment("since")?,
@@ -75,8 +80,9 @@ async fn audit_entries(exchange: &Exchange<'_>) -> Result<Answer, Refusal> {
     };
     let wanted = match last {
         Some(count) => records::Entries::Last(usize::try_from(count).unwrap_or(1000)),
-        None => records::Entries::Matching { filter, after, most: query.limit()? },
+        None => records::Entries::Matching { filter, after: after.unwrap_or(0), most: query.limit()? },
     };
-    let page = records::entries(&exchange.application.vault, exchange.caller, exchange.request, wanted).await?;
+    let page =
+        records::entries(&exchange.application.vault, exchange.caller, exchange.request, wanted).await?;
     Ok(answer::json(StatusCode::OK, &page))
 }

@@ -54,7 +54,12 @@ pub(super) struct Exchange<'a> {
 
 impl Application {
     /// Answers a request of this caller.
-    pub async fn answer(&self, caller: &Arc<Caller>, request: RequestId, incoming: Request<Incoming>) -> Answer {
+    pub async fn answer(
+        &self,
+        caller: &Arc<Caller>,
+        request: RequestId,
+        incoming: Request<Incoming>,
+    ) -> Answer {
         let (parts, body) = incoming.into_parts();
         let exchange = Exchange { application: self, caller, request, parts };
         let route = match exchange.admitted_route() {
@@ -62,7 +67,8 @@ impl Application {
             Err(refused) => return exchange.refuse_unparsed(&refused),
         };
         if !route.takes(&exchange.parts.method) {
-            let refusal = Refusal::new(Code::MethodNotAllowed, "this path does not take this method; see Allow");
+            let refusal =
+                Refusal::new(Code::MethodNotAllowed, "this path does not take this method; see Allow");
             return answer::allowing(exchange.refuse_unparsed(&refusal), route.allow());
         }
         match exchange.serve(route, body).await {
@@ -138,7 +144,10 @@ impl Exchange<'_> {
         self.accepts_json()?;
         self.takes_nothing(body)?;
         if self.parts.method == Method::GET {
-            return Ok(answer::json(StatusCode::OK, &self.vault().show_org(self.caller, self.request, &org).await?));
+            return Ok(answer::json(
+                StatusCode::OK,
+                &self.vault().show_org(self.caller, self.request, &org).await?,
+            ));
         }
         let (out, created) = self.vault().create_org(self.caller, self.request, org).await?;
         Ok(answer::json(if created { StatusCode::CREATED } else { StatusCode::OK }, &out))
@@ -149,7 +158,8 @@ impl Exchange<'_> {
         self.takes_no_body(body)?;
         let query = self.query(&["provider", "state", "after", "limit"])?;
         let filter = ConnectionFilter {
-            provider: query.parsed("provider", "provider is the id of a provider", |text| text.parse().ok())?,
+            provider: query
+                .parsed("provider", "provider is the id of a provider", |text| text.parse().ok())?,
             state: query.parsed("state", "state is active or needs_reauth", |text| match text {
                 "active" => Some(ConnectionState::Active),
                 "needs_reauth" => Some(ConnectionState::NeedsReauth),
@@ -172,10 +182,12 @@ impl Exchange<'_> {
             Method::DELETE => {
                 self.takes_no_body(&body)?;
                 let query = self.query(&["revoke"])?;
-                let rule = "revoke is true or false; this daemon cannot revoke at the provider, so true is refused";
+                let rule =
+                    "revoke is true or false; this daemon cannot revoke at the provider, so true is refused";
                 query.parsed("revoke", rule, |text| (text == "false").then_some(()))?;
                 let condition = condition(&self.parts)?;
-                let out = self.vault().delete_connection(self.caller, self.request, org, id, condition).await?;
+                let out =
+                    self.vault().delete_connection(self.caller, self.request, org, id, condition).await?;
                 Ok(answer::json(StatusCode::OK, &out))
             }
             _ => {
@@ -183,7 +195,8 @@ impl Exchange<'_> {
                 let ask = self.ask(Action::ConnectionWrite, &org, Some(&id));
                 let condition = self.early(ask, condition(&self.parts))?;
                 let set: TokenSet = self.body(ask, body, body::LIMIT).await?;
-                let out = self.vault().put_connection(self.caller, self.request, org, id, set, condition).await?;
+                let out =
+                    self.vault().put_connection(self.caller, self.request, org, id, set, condition).await?;
                 let status = if out.generation == 1 { StatusCode::CREATED } else { StatusCode::OK };
                 Ok(answer::tagged(answer::json(status, &out), out.generation))
             }
@@ -210,7 +223,12 @@ impl Exchange<'_> {
         token_answer(&token, form)
     }
 
-    async fn refresh_token(&self, org: &OrgId, id: &ConnectionId, body: &Incoming) -> Result<Answer, Refusal> {
+    async fn refresh_token(
+        &self,
+        org: &OrgId,
+        id: &ConnectionId,
+        body: &Incoming,
+    ) -> Result<Answer, Refusal> {
         let form = self.form()?;
         self.takes_nothing(body)?;
         let token = self.vault().read_refresh_token(self.caller, self.request, org, id).await?;
@@ -237,14 +255,18 @@ impl Exchange<'_> {
             return self.early(ask, Err(Refusal::invalid(MIN_TTL_RULE)));
         }
         let min_ttl = Duration::from_secs(min_ttl);
-        let results = self.vault().read_tokens(self.caller, self.request, org, &asked.connections, min_ttl).await?;
-        let length: usize = results.iter().map(|result| result.as_ref().map_or(512, OpenToken::json_length)).sum();
+        let results =
+            self.vault().read_tokens(self.caller, self.request, org, &asked.connections, min_ttl).await?;
+        let length: usize =
+            results.iter().map(|result| result.as_ref().map_or(512, OpenToken::json_length)).sum();
         let mut out = Zeroizing::new(Vec::with_capacity(length + 512 * results.len() + 64));
         out.extend_from_slice(b"{\"results\":[");
         for (at, (id, result)) in asked.connections.iter().zip(&results).enumerate() {
             out.extend_from_slice(if at == 0 { b"" } else { b"," });
             // Identifiers need no escapes: their alphabets have neither quote nor backslash.
-            out.extend_from_slice(format!("{{\"provider\":\"{}\",\"name\":\"{}\",", id.provider, id.name).as_bytes());
+            out.extend_from_slice(
+                format!("{{\"provider\":\"{}\",\"name\":\"{}\",", id.provider, id.name).as_bytes(),
+            );
             match result {
                 Ok(token) => {
                     out.extend_from_slice(b"\"token\":");
@@ -252,7 +274,8 @@ impl Exchange<'_> {
                 }
                 Err(refusal) => {
                     out.extend_from_slice(b"\"problem\":");
-                    let problem = serde_json::to_vec(&answer::document(refusal, self.request)).unwrap_or_default();
+                    let problem =
+                        serde_json::to_vec(&answer::document(refusal, self.request)).unwrap_or_default();
                     out.extend_from_slice(&problem);
                 }
             }
@@ -304,7 +327,8 @@ impl Exchange<'_> {
             Form::Json => {
                 out.extend_from_slice(b"{\"value\":");
                 write_json_text(&mut out, secret.expose());
-                let rest = format!(",\"version\":{},\"created_at\":\"{}\"}}", secret.version(), secret.created_at);
+                let rest =
+                    format!(",\"version\":{},\"created_at\":\"{}\"}}", secret.version(), secret.created_at);
                 out.extend_from_slice(rest.as_bytes());
             }
         }
@@ -461,7 +485,10 @@ fn refuse_forwarded(parts: &Parts) -> Result<(), Refusal> {
 fn refuse_large_headers(parts: &Parts) -> Result<(), Refusal> {
     let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if fields + parts.uri.path().len() > HEADERS_LIMIT {
-        return Err(Refusal::new(Code::HeadersTooLarge, "path and header fields have at most 6144 bytes together"));
+        return Err(Refusal::new(
+            Code::HeadersTooLarge,
+            "path and header fields have at most 6144 bytes together",
+        ));
     }
     Ok(())
 }
@@ -474,7 +501,9 @@ fn condition(parts: &Parts) -> Result<Condition, Refusal> {
         (Some(tag), None) => {
             let generation = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
             let generation = generation.and_then(|text| text.parse().ok());
-            generation.map(Condition::Generation).ok_or_else(|| Refusal::invalid("If-Match is one generation in quotes"))
+            generation
+                .map(Condition::Generation)
+                .ok_or_else(|| Refusal::invalid("If-Match is one generation in quotes"))
         }
         _ => Err(Refusal::invalid("a condition is If-Match with one generation, or If-None-Match: *")),
     }

@@ -54,7 +54,12 @@ pub fn none(body: &Incoming) -> Result<(), Refusal> {
     if body.is_end_stream() { Ok(()) } else { Err(Refusal::invalid("this request takes no body")) }
 }
 
-async fn read(parts: &Parts, body: Incoming, limit: usize, deadline: Duration) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+async fn read(
+    parts: &Parts,
+    body: Incoming,
+    limit: usize,
+    deadline: Duration,
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced: Option<usize> = announced.and_then(|text| text.parse().ok());
     if announced.is_some_and(|length| length > limit) {
@@ -76,7 +81,8 @@ async fn collect(mut body: Incoming, expected: usize, limit: usize) -> Result<Ze
         }
         if bytes.len() + piece.len() > bytes.capacity() {
             // Moved by hand: a vector that grows by itself leaves what it held behind.
-            let mut larger = Zeroizing::new(Vec::with_capacity((2 * bytes.capacity()).max(bytes.len() + piece.len())));
+            let mut larger =
+                Zeroizing::new(Vec::with_capacity((2 * bytes.capacity()).max(bytes.len() + piece.len())));
             larger.extend_from_slice(&bytes);
             bytes = larger;
         }

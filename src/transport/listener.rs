@@ -81,14 +81,20 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
         };
         let Ok(peer) = Peer::of(&stream) else { continue };
         let user = peer.uid;
-        let (Ok(place), Some(own)) = (Arc::clone(&all).try_acquire_owned(), users.enter(user, listener.places.user))
+        let (Ok(place), Some(own)) =
+            (Arc::clone(&all).try_acquire_owned(), users.enter(user, listener.places.user))
         else {
             turn_away(stream);
             continue;
         };
         let caller = Arc::new(listener.identify(peer));
-        let serving =
-            connection::serve(stream, Arc::clone(&listener.application), caller, listener.deadlines, stopping.clone());
+        let serving = connection::serve(
+            stream,
+            Arc::clone(&listener.application),
+            caller,
+            listener.deadlines,
+            stopping.clone(),
+        );
         connections.spawn(async move {
             serving.await;
             drop((place, own));

@@ -58,7 +58,8 @@ impl Pulse {
 
     fn bytes_came(&self) {
         // Between requests of HTTP/2 come pings and window updates: they start no request.
-        let between = self.in_flight.load(Ordering::Relaxed) == 0 && !self.multiplexed.load(Ordering::Relaxed);
+        let between =
+            self.in_flight.load(Ordering::Relaxed) == 0 && !self.multiplexed.load(Ordering::Relaxed);
         if between && !self.reads_header.swap(true, Ordering::Relaxed) {
             self.ticks.store(0, Ordering::Relaxed);
         }
@@ -91,7 +92,11 @@ impl<T> Felt<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Felt<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.io).poll_read(cx, buf);

@@ -25,9 +25,13 @@ impl<'a> Query<'a> {
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded = percent_decode(name).zip(percent_decode(value));
-            let (name, value) = decoded.ok_or_else(|| Refusal::invalid("the query is not percent-encoded UTF-8"))?;
+            let (name, value) =
+                decoded.ok_or_else(|| Refusal::invalid("the query is not percent-encoded UTF-8"))?;
             if !known.contains(&&*name) {
-                return Err(Refusal::invalid(format!("this path knows the query parameters: {}", known.join(", "))));
+                return Err(Refusal::invalid(format!(
+                    "this path knows the query parameters: {}",
+                    known.join(", ")
+                )));
             }
             if pairs.iter().any(|(other, _)| *other == name) {
                 return Err(Refusal::invalid("a query parameter stands there twice"));
@@ -47,7 +51,12 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// `invalid_request`.
-    pub fn parsed<T>(&self, name: &str, rule: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+    pub fn parsed<T>(
+        &self,
+        name: &str,
+        rule: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
         self.text(name).map(|text| parse(text).ok_or_else(|| Refusal::invalid(rule))).transpose()
     }
 

@@ -107,7 +107,10 @@ impl Route {
         }
     }
 
-    fn parse_connection<'a>(org: OrgId, mut parts: impl Iterator<Item = &'a str>) -> Result<Self, RouteError> {
+    fn parse_connection<'a>(
+        org: OrgId,
+        mut parts: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, RouteError> {
         let Some(provider) = parts.next() else { return Ok(Self::Connections(org)) };
         let provider = ProviderId::parse(&part(Some(provider))?)?;
         let name = ConnectionName::parse(&part(parts.next())?)?;
@@ -151,7 +154,9 @@ impl Route {
             | Self::Secrets(_)
             | Self::Status
             | Self::Token(..) => "GET",
-            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => "POST",
+            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => {
+                "POST"
+            }
             Self::Org(_) => "GET, PUT",
             Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
         }
@@ -201,7 +206,9 @@ mod tests {
         let Route::Token(org, id) = &token else { panic!("not a token route") };
         assert_eq!((org.as_str(), id.to_string().as_str()), ("acme", "github/jane@x"));
         assert!(token.takes(&Method::GET) && !token.takes(&Method::PUT));
-        for path in ["/healthz", "/v1/orgs/a", "/v1/orgs/a/connections", "/v1/orgs/a/secrets/b", "/admin/v1/keys"] {
+        for path in
+            ["/healthz", "/v1/orgs/a", "/v1/orgs/a/connections", "/v1/orgs/a/secrets/b", "/admin/v1/keys"]
+        {
             assert!(Route::parse(path).is_ok(), "{path}");
         }
     }
@@ -220,7 +227,8 @@ mod tests {
         ] {
             assert_eq!(Route::parse(path), Err(RouteError::Unknown), "{path}");
         }
-        for path in ["/v1/orgs/%2e%2e", "/v1/orgs/a%", "/v1/orgs/a/connections/github/a%2fb", "/v1/orgs/%ff"] {
+        for path in ["/v1/orgs/%2e%2e", "/v1/orgs/a%", "/v1/orgs/a/connections/github/a%2fb", "/v1/orgs/%ff"]
+        {
             assert!(matches!(Route::parse(path), Err(RouteError::Invalid(_))), "{path}");
         }
     }

@@ -88,7 +88,8 @@ impl Vault {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
             let target = id.to_string();
-            let permit = vault.admit_change(&caller, ask(&request, Action::ConnectionWrite, &org, &id, &target))?;
+            let permit =
+                vault.admit_change(&caller, ask(&request, Action::ConnectionWrite, &org, &id, &target))?;
             let note = vault.note(&permit);
             let stored = vault.store_token_set(&org, &id, set, condition, &note).await;
             permit.settle_change(stored, |out| Some(out.generation)).await
@@ -162,7 +163,8 @@ impl Vault {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
             let target = id.to_string();
-            let permit = vault.admit_change(&caller, ask(&request, Action::ConnectionDelete, &org, &id, &target))?;
+            let permit =
+                vault.admit_change(&caller, ask(&request, Action::ConnectionDelete, &org, &id, &target))?;
             let note = vault.note(&permit);
             let deleted = vault.remove_connection(&org, &id, condition, &note).await;
             permit.settle_change(deleted, |_| None).await
@@ -180,9 +182,10 @@ impl Vault {
     ) -> Result<(ConnectionOut, Mark), Refusal> {
         let accepted = accept(set, self.now()).map_err(|rejected| Refusal::invalid(rejected.0))?;
         self.providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
-            NotAccepted::Scope => {
-                Refusal::new(Code::ScopeNotAllowed, "the token has a scope beyond the provider's allowed_scopes")
-            }
+            NotAccepted::Scope => Refusal::new(
+                Code::ScopeNotAllowed,
+                "the token has a scope beyond the provider's allowed_scopes",
+            ),
             NotAccepted::Unknown => {
                 Refusal::new(Code::UnknownProvider, "no [[provider]] with this id is configured")
             }
@@ -228,7 +231,8 @@ impl Vault {
             scopes: accepted.scopes.clone(),
             labels: accepted.labels.clone().or(before.map(|(_, m)| m.labels)).unwrap_or_default(),
         };
-        let sealed = |field, value: &[u8]| seal(&org.key, &place(self.vault_id, key, field), generation, value);
+        let sealed =
+            |field, value: &[u8]| seal(&org.key, &place(self.vault_id, key, field), generation, value);
         let section = |writer: RecordWriter, field, value: &[u8]| {
             writer.section(field, org.key.id(), sealed(field, value).as_bytes())
         };
@@ -263,7 +267,8 @@ impl Vault {
             let opened = self.open_section(&org.key, key, &record.value, field)?;
             Ok(Some(Zeroizing::new(opened.expose().to_vec())))
         };
-        let (stored_current, stored_previous) = (stored(Field::RefreshToken)?, stored(Field::PreviousRefreshToken)?);
+        let (stored_current, stored_previous) =
+            (stored(Field::RefreshToken)?, stored(Field::PreviousRefreshToken)?);
         let new = accepted.refresh_token.as_ref().map(RefreshToken::expose);
         let new = new.map(|text| Zeroizing::new(text.as_bytes().to_vec()));
         Ok(match (new, stored_current) {
@@ -291,7 +296,13 @@ impl Vault {
         Ok(self.connection_out(metadata, generation, has_refresh_token, key))
     }
 
-    fn connection_out(&self, metadata: Metadata, generation: u64, has_refresh_token: bool, key: &Key) -> ConnectionOut {
+    fn connection_out(
+        &self,
+        metadata: Metadata,
+        generation: u64,
+        has_refresh_token: bool,
+        key: &Key,
+    ) -> ConnectionOut {
         let ended = metadata.expires_at.is_some_and(|at| at <= self.now());
         ConnectionOut {
             provider: metadata.id.provider,
@@ -400,7 +411,8 @@ fn access_token_value(accepted: &Accepted) -> Zeroizing<Vec<u8>> {
 }
 
 fn check(condition: Condition, current: Option<&Record>) -> Result<(), Refusal> {
-    let generation = current.and_then(|record| RecordView::parse(&record.value)).map(|view| view.generation());
+    let generation =
+        current.and_then(|record| RecordView::parse(&record.value)).map(|view| view.generation());
     let holds = match condition {
         Condition::Absent => current.is_none(),
         Condition::Generation(wanted) => generation == Some(wanted),

@@ -20,13 +20,13 @@ use crate::audit::entry::{Decision, Entry};
 use crate::audit::{AuditError, State as AuditState};
 use crate::chain::Mark;
 use crate::domain::action::Action;
-use crate::domain::policy::{Client, Policy, Verdict, judge, judge_admin};
+use crate::domain::policy::{Client, Policy, Verdict, judge, judge_admin, judge_in_org};
 use crate::domain::principal::{Principal, Proof};
 use crate::domain::rate::{Bucket, Rate};
 use crate::os::peer::Peer;
 
 /// Callers that no client is configured for: enough to hear why, too few to flood the audit log.
-const STRANGER_RATE: Rate = Rate { per_second: 5, burst: 20 };
+const STRANGER_RATE: Rate = Rate::of(5, 20);
 
 /// Who asks, what it may, and how fast: made once a connection.
 #[derive(Debug)]
@@ -66,16 +66,23 @@ pub(super) struct Allowances {
 
 impl Allowances {
     pub(super) fn new(policy: &Policy) -> Self {
-        let clients = policy.clients().map(|client| (client.name.clone(), Allowance::new(client.rate)));
+        let clients = policy
+            .clients()
+            .iter()
+            .map(|client| (client.name.clone(), Allowance::new(client.rate.unwrap_or(Rate::HIGHEST))));
         Self { clients: clients.collect(), strangers: Cache::new(4096) }
     }
 
     fn client(&self, client: &Client) -> Arc<Allowance> {
-        self.clients.get(&client.name).cloned().unwrap_or_else(|| Allowance::new(client.rate))
+        self.clients
+            .get(&client.name)
+            .cloned()
+            .unwrap_or_else(|| Allowance::new(client.rate.unwrap_or(Rate::HIGHEST)))
     }
 
     fn stranger(&self, uid: u32) -> Arc<Allowance> {
-        let made = self.strangers.get_or_insert_with(&uid, || Ok::<_, Infallible>(Allowance::new(STRANGER_RATE)));
+        let made =
+            self.strangers.get_or_insert_with(&uid, || Ok::<_, Infallible>(Allowance::new(STRANGER_RATE)));
         match made {
             Ok(allowance) => allowance,
         }
@@ -107,9 +114,18 @@ impl Caller {
     }
 
     fn verdict(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
+        self.refused_by(ask, |client| judge(client, ask.action, ask.org, ask.provider))
+    }
+
+    /// As [`Caller::verdict`], for a batch of which no provider is known yet.
+    fn verdict_in_org(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
+        self.refused_by(ask, |client| judge_in_org(client, ask.action, ask.org))
+    }
+
+    fn refused_by(&self, ask: &Ask<'_>, judge: impl Fn(&Client) -> Verdict) -> Result<(), Refusal> {
         let verdict = match &self.rule {
             Rule::Admin => judge_admin(ask.action),
-            Rule::Client(client) => judge(client, ask.action, ask.org, ask.provider),
+            Rule::Client(client) => judge(client),
             Rule::Stranger => {
                 return Err(Refusal::new(
                     Code::Unauthenticated,
@@ -263,11 +279,15 @@ impl Vault {
     pub fn identify_admin(&self, peer: Peer) -> Caller {
         let admitted = peer.uid == 0 || peer.uid == self.own_uid;
         let (rule, allowance) = if admitted {
-            (Rule::Admin, Allowance::new(Rate::UNLIMITED))
+            (Rule::Admin, Allowance::new(Rate::HIGHEST))
         } else {
             (Rule::Stranger, self.allowances.stranger(peer.uid))
         };
-        Caller { principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) }, rule, allowance }
+        Caller {
+            principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) },
+            rule,
+            allowance,
+        }
     }
 
     /// A task of the daemon itself. It has a name in the audit log like everybody else.
@@ -276,7 +296,7 @@ impl Vault {
         Caller {
             principal: Principal { name: format!("task:{name}"), proof: Proof::Internal },
             rule: Rule::Admin,
-            allowance: Allowance::new(Rate::UNLIMITED),
+            allowance: Allowance::new(Rate::HIGHEST),
         }
     }
 
@@ -290,7 +310,11 @@ impl Vault {
     }
 
     /// As [`Vault::admit`], for one item of a batch whose allowance was taken as a whole.
-    pub(super) fn admit_in_batch<'a>(&'a self, caller: &'a Caller, ask: Ask<'a>) -> Result<Permit<'a>, Refusal> {
+    pub(super) fn admit_in_batch<'a>(
+        &'a self,
+        caller: &'a Caller,
+        ask: Ask<'a>,
+    ) -> Result<Permit<'a>, Refusal> {
         if let Err(refusal) = caller.verdict(&ask) {
             self.record_denial(caller, &ask, &refusal)?;
             return Err(refusal);
@@ -342,7 +366,11 @@ impl Vault {
     /// # Errors
     /// As [`Vault::admit`].
     pub fn refuse_early(&self, caller: &Caller, ask: Ask<'_>) -> Result<(), Refusal> {
-        match caller.verdict(&ask) {
+        let verdict = match ask.provider {
+            Some(_) => caller.verdict(&ask),
+            None => caller.verdict_in_org(&ask),
+        };
+        match verdict {
             Ok(()) => Ok(()),
             Err(refusal) => {
                 self.take_allowance(caller, &ask)?;
@@ -367,7 +395,12 @@ impl Vault {
         Err(refusal)
     }
 
-    pub(super) fn record_denial(&self, caller: &Caller, ask: &Ask<'_>, refusal: &Refusal) -> Result<(), Refusal> {
+    pub(super) fn record_denial(
+        &self,
+        caller: &Caller,
+        ask: &Ask<'_>,
+        refusal: &Refusal,
+    ) -> Result<(), Refusal> {
         let mut entry = self.entry(caller, ask, refusal.code.as_str(), None, None);
         entry.decision = Decision::Deny;
         self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())

@@ -80,7 +80,9 @@ pub enum HeaderError {
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged(why) => write!(f, "{FILE_NAME} is damaged ({why}); restore the state directory from a backup"),
+            Self::Damaged(why) => {
+                write!(f, "{FILE_NAME} is damaged ({why}); restore the state directory from a backup")
+            }
             Self::ForeignEnvironment { store, configured } => write!(
                 f,
                 "the store belongs to environment \"{store}\" and the configuration says \"{configured}\"; correct one of them"
@@ -126,26 +128,34 @@ impl Header {
     ///
     /// # Errors
     /// See [`HeaderError`].
-    pub fn open(directory: &Path, environment: &str, root: &RootKeys) -> Result<Option<(Self, VaultKeys)>, HeaderError> {
+    pub fn open(
+        directory: &Path,
+        environment: &str,
+        root: &RootKeys,
+    ) -> Result<Option<(Self, VaultKeys)>, HeaderError> {
         let path = directory.join(FILE_NAME);
         if !path.try_exists().map_err(|why| HeaderError::Io(why.to_string()))? {
             return Ok(None);
         }
         let text = private_file::read(&path, SIZE_LIMIT).map_err(|why| HeaderError::Io(why.to_string()))?;
         let damaged = |why: &str| HeaderError::Damaged(why.to_owned());
-        let format: FormatOnly = serde_json::from_slice(&text).map_err(|_| damaged("it is not JSON with a format"))?;
+        let format: FormatOnly =
+            serde_json::from_slice(&text).map_err(|_| damaged("it is not JSON with a format"))?;
         if format.format > FORMAT {
             return Err(HeaderError::NewerFormat(format.format));
         }
-        let written: Written = serde_json::from_slice(&text).map_err(|_| damaged("a field is missing or unknown"))?;
+        let written: Written =
+            serde_json::from_slice(&text).map_err(|_| damaged("a field is missing or unknown"))?;
         if written.environment != environment {
             return Err(HeaderError::ForeignEnvironment {
                 store: written.environment,
                 configured: environment.to_owned(),
             });
         }
-        let vault_id = hex::decode(written.vault_id.as_bytes()).ok_or_else(|| damaged("vault_id is not an id"))?;
-        let root_key_id = KeyId::parse(&written.system_key.key_id).ok_or_else(|| damaged("a key id is not an id"))?;
+        let vault_id =
+            hex::decode(written.vault_id.as_bytes()).ok_or_else(|| damaged("vault_id is not an id"))?;
+        let root_key_id =
+            KeyId::parse(&written.system_key.key_id).ok_or_else(|| damaged("a key id is not an id"))?;
         let keys = open_keys(vault_id, environment, root, root_key_id, &written)?;
         Ok(Some((Self { path, written, vault_id, root_key_id }, keys)))
     }
@@ -154,7 +164,12 @@ impl Header {
     ///
     /// # Errors
     /// [`HeaderError::Io`].
-    pub fn create(directory: &Path, environment: &str, root: &RootKeys, now: Moment) -> Result<(Self, VaultKeys), HeaderError> {
+    pub fn create(
+        directory: &Path,
+        environment: &str,
+        root: &RootKeys,
+        now: Moment,
+    ) -> Result<(Self, VaultKeys), HeaderError> {
         let vault_id: [u8; 16] = random::bytes();
         let text = KeyText::generate();
         let system = SealingKey::new(&text);
@@ -239,7 +254,8 @@ impl Header {
     }
 
     fn write(&self) -> Result<(), HeaderError> {
-        let mut text = serde_json::to_vec_pretty(&self.written).map_err(|why| HeaderError::Io(why.to_string()))?;
+        let mut text =
+            serde_json::to_vec_pretty(&self.written).map_err(|why| HeaderError::Io(why.to_string()))?;
         text.push(b'\n');
         private_file::replace(&self.path, &text, 0o600).map_err(|why| HeaderError::Io(why.to_string()))
     }
@@ -274,8 +290,10 @@ fn open_keys(
     let damaged = |why: &str| HeaderError::Damaged(why.to_owned());
     let key = root.find(root_key_id).ok_or(HeaderError::RootKeyMissing(root_key_id))?;
     let opened = open_system_key(vault_id, key, written)?;
-    let (text, sealed_environment) =
-        opened.expose().split_at_checked(KEY_TEXT_LENGTH).ok_or_else(|| damaged("the system key is too short"))?;
+    let (text, sealed_environment) = opened
+        .expose()
+        .split_at_checked(KEY_TEXT_LENGTH)
+        .ok_or_else(|| damaged("the system key is too short"))?;
     if sealed_environment != environment.as_bytes() {
         return Err(damaged("the environment was changed by hand"));
     }
@@ -284,8 +302,10 @@ fn open_keys(
     let mac_key = |sealed: &SealedKey, field| {
         let opened = open(&system, &vault_place(vault_id, Table::Vault, field), sealed.sealed.as_bytes())
             .map_err(|why| HeaderError::Damaged(format!("one of the vault's keys: {why}")))?;
-        let bytes: &[u8; MAC_LENGTH] =
-            opened.expose().try_into().map_err(|_| damaged("one of the vault's keys has the wrong length"))?;
+        let bytes: &[u8; MAC_LENGTH] = opened
+            .expose()
+            .try_into()
+            .map_err(|_| damaged("one of the vault's keys has the wrong length"))?;
         Ok(MacKey::new(bytes))
     };
     Ok(VaultKeys {

@@ -98,7 +98,9 @@ impl Vault {
         if let Some((id, count)) = self.key_use()?.missing_from(&root) {
             return Err(Refusal::new(
                 Code::Conflict,
-                format!("the new list lacks root key {id}, which still wraps {count} keys; put it back, rotate, then drop it"),
+                format!(
+                    "the new list lacks root key {id}, which still wraps {count} keys; put it back, rotate, then drop it"
+                ),
             ));
         }
         *self.root_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(root);
@@ -110,7 +112,11 @@ impl Vault {
     ///
     /// # Errors
     /// The store's; `integrity`.
-    pub async fn rewrap_some(&self, permit: &Permit<'_>, after: &mut Option<Key>) -> Result<Option<(u64, Mark)>, Refusal> {
+    pub async fn rewrap_some(
+        &self,
+        permit: &Permit<'_>,
+        after: &mut Option<Key>,
+    ) -> Result<Option<(u64, Mark)>, Refusal> {
         loop {
             let _keys_stand = self.key_change.read().await;
             let root = self.root_keys();

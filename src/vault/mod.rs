@@ -93,7 +93,13 @@ impl Vault {
 
     /// Opens one section of a record: with the org key that its header names, in its place, of its
     /// generation.
-    fn open_section(&self, key: &SealingKey, at: &Key, record: &[u8], field: Field) -> Result<Opened, Refusal> {
+    fn open_section(
+        &self,
+        key: &SealingKey,
+        at: &Key,
+        record: &[u8],
+        field: Field,
+    ) -> Result<Opened, Refusal> {
         let view = RecordView::parse(record).ok_or_else(|| Refusal::integrity("record", &"it is not one"))?;
         let section =
             view.section(field).ok_or_else(|| Refusal::integrity("record", &"a section is missing"))?;
@@ -116,7 +122,10 @@ async fn apart<T: Send + 'static>(
         Ok(result) => result,
         Err(why) => {
             tracing::error!(panicked = why.is_panic(), "an operation did not end");
-            Err(Refusal::new(Code::Internal, "the operation did not end; whether it was done, a read will tell"))
+            Err(Refusal::new(
+                Code::Internal,
+                "the operation did not end; whether it was done, a read will tell",
+            ))
         }
     }
 }

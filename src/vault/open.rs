@@ -27,7 +27,7 @@ use crate::domain::action::Action;
 use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
 use crate::store::embedded::{self, EmbeddedStore};
-use crate::store::{Store, Unwitnessed};
+use crate::store::{Store, Unwitnessed, Witness};
 
 /// What a vault is opened with.
 pub struct Options {
@@ -58,6 +58,8 @@ pub enum OpenError {
     Audit(audit::OpenError),
     /// The audit log cannot be written.
     AuditUnavailable(AuditError),
+    /// The audit log cannot be read.
+    AuditUnreadable(audit::ReadError),
     /// The audit log is shorter than the journal says.
     AuditCutOff(Mark),
     /// The header's own.
@@ -82,6 +84,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Audit(why) => why.fmt(f),
             Self::AuditUnavailable(why) => why.fmt(f),
+            Self::AuditUnreadable(why) => why.fmt(f),
             Self::AuditCutOff(mark) => write!(
                 f,
                 "the audit log is cut off or replaced: the journal has seen its entry {} and it does not; \
@@ -113,12 +116,14 @@ impl Vault {
     pub async fn open(options: Options) -> Result<(Arc<Self>, Arc<EmbeddedStore>), OpenError> {
         let now = options.clock.now().into();
         let directory = &options.state_directory;
-        let opened = Header::open(directory, &options.environment, &options.root_keys).map_err(OpenError::Header)?;
-        let (mut header, keys) = match opened {
+        let opened =
+            Header::open(directory, &options.environment, &options.root_keys).map_err(OpenError::Header)?;
+        let (header, keys) = match opened {
             Some(opened) => opened,
             None => {
                 refuse_headless(&options)?;
-                Header::create(directory, &options.environment, &options.root_keys, now).map_err(OpenError::Header)?
+                Header::create(directory, &options.environment, &options.root_keys, now)
+                    .map_err(OpenError::Header)?
             }
         };
         let VaultKeys { system, index, journal, audit } = keys;
@@ -131,27 +136,25 @@ impl Vault {
         })
         .map_err(OpenError::Audit)?;
         let log = Arc::new(log);
-        if header.is_complete() && audit_found.head == Mark::START {
+        // A new log has its opening line and no entry.
+        if header.is_complete() && audit_found.head.sequence <= 1 {
             return Err(OpenError::LogMissing("the audit log"));
         }
-        let (store, store_found) = EmbeddedStore::open(embedded::Options {
-            directory: directory.clone(),
-            vault: header.vault_id,
-            key: journal,
-            witness: log.clone(),
-            expected: audit_found.journal,
-            clock: Arc::clone(&options.clock),
-        })
+        let witness: Arc<dyn Witness> = log.clone();
+        let clock = Arc::clone(&options.clock);
+        let (store, store_found) = EmbeddedStore::open(embedded::Options::new(
+            directory.clone(),
+            header.vault_id,
+            journal,
+            witness,
+            audit_found.journal,
+            clock,
+        ))
         .map_err(OpenError::Store)?;
-        let witnessed = log.contains(&store_found.witnessed).map_err(OpenError::AuditUnavailable)?;
-        if !witnessed {
+        if !log.contains(store_found.witnessed).map_err(OpenError::AuditUnreadable)? {
             return Err(OpenError::AuditCutOff(store_found.witnessed));
         }
         let store = Arc::new(store);
-        let begun = header.is_complete();
-        if !begun {
-            header.complete().map_err(OpenError::Header)?;
-        }
         let vault = Arc::new(Self {
             vault_id: header.vault_id,
             own_uid: options.own_uid,
@@ -171,7 +174,10 @@ impl Vault {
             last_reads: LastReads::new(),
         });
         vault.check_root_keys()?;
-        vault.record_start(&store_found.unwitnessed, begun).await.map_err(OpenError::AuditUnavailable)?;
+        vault.record_start(&store_found.unwitnessed).await.map_err(OpenError::AuditUnavailable)?;
+        if !vault.header().is_complete() {
+            vault.header().complete().map_err(OpenError::Header)?;
+        }
         Ok((vault, store))
     }
 
@@ -183,10 +189,11 @@ impl Vault {
         }
     }
 
-    async fn record_start(&self, unwitnessed: &[Unwitnessed], begun: bool) -> Result<(), AuditError> {
+    async fn record_start(&self, unwitnessed: &[Unwitnessed]) -> Result<(), AuditError> {
         for found in unwitnessed {
             self.record_recovered(found).await?;
         }
+        let begun = self.header().is_complete();
         self.record_run(if begun { "start" } else { "create" }).await
     }
 

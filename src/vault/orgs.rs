@@ -67,7 +67,12 @@ impl Vault {
     ///
     /// # Errors
     /// The door's; `not_found`.
-    pub async fn show_org(&self, caller: &Caller, request: RequestId, org: &OrgId) -> Result<OrgOut, Refusal> {
+    pub async fn show_org(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        org: &OrgId,
+    ) -> Result<OrgOut, Refusal> {
         let permit = self.admit(caller, ask(&request, Action::OrgRead, org))?;
         let found = self.read_org(org).and_then(|found| found.ok_or_else(|| Refusal::not_found("org")));
         permit.settle(found, |_| None).await
@@ -83,14 +88,22 @@ impl Vault {
         request: RequestId,
         page: &PageRequest,
     ) -> Result<Page<OrgOut>, Refusal> {
-        let ask =
-            Ask { request_id: request.as_str(), action: Action::OrgList, org: None, provider: None, target: None };
+        let ask = Ask {
+            request_id: request.as_str(),
+            action: Action::OrgList,
+            org: None,
+            provider: None,
+            target: None,
+        };
         let permit = self.admit(caller, ask)?;
         let after = page.after.map(|cursor| org_key(OrgBlind(cursor.0)));
         let list = || {
             let records = self.store.scan(&[Table::Org as u8], after.as_ref(), page.most)?;
             let next = (records.len() == page.most).then(|| records.last().map(|(key, _)| Cursor::org(key)));
-            let items = records.iter().map(|(key, record)| self.describe_org(key, record)).collect::<Result<_, _>>()?;
+            let items = records
+                .iter()
+                .map(|(key, record)| self.describe_org(key, record))
+                .collect::<Result<_, _>>()?;
             Ok(Page { items, next: next.flatten().map(|cursor| cursor.to_string()) })
         };
         permit.settle(list(), |_| None).await
@@ -116,7 +129,11 @@ impl Vault {
         let key = org_key(self.blind.org(org));
         let Some(record) = self.store.read(&key)? else { return Ok(None) };
         let out = self.describe_org(&key, &record)?;
-        if out.org == *org { Ok(Some(out)) } else { Err(Refusal::integrity("org", &"the record is another org's")) }
+        if out.org == *org {
+            Ok(Some(out))
+        } else {
+            Err(Refusal::integrity("org", &"the record is another org's"))
+        }
     }
 
     fn describe_org(&self, key: &Key, record: &Record) -> Result<OrgOut, Refusal> {
@@ -135,23 +152,37 @@ impl Vault {
     }
 
     /// Opens the wrap of an org key with the root key that its record names.
-    pub(super) fn unwrap_org_key(&self, key: &Key, record: &Record, root: &RootKeys) -> Result<KeyText, Refusal> {
+    pub(super) fn unwrap_org_key(
+        &self,
+        key: &Key,
+        record: &Record,
+        root: &RootKeys,
+    ) -> Result<KeyText, Refusal> {
         let view = parse(record)?;
-        let section = view.section(Field::OrgKey).ok_or_else(|| Refusal::integrity("org", &"its key is missing"))?;
-        let root_key = root
-            .find(section.key_id)
-            .ok_or_else(|| Refusal::integrity("org", &format_args!("root key {} is not loaded", section.key_id)))?;
+        let section =
+            view.section(Field::OrgKey).ok_or_else(|| Refusal::integrity("org", &"its key is missing"))?;
+        let root_key = root.find(section.key_id).ok_or_else(|| {
+            Refusal::integrity("org", &format_args!("root key {} is not loaded", section.key_id))
+        })?;
         let opened = open(root_key, &place(self.vault_id, key, Field::OrgKey), section.token)?;
         KeyText::parse(opened.expose()).ok_or_else(|| Refusal::integrity("org", &"its key is no Fernet key"))
     }
 
     /// The record of an org with its key wrapped by the primary root key, its other sections as they are.
-    pub(super) fn wrap_org_key(&self, key: &Key, record: &Record, root: &RootKeys) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn wrap_org_key(
+        &self,
+        key: &Key,
+        record: &Record,
+        root: &RootKeys,
+    ) -> Result<Vec<u8>, Refusal> {
         let text = self.unwrap_org_key(key, record, root)?;
         let view = parse(record)?;
         let sealed = self.seal_org_key(key, &text, root.primary());
-        let mut writer =
-            RecordWriter::new(view.generation()).section(Field::OrgKey, root.primary().id(), sealed.as_bytes());
+        let mut writer = RecordWriter::new(view.generation()).section(
+            Field::OrgKey,
+            root.primary().id(),
+            sealed.as_bytes(),
+        );
         for section in view.sections().filter(|section| section.field == Field::Metadata as u8) {
             writer = writer.section(Field::Metadata, section.key_id, section.token);
         }
@@ -173,11 +204,18 @@ impl Vault {
         let value = serde_json::to_vec(&metadata).map_err(|_| Refusal::integrity("org", &"metadata"))?;
         let sealed = seal(&own_key, &place(self.vault_id, &key, Field::Metadata), 1, &value);
         let record = RecordWriter::new(1)
-            .section(Field::OrgKey, root.primary().id(), self.seal_org_key(&key, &text, root.primary()).as_bytes())
+            .section(
+                Field::OrgKey,
+                root.primary().id(),
+                self.seal_org_key(&key, &text, root.primary()).as_bytes(),
+            )
             .section(Field::Metadata, own_key.id(), sealed.as_bytes())
             .finish();
-        let batch =
-            Batch { preconditions: vec![Precondition::Absent(key)], changes: vec![Change::Put(key, record)], note };
+        let batch = Batch {
+            preconditions: vec![Precondition::Absent(key)],
+            changes: vec![Change::Put(key, record)],
+            note,
+        };
         match self.store.commit(batch).await {
             Ok(mark) => {
                 let root_key_id = root.primary().id().to_string();

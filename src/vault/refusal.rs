@@ -81,18 +81,24 @@ impl From<ReadError> for Refusal {
 impl From<CommitError> for Refusal {
     fn from(why: CommitError) -> Self {
         match why {
-            CommitError::Conflict => {
-                Self::new(Code::Conflict, "another change of the same record came first; read it and try again")
-            }
+            CommitError::Conflict => Self::new(
+                Code::Conflict,
+                "another change of the same record came first; read it and try again",
+            ),
             CommitError::Failed(why) => {
                 tracing::error!(%why, "the store has failed");
-                Self::new(Code::NotReady, "the store has failed and the daemon is stopping; try again when it is back")
+                Self::new(
+                    Code::NotReady,
+                    "the store has failed and the daemon is stopping; try again when it is back",
+                )
             }
             CommitError::Full => Self::new(
                 Code::StorageFull,
                 "there is no room to keep the change; nothing was written, reads go on; make room on the host",
             ),
-            CommitError::TooLarge => Self::new(Code::TooLarge, "the change is larger than a journal record may be"),
+            CommitError::TooLarge => {
+                Self::new(Code::TooLarge, "the change is larger than a journal record may be")
+            }
         }
     }
 }

@@ -77,7 +77,8 @@ impl Vault {
     ) -> Result<SecretInfo, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let permit = vault.admit_change(&caller, ask(&request, Action::SecretWrite, &org, Some(&name)))?;
+            let permit =
+                vault.admit_change(&caller, ask(&request, Action::SecretWrite, &org, Some(&name)))?;
             let note = vault.note(&permit);
             let stored = vault.store_secret(&org, &name, secret, &note).await;
             permit.settle_change(stored, |info| Some(info.version)).await
@@ -118,7 +119,8 @@ impl Vault {
             let prefix = org_prefix(Table::Secret, org.blind);
             let after = page.after.map(|cursor| cursor.key(&prefix));
             let records = self.store.scan(&prefix, after.as_ref(), page.most)?;
-            let next = (records.len() == page.most).then(|| records.last().map(|(key, _)| Cursor::inside(key)));
+            let next =
+                (records.len() == page.most).then(|| records.last().map(|(key, _)| Cursor::inside(key)));
             let describe =
                 |(key, record): &(Key, Record)| self.secret_metadata(&org, key, record).and_then(describe);
             let items = records.iter().map(describe).collect::<Result<_, _>>()?;
@@ -140,7 +142,8 @@ impl Vault {
     ) -> Result<Deleted, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let permit = vault.admit_change(&caller, ask(&request, Action::SecretDelete, &org, Some(&name)))?;
+            let permit =
+                vault.admit_change(&caller, ask(&request, Action::SecretDelete, &org, Some(&name)))?;
             let note = vault.note(&permit);
             let deleted = vault.remove_secret(&org, &name, &note).await;
             permit.settle_change(deleted, |_| None).await
@@ -166,7 +169,8 @@ impl Vault {
         let key = self.blind.secret(org.blind, name);
         for _ in 0..TRIES {
             let current = self.store.read(&key)?;
-            let (batch, info) = self.next_version(&org, &key, name, &secret, &value, current.as_ref(), note)?;
+            let (batch, info) =
+                self.next_version(&org, &key, name, &secret, &value, current.as_ref(), note)?;
             match self.store.commit(batch).await {
                 Ok(mark) => return Ok((info, mark)),
                 Err(CommitError::Conflict) => {}
@@ -193,7 +197,11 @@ impl Vault {
         versions.push(SecretVersion { version, created_at: self.now() });
         let mut changes = Vec::new();
         while versions.len() > VERSIONS_KEPT {
-            changes.push(Change::Delete(self.blind.secret_version(org.blind, name, versions.remove(0).version)));
+            changes.push(Change::Delete(self.blind.secret_version(
+                org.blind,
+                name,
+                versions.remove(0).version,
+            )));
         }
         let metadata = Metadata {
             org: org.id.clone(),
@@ -208,11 +216,17 @@ impl Vault {
         changes.push(Change::Put(*key, record(key, Field::Metadata, &to_body(&metadata))));
         let version_key = self.blind.secret_version(org.blind, name, version);
         changes.push(Change::Put(version_key, record(&version_key, Field::Value, value)));
-        let standing = current.map_or(Precondition::Absent(*key), |now| Precondition::Unchanged(*key, now.revision));
+        let standing =
+            current.map_or(Precondition::Absent(*key), |now| Precondition::Unchanged(*key, now.revision));
         Ok((Batch { preconditions: vec![standing], changes, note: note.to_vec() }, describe(metadata)?))
     }
 
-    fn open_secret(&self, org: &OrgId, name: &SecretName, version: Option<u64>) -> Result<OpenSecret, Refusal> {
+    fn open_secret(
+        &self,
+        org: &OrgId,
+        name: &SecretName,
+        version: Option<u64>,
+    ) -> Result<OpenSecret, Refusal> {
         let org = self.org(org)?;
         let key = self.blind.secret(org.blind, name);
         let record = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("secret"))?;
@@ -235,10 +249,19 @@ impl Vault {
         let opened = self.open_section(&org.key, key, &record.value, Field::Metadata)?;
         let metadata: Metadata = serde_json::from_slice(opened.expose())
             .map_err(|_| Refusal::integrity("secret", &"its metadata is not what was written"))?;
-        if metadata.org == org.id { Ok(metadata) } else { Err(Refusal::integrity("secret", &"it is another org's")) }
+        if metadata.org == org.id {
+            Ok(metadata)
+        } else {
+            Err(Refusal::integrity("secret", &"it is another org's"))
+        }
     }
 
-    async fn remove_secret(&self, org: &OrgId, name: &SecretName, note: &[u8]) -> Result<(Deleted, Mark), Refusal> {
+    async fn remove_secret(
+        &self,
+        org: &OrgId,
+        name: &SecretName,
+        note: &[u8],
+    ) -> Result<(Deleted, Mark), Refusal> {
         let org = self.org(org)?;
         let key = self.blind.secret(org.blind, name);
         for _ in 0..TRIES {

@@ -17,8 +17,13 @@ impl Vault {
     /// # Errors
     /// The door's.
     pub async fn status(&self, caller: &Caller, request: RequestId) -> Result<Status, Refusal> {
-        let ask =
-            Ask { request_id: request.as_str(), action: Action::StatusRead, org: None, provider: None, target: None };
+        let ask = Ask {
+            request_id: request.as_str(),
+            action: Action::StatusRead,
+            org: None,
+            provider: None,
+            target: None,
+        };
         let permit = self.admit(caller, ask)?;
         permit.settle(Ok(self.describe(caller)), |_| None).await
     }
@@ -69,7 +74,11 @@ impl Vault {
                 sequence: store.head.sequence,
                 index: store.index.to_owned(),
             },
-            audit: AuditStatus { state: audit_state.to_owned(), reason: audit_reason, sequence: audit.head.sequence },
+            audit: AuditStatus {
+                state: audit_state.to_owned(),
+                reason: audit_reason,
+                sequence: audit.head.sequence,
+            },
         }
     }
 }

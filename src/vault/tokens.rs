@@ -140,8 +140,13 @@ impl Vault {
         ids: &[ConnectionId],
         min_ttl: Duration,
     ) -> Result<Vec<Result<OpenToken, Refusal>>, Refusal> {
-        let whole =
-            Ask { request_id: request.as_str(), action: Action::TokenRead, org: Some(org), provider: None, target: None };
+        let whole = Ask {
+            request_id: request.as_str(),
+            action: Action::TokenRead,
+            org: Some(org),
+            provider: None,
+            target: None,
+        };
         self.take_allowance(caller, &whole)?;
         if ids.len() > BATCH_LIMIT {
             let refusal = Refusal::invalid("a batch has at most 1000 connections");
@@ -151,7 +156,8 @@ impl Vault {
         let mut results = Vec::with_capacity(ids.len());
         for id in ids {
             let target = id.to_string();
-            let permit = match self.admit_in_batch(caller, ask(&request, Action::TokenRead, org, id, &target)) {
+            let permit = match self.admit_in_batch(caller, ask(&request, Action::TokenRead, org, id, &target))
+            {
                 Err(refusal) if refusal.code == Code::AuditUnavailable => return Err(refusal),
                 Err(refusal) => {
                     results.push(Err(refusal));
@@ -238,5 +244,11 @@ fn ask<'a>(
     id: &'a ConnectionId,
     target: &'a str,
 ) -> Ask<'a> {
-    Ask { request_id: request.as_str(), action, org: Some(org), provider: Some(&id.provider), target: Some(target) }
+    Ask {
+        request_id: request.as_str(),
+        action,
+        org: Some(org),
+        provider: Some(&id.provider),
+        target: Some(target),
+    }
 }

@@ -15,9 +15,9 @@ mod inspection;
 mod recovery;
 
 use std::fmt;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +42,7 @@ use super::{Batch, Commit, CommitError, Health, Key, ReadError, Record, State, S
 use crate::chain::Mark;
 use crate::clock::Clock;
 use crate::crypto::mac::MacKey;
-use crate::os::lock::Lock;
+use crate::os::lock::{Lock, LockError};
 
 /// Length of a journal segment: long enough that making one is rare, short enough to be read in 20 ms.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
@@ -356,12 +356,10 @@ fn prepare_directories(directory: &Path, journal: &Path) -> Result<Lock, OpenErr
     make_directory(directory).map_err(failed(directory))?;
     make_directory(journal).map_err(failed(journal))?;
     let path = journal.join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    match file.and_then(Lock::take) {
-        Ok(lock) => Ok(lock),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(OpenError::Busy(directory.to_owned())),
-        Err(error) => Err(failed(&path)(error)),
-    }
+    Lock::take(&path).map_err(|error| match error {
+        LockError::Held(_) => OpenError::Busy(directory.to_owned()),
+        LockError::Io(file, error) => OpenError::Io { file, error },
+    })
 }
 
 /// Makes a directory for us alone, and its name durable, if it is not there.

@@ -1,0 +1,70 @@
+//! Where the root keys come from: a source that gives the text of the key list, and the patience to wait for it.
+//!
+//! The hard problem: at boot the secret manager may be away, and waiting helps; but no waiting mends a file
+//! that others can read. The answer: an error says which of the two it is, and only the first is tried again.
+//!
+//! Never keeps the text, never looks into it, never writes it anywhere.
+
+pub mod credential;
+pub mod exec;
+pub mod file;
+pub mod patience;
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// Most that a key list may have: over a thousand Fernet keys.
+pub const LONGEST_LIST: usize = 64 * 1024;
+
+/// A source of the text of the key list. Cloud secret managers are sources too.
+pub trait RootKeySource: Send + Sync {
+    /// Reads the text, once. May block up to a deadline of its own.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError>;
+
+    /// Names the source for logs and reports; says nothing of the key.
+    fn describe(&self) -> String;
+}
+
+/// Why there is no key list. Never carries bytes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceError {
+    /// The operator must change something; trying again is of no use.
+    Refused {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        mend: String,
+    },
+    /// The source is not there yet, or failed in passing.
+    Retryable {
+        /// What happened.
+        what: String,
+        /// What to do if it stays so.
+        mend: String,
+    },
+}
+
+impl SourceError {
+    /// Whether waiting may help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Retryable { .. })
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { what, mend } | Self::Retryable { what, mend } => write!(f, "{what}; {mend}"),
+        }
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+#[cfg(test)]
+mod tests;

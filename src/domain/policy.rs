@@ -1,0 +1,365 @@
+//! Who may do what: the configured clients, and the one judgement over them.
+//!
+//! The hard problem: a rule that is forgotten for a new action must not let anybody in. The answer: every list
+//! of actions here is a `match` over all of them, so that a new one does not compile until it is decided.
+//!
+//! Only judges. Never lets anybody in, never records, never looks anything up.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use tokenkeep_client::ids::{OrgId, ProviderId};
+
+use crate::domain::action::Action;
+use crate::domain::rate::Rate;
+use crate::os::peer::Peer;
+
+/// What is said of a request.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Allow,
+    /// It may do this, but not for this org.
+    CrossOrg,
+    /// It may not do this.
+    Forbidden,
+}
+
+/// Everything, or what is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Among<T> {
+    /// Every one, those to come included.
+    Every,
+    /// These and no other.
+    Only(BTreeSet<T>),
+}
+
+/// The orgs that a client may act for.
+pub type OrgSet = Among<OrgId>;
+
+/// The providers whose connections a client may touch.
+pub type ProviderSet = Among<ProviderId>;
+
+impl<T: Ord> Among<T> {
+    /// Whether it is one of them.
+    pub fn contains(&self, one: &T) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Only(listed) => listed.contains(one),
+        }
+    }
+}
+
+/// A set of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ActionSet(u64);
+
+// One bit an action.
+const _: () = assert!(Action::ALL.len() <= 64);
+
+/// Why a word of a policy grants nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionError {
+    /// It names actions that only admins have, or the daemon itself.
+    AdminOnly,
+    /// No action has this name.
+    Unknown,
+}
+
+impl ActionSet {
+    /// Every action that a client can be granted.
+    #[must_use]
+    pub fn every() -> Self {
+        Self::of(Action::ALL.iter().copied().filter(|&action| is_grantable(action)))
+    }
+
+    /// The actions that a word of a policy grants: `token:read`, `connection:*` or `*`. A wildcard grants what
+    /// can be granted at all; one that would grant nothing is refused.
+    ///
+    /// # Errors
+    /// See [`ActionError`].
+    pub fn parse(word: &str) -> Result<Self, ActionError> {
+        if word == "*" {
+            return Ok(Self::every());
+        }
+        let named: Vec<Action> = match word.strip_suffix(":*") {
+            Some(subject) => {
+                let is_of =
+                    |action: &Action| action.as_str().split_once(':').is_some_and(|(s, _)| s == subject);
+                Action::ALL.iter().copied().filter(is_of).collect()
+            }
+            None => Action::parse(word).into_iter().collect(),
+        };
+        if named.is_empty() {
+            return Err(ActionError::Unknown);
+        }
+        let granted = Self::of(named.into_iter().filter(|&action| is_grantable(action)));
+        if granted == Self::default() { Err(ActionError::AdminOnly) } else { Ok(granted) }
+    }
+
+    /// Whether the action is one of them.
+    #[must_use]
+    pub fn contains(self, action: Action) -> bool {
+        self.0 & bit(action) != 0
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn of(actions: impl Iterator<Item = Action>) -> Self {
+        Self(actions.fold(0, |bits, action| bits | bit(action)))
+    }
+}
+
+fn bit(action: Action) -> u64 {
+    1 << action as u32
+}
+
+/// How a client is known on the Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnixMatch {
+    /// The effective user of the process.
+    pub uid: u32,
+    /// The systemd unit that the process must run in; any or none where left out.
+    pub unit: Option<String>,
+}
+
+/// A configured client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its name in the audit log.
+    pub name: String,
+    /// How it is known on the Unix socket.
+    pub unix: Option<UnixMatch>,
+    /// The orgs that it may act for.
+    pub orgs: OrgSet,
+    /// The providers whose connections it may touch.
+    pub providers: ProviderSet,
+    /// What it may do.
+    pub allow: ActionSet,
+    /// How often it may ask; `None` is without limit.
+    pub rate: Option<Rate>,
+}
+
+/// Why the clients are no policy. Names clients, nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyError {
+    /// Nothing tells who is this client.
+    NoProof(String),
+    /// The name is taken by the daemon itself, or not one.
+    ReservedName(String),
+    /// Two clients have this name.
+    SameName(String),
+    /// These two have the same user and the same unit.
+    SameProof(String, String),
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoProof(name) => {
+                write!(f, "nothing says who is the client {name}; give it unix = {{ user = … }}")
+            }
+            Self::ReservedName(_) => f.write_str(
+                "the name of a client is 1 to 63 characters of a-z 0-9 - and starts with a letter or digit; \
+                 admin and unknown are taken",
+            ),
+            Self::SameName(name) => write!(f, "two clients are named {name}; give each a name of its own"),
+            Self::SameProof(one, other) => write!(
+                f,
+                "the clients {one} and {other} have the same user and unit, so nothing tells them apart; \
+                 give each a user or a unit of its own"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+/// All clients, each told from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    clients: Vec<Client>,
+}
+
+impl Policy {
+    /// The policy of these clients.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    pub fn new(clients: Vec<Client>) -> Result<Self, PolicyError> {
+        for (index, client) in clients.iter().enumerate() {
+            if !is_client_name(&client.name) {
+                return Err(PolicyError::ReservedName(client.name.clone()));
+            }
+            let Some(proof) = &client.unix else {
+                return Err(PolicyError::NoProof(client.name.clone()));
+            };
+            for other in &clients[..index] {
+                if other.name == client.name {
+                    return Err(PolicyError::SameName(client.name.clone()));
+                }
+                if other.unix.as_ref() == Some(proof) {
+                    return Err(PolicyError::SameProof(other.name.clone(), client.name.clone()));
+                }
+            }
+        }
+        Ok(Self { clients })
+    }
+
+    /// For development: this user may do everything in every org.
+    #[must_use]
+    pub fn development(uid: u32) -> Self {
+        let dev = Client {
+            name: "dev".into(),
+            unix: Some(UnixMatch { uid, unit: None }),
+            orgs: OrgSet::Every,
+            providers: ProviderSet::Every,
+            allow: ActionSet::every(),
+            rate: None,
+        };
+        Self { clients: vec![dev] }
+    }
+
+    /// The client that the peer is: one bound to its unit before one bound to no unit.
+    #[must_use]
+    pub fn identify(&self, peer: &Peer) -> Option<&Client> {
+        let with = |unit: Option<&str>| {
+            self.clients.iter().find(|client| {
+                client
+                    .unix
+                    .as_ref()
+                    .is_some_and(|proof| proof.uid == peer.uid && proof.unit.as_deref() == unit)
+            })
+        };
+        peer.unit.as_deref().and_then(|unit| with(Some(unit))).or_else(|| with(None))
+    }
+
+    /// The clients, in the order of the file.
+    #[must_use]
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+}
+
+/// Whether the client may do this, for this org, with connections of this provider. Both are `None` only where
+/// the request concerns none; a client of some providers that lists connections without naming one gets the
+/// verdict for the list, and the list must then be cut to `client.providers`.
+pub fn judge(client: &Client, action: Action, org: Option<&OrgId>, provider: Option<&ProviderId>) -> Verdict {
+    let is_provider_fine = match provider {
+        Some(provider) => client.providers.contains(provider),
+        None => client.providers == ProviderSet::Every || !is_of_one_connection(action),
+    };
+    match judge_in_org(client, action, org) {
+        Verdict::Allow if !is_provider_fine && action != Action::StatusRead => Verdict::Forbidden,
+        verdict => verdict,
+    }
+}
+
+/// Whether the client may do this for this org with some provider: for a batch, whose items are then judged one
+/// by one with [`judge`].
+pub fn judge_in_org(client: &Client, action: Action, org: Option<&OrgId>) -> Verdict {
+    if action == Action::StatusRead {
+        return Verdict::Allow;
+    }
+    // Again here, so that no `ActionSet` can say otherwise.
+    if !client.allow.contains(action) || !is_grantable(action) {
+        return Verdict::Forbidden;
+    }
+    match org {
+        Some(org) if client.orgs.contains(org) => Verdict::Allow,
+        Some(_) => Verdict::CrossOrg,
+        None => Verdict::Forbidden, // everything that can be granted is done in an org
+    }
+}
+
+/// Whether an admin, on the admin socket, may do this. An admin runs the vault and never sees a value in it.
+pub fn judge_admin(action: Action) -> Verdict {
+    match action {
+        Action::AuditRead
+        | Action::ConnectionDelete
+        | Action::ConnectionList
+        | Action::ConnectionRead
+        | Action::ConnectionWrite
+        | Action::KeyRead
+        | Action::KeyReload
+        | Action::KeyRotate
+        | Action::OrgCreate
+        | Action::OrgList
+        | Action::OrgRead
+        | Action::SecretDelete
+        | Action::SecretList
+        | Action::SecretWrite
+        | Action::StatusRead => Verdict::Allow,
+        Action::RefreshTokenRead
+        | Action::SecretRead
+        | Action::TokenRead
+        | Action::Unparsed
+        | Action::VaultRun => Verdict::Forbidden,
+    }
+}
+
+/// Whether a client can be granted the action at all.
+#[must_use]
+pub fn is_grantable(action: Action) -> bool {
+    match action {
+        Action::ConnectionDelete
+        | Action::ConnectionList
+        | Action::ConnectionRead
+        | Action::ConnectionWrite
+        | Action::OrgCreate
+        | Action::OrgRead
+        | Action::RefreshTokenRead
+        | Action::SecretDelete
+        | Action::SecretList
+        | Action::SecretRead
+        | Action::SecretWrite
+        | Action::StatusRead
+        | Action::TokenRead => true,
+        Action::AuditRead
+        | Action::KeyRead
+        | Action::KeyReload
+        | Action::KeyRotate
+        | Action::OrgList
+        | Action::Unparsed
+        | Action::VaultRun => false,
+    }
+}
+
+/// Whether the action always concerns one connection, hence one provider.
+fn is_of_one_connection(action: Action) -> bool {
+    match action {
+        Action::ConnectionDelete
+        | Action::ConnectionRead
+        | Action::ConnectionWrite
+        | Action::RefreshTokenRead
+        | Action::TokenRead => true,
+        Action::AuditRead
+        | Action::ConnectionList
+        | Action::KeyRead
+        | Action::KeyReload
+        | Action::KeyRotate
+        | Action::OrgCreate
+        | Action::OrgList
+        | Action::OrgRead
+        | Action::SecretDelete
+        | Action::SecretList
+        | Action::SecretRead
+        | Action::SecretWrite
+        | Action::StatusRead
+        | Action::Unparsed
+        | Action::VaultRun => false,
+    }
+}
+
+/// The form of a provider's name, without the names that the daemon gives out itself.
+fn is_client_name(name: &str) -> bool {
+    ProviderId::parse(name).is_ok() && !matches!(name, "admin" | "unknown")
+}
+
+#[cfg(test)]
+mod tests;
