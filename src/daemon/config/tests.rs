@@ -3,7 +3,7 @@
 use super::*;
 use crate::daemon::exit::Exit;
 use crate::domain::action::Action;
-use crate::domain::policy::{Among, Verdict, judge};
+use crate::domain::policy::{Among, Verdict, is_grantable, judge};
 use crate::os::peer::Peer;
 use crate::os::user;
 use std::os::unix::fs::PermissionsExt;
@@ -316,5 +316,21 @@ proptest::proptest! {
         if let Err(error) = Config::parse(&mixed, Path::new("t"), &users) {
             proptest::prop_assert!(!error.to_string().is_empty());
         }
+    }
+}
+
+/// The page is what people write from.
+#[test]
+fn the_page_describes_what_is_read() {
+    let page = include_str!("../../../docs/configuration.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let users = |name: &str| if name == "webapp" { Ok(1000) } else { user::resolve(name) };
+    let config = Config::parse(example.as_bytes(), Path::new("page"), &users).unwrap();
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.log, Log::default());
+    assert_eq!(config.audit.sync, AuditSync::Interval(Duration::from_millis(50)));
+    for action in Action::ALL.iter().filter(|&&action| is_grantable(action)) {
+        assert!(page.contains(&format!("`{action}`")), "docs/configuration.md lacks {action}");
     }
 }
