@@ -7,6 +7,7 @@ pub mod audit;
 pub mod chain;
 pub mod clock;
 pub mod crypto;
+pub mod daemon;
 pub mod domain;
 pub mod os;
 pub mod service;

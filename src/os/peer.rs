@@ -89,7 +89,7 @@ fn unit_of_path(path: Option<&str>) -> Option<String> {
         return None;
     }
     let component = path.split('/').map(unescaped).find(|name| !is_named(name, "slice"))?;
-    ["scope", "service"].iter().any(|kind| is_named(component, kind)).then(|| component.to_owned())
+    is_unit_name(component).then(|| component.to_owned())
 }
 
 /// systemd puts one `_` before a name that the kernel could take for a file of its own, and before one that
@@ -98,9 +98,14 @@ fn unescaped(component: &str) -> &str {
     component.strip_prefix('_').unwrap_or(component)
 }
 
-/// Whether it is a unit's name of this kind: `PREFIX.KIND`, of the characters of systemd.unit(5), at most 255.
+/// Whether it can be the name of a unit that processes run in: a service or a scope.
 #[must_use]
-pub(crate) fn is_named(name: &str, kind: &str) -> bool {
+pub fn is_unit_name(name: &str) -> bool {
+    is_named(name, "scope") || is_named(name, "service")
+}
+
+/// Whether it is a unit's name of this kind: `PREFIX.KIND`, of the characters of systemd.unit(5), at most 255.
+fn is_named(name: &str, kind: &str) -> bool {
     let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-' | b'_' | b'.' | b'\\' | b'@');
     name.len() <= 255
         && name.strip_suffix(kind).and_then(|rest| rest.strip_suffix('.')).is_some_and(|p| !p.is_empty())

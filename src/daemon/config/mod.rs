@@ -1,0 +1,249 @@
+//! The configuration: everything that can run code, open a door or hand out a right is set in this one file.
+//!
+//! The hard problem: a setting that is misread is worse than a daemon that does not start. The answer: the file
+//! as written (`written`) is turned into the truth (here) in one pass (`reading`) that refuses, with line and
+//! mend, whatever it does not understand: unknown keys, users that do not resolve, parts of the contract that
+//! this version lacks, a file that others can change.
+//!
+//! Never warns and goes on; never repeats a value of the file in an error.
+
+mod development;
+mod error;
+mod reading;
+mod written;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokenkeep_client::ids::ProviderId;
+
+use crate::crypto::root_key::credential::CredentialSource;
+use crate::crypto::root_key::exec::ExecSource;
+use crate::crypto::root_key::file::FileSource;
+use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::domain::policy::Policy;
+use crate::os::private_file;
+use crate::os::user::{self, UserError};
+
+pub use error::{ConfigError, Fault};
+
+/// Where the file is unless the command line says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/tokenkeep/tokenkeep.toml";
+
+/// The environment in which root may run the daemon.
+pub const DEVELOPMENT: &str = "development";
+
+/// Most that a configuration file may have: far beyond what a person writes.
+const LONGEST_FILE: usize = 1 << 20;
+
+/// What the daemon is told, judged and whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Stamped into the store: `[a-z0-9-]{1,63}`.
+    pub environment: String,
+    /// Below it: journal, index, audit log. Absolute.
+    pub state_directory: PathBuf,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Where the root keys come from.
+    pub root_key: RootKey,
+    /// Who may do what.
+    pub policy: Policy,
+    /// The configured issuers, in the order of the file.
+    pub providers: Vec<Provider>,
+    /// Whether a provider that is not configured may hold tokens too: with `--dev` alone.
+    pub any_provider: bool,
+    /// The audit log.
+    pub audit: Audit,
+    /// What one caller, and all of them, may take up.
+    pub limits: Limits,
+    /// The server log.
+    pub log: Log,
+}
+
+/// Where the daemon listens. Absolute paths, each short enough for a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// The socket of applications.
+    pub unix: PathBuf,
+    /// The socket of admins.
+    pub admin: PathBuf,
+}
+
+/// Where the root keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootKey {
+    /// The output of a program.
+    Exec {
+        /// Its absolute path.
+        program: PathBuf,
+        /// What it is given.
+        arguments: Vec<String>,
+        /// When it is killed.
+        deadline: Duration,
+    },
+    /// A file of the daemon's own.
+    File {
+        /// Absolute.
+        path: PathBuf,
+    },
+    /// A systemd credential.
+    SystemdCredential {
+        /// A plain file name.
+        name: String,
+    },
+}
+
+impl RootKey {
+    /// The source, ready to be read. `credentials` is the value of `$CREDENTIALS_DIRECTORY`.
+    ///
+    /// # Errors
+    /// `Refused`, where what was configured cannot be a source.
+    pub fn source(&self, credentials: Option<PathBuf>) -> Result<Box<dyn RootKeySource>, SourceError> {
+        Ok(match self.clone() {
+            Self::Exec { program, arguments, deadline } => {
+                Box::new(ExecSource::new(program, arguments, deadline)?)
+            }
+            Self::File { path } => Box::new(FileSource::new(path)?),
+            Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
+        })
+    }
+}
+
+/// A configured issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Its name in paths.
+    pub id: ProviderId,
+    /// The scopes that a token may have; empty: any.
+    pub allowed_scopes: Vec<String>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Where it is. Absolute.
+    pub directory: PathBuf,
+    /// When entries about reads reach the disk; changes always do before the answer.
+    pub sync: AuditSync,
+}
+
+/// When entries about reads reach the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditSync {
+    /// Before the answer.
+    Always,
+    /// This long after the answer at the latest.
+    Interval(Duration),
+}
+
+/// What callers may take up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once of one user.
+    pub connections_per_user: usize,
+    /// From the first byte of a request to the end of its header.
+    pub header_deadline: Duration,
+    /// From the end of the header to the end of the body.
+    pub body_deadline: Duration,
+    /// Between two requests on a connection.
+    pub idle_deadline: Duration,
+}
+
+impl Default for Limits {
+    /// Callers are processes on the same host: what takes seconds is stuck. A connection that is kept for the
+    /// next request is worth keeping for a minute.
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            connections_per_user: 256,
+            header_deadline: Duration::from_secs(5),
+            body_deadline: Duration::from_secs(10),
+            idle_deadline: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The server log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Log {
+    /// The least important that is written.
+    pub level: LogLevel,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// How important a line of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Everything, for developers.
+    Debug,
+    /// Something failed.
+    Error,
+    /// What an operator wants to know.
+    #[default]
+    Info,
+    /// Something is about to fail.
+    Warn,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// A JSON document a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = private_file::read_configuration(path, LONGEST_FILE)?;
+        Self::parse(&bytes, path, &user::resolve)
+    }
+
+    /// Reads the text of the file. `path` is only named in errors; `resolve` gives the ids of users.
+    ///
+    /// # Errors
+    /// `Text`, with the first fault found.
+    pub fn parse(
+        bytes: &[u8],
+        path: &Path,
+        resolve: &dyn Fn(&str) -> Result<u32, UserError>,
+    ) -> Result<Self, ConfigError> {
+        reading::read(bytes, path, resolve)
+    }
+
+    /// What is in `directory`, which is made, with a new root key and a configuration, where there is nothing
+    /// yet. Its user may do everything in every org, and any provider may hold tokens.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn development(directory: &Path) -> Result<Self, ConfigError> {
+        development::find_or_make(directory)
+    }
+
+    /// Whether this user may run the daemon: root only for development.
+    ///
+    /// # Errors
+    /// `RootUser`.
+    pub fn judge_user(&self, uid: u32) -> Result<(), ConfigError> {
+        if uid == 0 && self.environment != DEVELOPMENT { Err(ConfigError::RootUser) } else { Ok(()) }
+    }
+
+    /// The configured provider of this id.
+    #[must_use]
+    pub fn provider(&self, id: &ProviderId) -> Option<&Provider> {
+        self.providers.iter().find(|provider| &provider.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

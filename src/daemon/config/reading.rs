@@ -1,0 +1,319 @@
+//! From the file as written to the truth: every rule of the configuration, each with its mend.
+//!
+//! Never looks at the host, except for the ids of users, which are handed in.
+
+mod clients;
+
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use tokenkeep_client::ids::{InvalidId, ProviderId};
+use toml::Spanned;
+
+use super::error::{ConfigError, Source};
+use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, Provider, RootKey, written};
+use crate::crypto::root_key::credential::is_credential_name;
+use crate::os::user::UserError;
+
+type Text = Spanned<String>;
+type Resolve<'a> = &'a dyn Fn(&str) -> Result<u32, UserError>;
+
+/// Longest path of a socket in bytes (unix(7): 108 with the NUL).
+const LONGEST_SOCKET: usize = 107;
+
+/// An entry about a read may be late by this much at most: a crash loses what is younger.
+const LONGEST_SYNC: Duration = Duration::from_secs(1);
+
+/// Sources of the contract that this version lacks.
+const LATER_SOURCES: [&str; 5] =
+    ["aws-secrets-manager", "azure-key-vault", "gcp-secret-manager", "onepassword-connect", "openbao"];
+
+pub(super) fn read(bytes: &[u8], file: &Path, resolve: Resolve<'_>) -> Result<Config, ConfigError> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let sound = error.valid_up_to();
+            let text = std::str::from_utf8(&bytes[..sound]).unwrap_or_default();
+            let source = Source { file, text };
+            return Err(source.fault(&(sound..sound), "not UTF-8", "save the file as UTF-8"));
+        }
+    };
+    let source = Source { file, text };
+    let written: written::Written = toml::from_str(text).map_err(|error| source.unreadable(&error))?;
+    Reading { source, resolve }.config(&written)
+}
+
+struct Reading<'a> {
+    source: Source<'a>,
+    resolve: Resolve<'a>,
+}
+
+impl Reading<'_> {
+    fn config(&self, written: &written::Written) -> Result<Config, ConfigError> {
+        self.available(written.later())?;
+        let state_directory = self.absolute(&written.state_directory)?;
+        let providers = self.providers(&written.provider)?;
+        Ok(Config {
+            environment: self.environment(&written.environment)?,
+            listen: self.listen(&written.listen)?,
+            root_key: self.root_key(&written.root_key)?,
+            policy: self.policy(&written.client, &providers)?,
+            providers,
+            any_provider: false,
+            audit: self.audit(&written.audit, &state_directory)?,
+            limits: self.limits(&written.limits)?,
+            log: self.log(&written.log)?,
+            state_directory,
+        })
+    }
+
+    fn environment(&self, written: &Text) -> Result<String, ConfigError> {
+        let name = written.get_ref();
+        let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if (1..=63).contains(&name.len()) && name.bytes().all(valid) {
+            return Ok(name.clone());
+        }
+        Err(self.refuse(written, "not a name of an environment", "use 1 to 63 characters of a-z 0-9 -"))
+    }
+
+    fn listen(&self, written: &written::Listen) -> Result<Listen, ConfigError> {
+        self.available(written.later())?;
+        let socket = |text: Option<&Text>, default: &str| match text {
+            None => Ok(PathBuf::from(default)),
+            Some(text) if text.get_ref().len() > LONGEST_SOCKET => Err(self.refuse(
+                text,
+                "longer than the 107 bytes that a socket path may have",
+                "choose a shorter path",
+            )),
+            Some(text) => self.absolute(text),
+        };
+        let unix = socket(written.unix.as_ref(), "/run/tokenkeep/tokenkeep.sock")?;
+        let admin = socket(written.admin.as_ref(), "/run/tokenkeep/admin.sock")?;
+        match written.admin.as_ref().or(written.unix.as_ref()) {
+            Some(text) if unix == admin => Err(self.refuse(
+                text,
+                "applications and admins have the same socket",
+                "give each a path of its own",
+            )),
+            _ => Ok(Listen { unix, admin }),
+        }
+    }
+
+    fn root_key(&self, written: &written::RootKey) -> Result<RootKey, ConfigError> {
+        let source = &written.source;
+        if LATER_SOURCES.contains(&source.get_ref().as_str()) {
+            return Err(self.not_available(&source.span(), "this source"));
+        }
+        self.available(written.later())?;
+        let belongs: &[&str] = match source.get_ref().as_str() {
+            "exec" => &["command", "deadline"],
+            "file" => &["path"],
+            "systemd-credential" => &["name"],
+            _ => return Err(self.refuse(source, "no such source", "use file, systemd-credential or exec")),
+        };
+        let given = [
+            ("path", written.path.as_ref().map(Spanned::span)),
+            ("name", written.name.as_ref().map(Spanned::span)),
+            ("command", written.command.as_ref().map(Spanned::span)),
+            ("deadline", written.deadline.as_ref().map(Spanned::span)),
+        ];
+        for (key, span) in given {
+            if let Some(span) = span.filter(|_| !belongs.contains(&key)) {
+                let what = format!("{key} does not belong to this source");
+                return Err(self.source.fault(&span, what, format!("it takes {}", belongs.join(", "))));
+            }
+        }
+        match (&written.path, &written.name, &written.command) {
+            (Some(path), _, _) => Ok(RootKey::File { path: self.absolute(path)? }),
+            (_, Some(name), _) => self.credential(name),
+            (_, _, Some(command)) => self.exec(command, written.deadline.as_ref()),
+            (None, None, None) => {
+                let what = format!("this source lacks {}", belongs[0]);
+                Err(self.refuse(source, what, format!("add {} = … to [root_key]", belongs[0])))
+            }
+        }
+    }
+
+    fn credential(&self, name: &Text) -> Result<RootKey, ConfigError> {
+        if is_credential_name(name.get_ref()) {
+            return Ok(RootKey::SystemdCredential { name: name.get_ref().clone() });
+        }
+        let mend = "use the name in LoadCredential=: letters, digits, '.', '_' and '-'";
+        Err(self.refuse(name, "not a name of a credential", mend))
+    }
+
+    fn exec(&self, command: &Spanned<Vec<String>>, deadline: Option<&Text>) -> Result<RootKey, ConfigError> {
+        let Some((program, arguments)) = command.get_ref().split_first() else {
+            return Err(self.refuse(command, "no program", "write its path and its arguments"));
+        };
+        if !is_absolute(program) || arguments.iter().any(|argument| argument.contains('\0')) {
+            let mend =
+                "write the program's path from the root directory on; there is no shell to look for it";
+            return Err(self.refuse(command, "not a command", mend));
+        }
+        let deadline = self.span_within(deadline, Duration::from_secs(30), 1..=300)?;
+        Ok(RootKey::Exec { program: program.into(), arguments: arguments.to_vec(), deadline })
+    }
+
+    fn providers(&self, written: &[written::Provider]) -> Result<Vec<Provider>, ConfigError> {
+        let mut providers: Vec<Provider> = Vec::with_capacity(written.len());
+        for one in written {
+            self.available(one.later())?;
+            let id: ProviderId = self.identifier(&one.id, ProviderId::parse)?;
+            if providers.iter().any(|other| other.id == id) {
+                return Err(self.refuse(&one.id, "there are two providers of this id", "remove one"));
+            }
+            let allowed_scopes =
+                one.allowed_scopes.iter().map(|scope| self.scope(scope)).collect::<Result<_, _>>()?;
+            providers.push(Provider { id, allowed_scopes });
+        }
+        Ok(providers)
+    }
+
+    /// RFC 6749, section 3.3: `scope-token`.
+    fn scope(&self, written: &Text) -> Result<String, ConfigError> {
+        let scope = written.get_ref();
+        let valid = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if !scope.is_empty() && scope.bytes().all(valid) {
+            return Ok(scope.clone());
+        }
+        Err(self.refuse(written, "not a scope", "write each scope as a text of its own, without blanks"))
+    }
+
+    fn audit(&self, written: &written::Audit, state_directory: &Path) -> Result<Audit, ConfigError> {
+        self.available(written.later())?;
+        let directory = match &written.directory {
+            Some(directory) => self.absolute(directory)?,
+            None => state_directory.join("audit"),
+        };
+        let sync = match &written.sync {
+            None => AuditSync::Interval(Duration::from_millis(50)),
+            Some(text) if text.get_ref() == "always" => AuditSync::Always,
+            Some(text) => {
+                let span = text.get_ref().strip_prefix("interval ").and_then(parse_span);
+                let is_fine = |span: &Duration| (Duration::from_millis(1)..=LONGEST_SYNC).contains(span);
+                AuditSync::Interval(span.filter(is_fine).ok_or_else(|| {
+                    self.refuse(
+                        text,
+                        "not a way to sync",
+                        "use \"always\", or \"interval 50ms\" with 1ms to 1s",
+                    )
+                })?)
+            }
+        };
+        Ok(Audit { directory, sync })
+    }
+
+    fn limits(&self, written: &written::Limits) -> Result<Limits, ConfigError> {
+        let usual = Limits::default();
+        let connections = self.count_within(written.connections.as_ref(), usual.connections, 65_536)?;
+        let per_user = usual.connections_per_user.min(connections);
+        Ok(Limits {
+            connections,
+            connections_per_user: self.count_within(
+                written.connections_per_user.as_ref(),
+                per_user,
+                connections,
+            )?,
+            header_deadline: self.span_within(
+                written.header_deadline.as_ref(),
+                usual.header_deadline,
+                1..=60,
+            )?,
+            body_deadline: self.span_within(written.body_deadline.as_ref(), usual.body_deadline, 1..=300)?,
+            idle_deadline: self.span_within(written.idle_deadline.as_ref(), usual.idle_deadline, 1..=3600)?,
+        })
+    }
+
+    fn log(&self, written: &written::Log) -> Result<Log, ConfigError> {
+        let usual = Log::default();
+        let level = match &written.level {
+            None => usual.level,
+            Some(text) => match text.get_ref().as_str() {
+                "debug" => LogLevel::Debug,
+                "error" => LogLevel::Error,
+                "info" => LogLevel::Info,
+                "warn" => LogLevel::Warn,
+                _ => return Err(self.refuse(text, "no such level", "use error, warn, info or debug")),
+            },
+        };
+        let format = match &written.format {
+            None => usual.format,
+            Some(text) => match text.get_ref().as_str() {
+                "json" => LogFormat::Json,
+                "text" => LogFormat::Text,
+                _ => return Err(self.refuse(text, "no such format", "use text or json")),
+            },
+        };
+        Ok(Log { level, format })
+    }
+
+    fn absolute(&self, written: &Text) -> Result<PathBuf, ConfigError> {
+        if is_absolute(written.get_ref()) {
+            return Ok(PathBuf::from(written.get_ref()));
+        }
+        Err(self.refuse(written, "not an absolute path", "write it from the root directory on, without '..'"))
+    }
+
+    fn identifier<T>(
+        &self,
+        written: &Text,
+        parse: fn(&str) -> Result<T, InvalidId>,
+    ) -> Result<T, ConfigError> {
+        parse(written.get_ref()).map_err(|error| self.refuse(written, error.rule, "rename it"))
+    }
+
+    fn count_within(
+        &self,
+        written: Option<&Spanned<usize>>,
+        usual: usize,
+        most: usize,
+    ) -> Result<usize, ConfigError> {
+        match written {
+            None => Ok(usual),
+            Some(count) if (1..=most).contains(count.get_ref()) => Ok(*count.get_ref()),
+            Some(count) => Err(self.refuse(count, "out of range", format!("use 1 to {most}"))),
+        }
+    }
+
+    fn span_within(
+        &self,
+        written: Option<&Text>,
+        usual: Duration,
+        seconds: std::ops::RangeInclusive<u64>,
+    ) -> Result<Duration, ConfigError> {
+        let Some(text) = written else {
+            return Ok(usual);
+        };
+        let (least, most) = (Duration::from_secs(*seconds.start()), Duration::from_secs(*seconds.end()));
+        parse_span(text.get_ref()).filter(|span| (least..=most).contains(span)).ok_or_else(|| {
+            let mend = format!("use \"{}s\" to \"{}s\"", seconds.start(), seconds.end());
+            self.refuse(text, "not a span of time, or out of range", mend)
+        })
+    }
+
+    fn available(&self, later: Option<(&'static str, Range<usize>)>) -> Result<(), ConfigError> {
+        match later {
+            None => Ok(()),
+            Some((name, span)) => Err(self.not_available(&span, name)),
+        }
+    }
+
+    fn not_available(&self, span: &Range<usize>, name: &str) -> ConfigError {
+        self.source.fault(span, format!("{name} is not available in this version"), "remove it")
+    }
+
+    fn refuse<T>(&self, at: &Spanned<T>, what: impl Into<String>, mend: impl Into<String>) -> ConfigError {
+        self.source.fault(&at.span(), what, mend)
+    }
+}
+
+fn is_absolute(path: &str) -> bool {
+    let climbs = |component: Component<'_>| matches!(component, Component::ParentDir);
+    !path.contains('\0') && Path::new(path).is_absolute() && !Path::new(path).components().any(climbs)
+}
+
+fn parse_span(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok()
+}

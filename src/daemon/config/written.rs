@@ -1,0 +1,192 @@
+//! The file as it is written: the shapes of `docs/configuration.md`, nothing judged yet.
+//!
+//! What the contract knows and this version does not is read too, so that it can be refused by name.
+//!
+//! Never a default that could weaken anything; unknown keys are refused.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use toml::Spanned;
+
+type Text = Spanned<String>;
+
+/// Of the contract, but not of this version: whatever stands there is refused.
+type Later = Option<Spanned<IgnoredAny>>;
+
+/// Gives each `Later` field of a struct with its name and place.
+macro_rules! later {
+    ($written:ty: $($field:ident),+) => {
+        impl $written {
+            /// What stands there and is not available in this version.
+            pub(super) fn later(&self) -> Option<(&'static str, Range<usize>)> {
+                [$((stringify!($field), &self.$field)),+]
+                    .into_iter()
+                    .find_map(|(name, field)| field.as_ref().map(|field| (name, field.span())))
+            }
+        }
+    };
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Written {
+    pub(super) environment: Text,
+    pub(super) state_directory: Text,
+    #[serde(default)]
+    pub(super) listen: Listen,
+    pub(super) root_key: RootKey,
+    #[serde(default)]
+    pub(super) client: Vec<Spanned<Client>>,
+    #[serde(default)]
+    pub(super) provider: Vec<Provider>,
+    #[serde(default)]
+    pub(super) audit: Audit,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) log: Log,
+    alerts: Later,
+    backup: Later,
+    memory: Later,
+    refresh: Later,
+    retention: Later,
+}
+
+later!(Written: alerts, backup, memory, refresh, retention);
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Listen {
+    pub(super) unix: Option<Text>,
+    pub(super) admin: Option<Text>,
+    mtls: Later,
+}
+
+later!(Listen: mtls);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RootKey {
+    pub(super) source: Text,
+    pub(super) path: Option<Text>,
+    pub(super) name: Option<Text>,
+    pub(super) command: Option<Spanned<Vec<String>>>,
+    pub(super) deadline: Option<Text>,
+    endpoint: Later,
+    region: Later,
+    secret_id: Later,
+}
+
+later!(RootKey: endpoint, region, secret_id);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Client {
+    pub(super) name: Text,
+    pub(super) unix: Option<Unix>,
+    pub(super) orgs: Spanned<Vec<Text>>,
+    pub(super) providers: Spanned<Vec<Text>>,
+    pub(super) allow: Spanned<Vec<Text>>,
+    pub(super) rate: Option<Spanned<Rate>>,
+    mtls: Later,
+    require_pass: Later,
+}
+
+later!(Client: mtls, require_pass);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Unix {
+    pub(super) user: Spanned<User>,
+    pub(super) unit: Option<Text>,
+}
+
+/// A name, or a number.
+pub(super) struct User(pub(super) String);
+
+impl<'de> Deserialize<'de> for User {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = User;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a user name or a user id")
+            }
+            fn visit_i64<E>(self, uid: i64) -> Result<User, E> {
+                Ok(User(uid.to_string()))
+            }
+            fn visit_str<E>(self, name: &str) -> Result<User, E> {
+                Ok(User(name.to_owned()))
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Rate {
+    pub(super) per_second: u32,
+    pub(super) burst: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Provider {
+    pub(super) id: Text,
+    #[serde(default)]
+    pub(super) allowed_scopes: Vec<Text>,
+    absolute_limit: Later,
+    authorization_endpoint: Later,
+    client_auth: Later,
+    client_id: Later,
+    client_secret: Later,
+    errors_in_200: Later,
+    http_loopback: Later,
+    idle_limit: Later,
+    leeway: Later,
+    preset: Later,
+    refresh_early: Later,
+    requires_consent: Later,
+    reuse_revokes_family: Later,
+    revocation_endpoint: Later,
+    rotation: Later,
+    scope_separator: Later,
+    token_endpoint: Later,
+}
+
+later!(
+    Provider: absolute_limit, authorization_endpoint, client_auth, client_id, client_secret, errors_in_200,
+    http_loopback, idle_limit, leeway, preset, refresh_early, requires_consent, reuse_revokes_family,
+    revocation_endpoint, rotation, scope_separator, token_endpoint
+);
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Audit {
+    pub(super) directory: Option<Text>,
+    pub(super) sync: Option<Text>,
+    retain: Later,
+    sinks: Later,
+}
+
+later!(Audit: retain, sinks);
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Limits {
+    pub(super) connections: Option<Spanned<usize>>,
+    pub(super) connections_per_user: Option<Spanned<usize>>,
+    pub(super) header_deadline: Option<Text>,
+    pub(super) body_deadline: Option<Text>,
+    pub(super) idle_deadline: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Log {
+    pub(super) level: Option<Text>,
+    pub(super) format: Option<Text>,
+}
