@@ -178,6 +178,17 @@ pub enum ConnectionState {
     NeedsReauth,
 }
 
+impl ConnectionState {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NeedsReauth => "needs_reauth",
+        }
+    }
+}
+
 /// A connection without its tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionOut {
