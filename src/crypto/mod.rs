@@ -4,4 +4,5 @@
 //!
 //! Knows no org and no token.
 
+pub mod key;
 pub mod mac;

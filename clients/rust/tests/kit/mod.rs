@@ -3,6 +3,7 @@
 //! Plain bytes on plain threads, so that it can also do what no HTTP server would: hang up with the
 //! request in hand, stay silent, speak nonsense.
 
+#![allow(dead_code, reason = "each test binary uses its share")]
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -34,7 +35,6 @@ impl Asked {
 }
 
 /// What the daemon does with a request.
-#[allow(dead_code, reason = "each test binary uses its share")]
 pub enum Answer {
     /// Closes the connection with the request in hand.
     HangUp,
@@ -101,7 +101,6 @@ impl Daemon {
         self.directory.path().join("socket")
     }
 
-    #[allow(dead_code, reason = "each test binary uses its share")]
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -110,13 +109,11 @@ impl Daemon {
         self.asked.lock().expect("lock").clone()
     }
 
-    #[allow(dead_code, reason = "each test binary uses its share")]
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Whether a connection has ended since the last time this said so.
-    #[allow(dead_code, reason = "each test binary uses its share")]
     pub fn hung_up(&self) -> bool {
         self.closed.lock().expect("lock").try_recv().is_ok()
     }
