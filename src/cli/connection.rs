@@ -5,7 +5,8 @@
 //!
 //! Never prints a token.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 use serde_json::error::Category;
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
 use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Page, TokenSet};
@@ -40,8 +41,8 @@ pub(super) enum Command {
         #[arg(long)]
         provider: Option<ProviderId>,
         /// Only in this state
-        #[arg(long, value_enum)]
-        state: Option<State>,
+        #[arg(long, value_parser = state())]
+        state: Option<ConnectionState>,
         #[command(flatten)]
         part: Part,
     },
@@ -65,16 +66,6 @@ pub(super) enum Command {
     },
 }
 
-/// A state, as it is written on the command line.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum State {
-    /// It serves.
-    Active,
-    /// Its owner must connect again.
-    NeedsReauth,
-}
-
 /// On what a put depends.
 #[derive(Args)]
 #[group(multiple = false)]
@@ -85,15 +76,6 @@ pub(super) struct When {
     /// Only where there is no such connection yet
     #[arg(long)]
     if_absent: bool,
-}
-
-impl From<State> for ConnectionState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Active => Self::Active,
-            State::NeedsReauth => Self::NeedsReauth,
-        }
-    }
 }
 
 impl From<When> for Condition {
@@ -115,7 +97,7 @@ impl Session {
             Command::List { org, provider, state, part } => {
                 let request = Request::get(format!("/v1/orgs/{org}/connections"))
                     .with_query_if("provider", provider)
-                    .with_query_if("state", state.map(|state| ConnectionState::from(state).as_str()));
+                    .with_query_if("state", state.map(ConnectionState::as_str));
                 return self.list_connections(&request, &part).await;
             }
             Command::Put { org, connection, condition, source } => {
@@ -150,6 +132,14 @@ impl Session {
         self.note_more(page.next.as_deref());
         Ok(Exit::Done)
     }
+}
+
+fn state() -> impl TypedValueParser<Value = ConnectionState> {
+    let words = ConnectionState::ALL.iter().map(|state| state.as_str());
+    PossibleValuesParser::new(words).try_map(|word| {
+        let state = ConnectionState::ALL.iter().copied().find(|state| state.as_str() == word);
+        state.ok_or("there is no such state")
+    })
 }
 
 fn token_set(json: &[u8]) -> Result<TokenSet, Failure> {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use serde::Serialize;
-use tokenkeep_client::problem::Problem;
+use tokenkeep_client::problem::{Code, Problem};
 use tokenkeep_client::{Error, Transport};
 
 use super::output::{Exit, Format, Plain, complain};
@@ -102,13 +102,13 @@ impl Failure {
         }
     }
 
-    fn of_problem(problem: &Problem, exit: Exit, mend: impl Into<String>) -> Self {
+    fn of_problem(problem: &Problem, exit: Exit) -> Self {
         let detail = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
         Self {
             exit,
             code: problem.code.clone(),
             detail: detail.clone(),
-            mend: mend.into(),
+            mend: mend(Code::parse(&problem.code)).into(),
             request_id: Some(problem.request_id.clone()).filter(|id| !id.is_empty()),
         }
     }
@@ -117,19 +117,18 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Busy { problem, .. } => {
-                let wait = problem.retry_after.map_or_else(String::new, |s| format!(" in {s} seconds"));
-                Self::of_problem(&problem, Exit::Refused, format!("run it again{wait}"))
+            Error::Busy { retry_after: Some(wait), problem } => Self::of_problem(&problem, Exit::Refused)
+                .mend(format!("run it again in {} seconds", wait.as_secs())),
+            Error::Busy { retry_after: None, problem } => {
+                Self::of_problem(&problem, Exit::Refused).mend("run it again a little later")
             }
-            Error::Caller(problem) => Self::of_problem(&problem, Exit::Refused, refused(&problem.code)),
-            Error::Owner { problem, .. } => {
-                Self::of_problem(&problem, Exit::Refused, "have the owner of the connection connect again")
+            Error::Caller(problem) | Error::Owner { problem, .. } => {
+                Self::of_problem(&problem, Exit::Refused)
             }
-            Error::Provider(problem) => {
-                Self::of_problem(&problem, Exit::Refused, "see the provider's status page, then run it again")
-            }
+            Error::Provider(problem) => Self::of_problem(&problem, Exit::Refused)
+                .mend("see the provider's status page, then run it again"),
             Error::Transport(transport) => Self::from(transport),
-            Error::Vault(problem) => Self::of_problem(&problem, Exit::Daemon, failed(&problem.code)),
+            Error::Vault(problem) => Self::of_problem(&problem, Exit::Daemon),
         }
     }
 }
@@ -155,35 +154,43 @@ impl From<Transport> for Failure {
     }
 }
 
-/// What to do about a refusal.
-fn refused(code: &str) -> &'static str {
+/// What to do about a code of the contract.
+fn mend(code: Option<Code>) -> &'static str {
     match code {
-        "already_exists" => "choose another name, or leave it as it is",
-        "conflict" | "precondition_failed" => "look at what is stored now (show), then decide anew",
-        "cross_org" | "forbidden" => "have the configuration of the daemon allow it, or ask someone who may",
-        "forwarded_request" => "speak to the socket itself, not through a proxy",
-        "not_found" => "see what there is with the list command",
-        "scope_not_allowed" => {
-            "ask the provider for fewer scopes, or extend allowed_scopes in its configuration"
-        }
-        "too_large" => "an access token may have 16 KiB, a secret 64 KiB",
-        "unauthenticated" => "run this as a user that the configuration names as admin",
-        "unknown_provider" => "configure the provider, or see that its id is spelt right",
-        _ => "change the request: the daemon's log has the same request id",
-    }
-}
-
-/// What to do about a vault that fails.
-fn failed(code: &str) -> &'static str {
-    match code {
-        "audit_unavailable" => {
+        Some(Code::AlreadyExists) => "choose another name, or leave it as it is",
+        Some(Code::AuditUnavailable) => {
             "see that the audit directory can be written and has room; `tokenkeep doctor` says more"
         }
-        "integrity" => {
+        Some(Code::Conflict | Code::PreconditionFailed) => {
+            "look at what is stored now (show), then decide anew"
+        }
+        Some(Code::CrossOrg | Code::Forbidden) => {
+            "have the configuration of the daemon allow it, or ask someone who may"
+        }
+        Some(Code::ForwardedRequest) => "speak to the socket itself, not through a proxy",
+        Some(Code::Integrity) => {
             "run `tokenkeep doctor` and `tokenkeep audit verify`; restore the record from a backup"
         }
-        "not_ready" => "`tokenkeep status` says why; run it again when the daemon is ready",
-        "storage_full" => "make room on the file system of the state directory",
-        _ => "`tokenkeep doctor` and the daemon's log say more",
+        Some(Code::NeedsReauth) => "have the owner of the connection connect again",
+        Some(Code::NotFound) => "see what there is with the list command",
+        Some(Code::NotReady) => "`tokenkeep status` says why; run it again when the daemon is ready",
+        Some(Code::RateLimited) => "wait, then run it again",
+        Some(Code::ScopeNotAllowed) => {
+            "ask the provider for fewer scopes, or extend allowed_scopes in its configuration"
+        }
+        Some(Code::StorageFull) => "make room on the file system of the state directory",
+        Some(Code::TooLarge) => "an access token may have 16 KiB, a secret 64 KiB",
+        Some(Code::Unauthenticated) => "run this as a user that the configuration names as admin",
+        Some(Code::UnknownProvider) => "configure the provider, or see that its id is spelt right",
+        // The first is for the daemon's log to explain; the others mean that this program and the daemon differ.
+        Some(
+            Code::Internal
+            | Code::HeadersTooLarge
+            | Code::InvalidRequest
+            | Code::MethodNotAllowed
+            | Code::NotAcceptable
+            | Code::UnsupportedMediaType,
+        )
+        | None => "the daemon's log says more under the same request id; see that both are of one version",
     }
 }

@@ -115,5 +115,5 @@ fn directory(target: &Path) -> &Path {
 
 fn failure(path: &Path, error: &io::Error) -> Failure {
     Failure::here("key_file", format!("{}: {}", path.display(), error.kind()))
-        .mend("nothing was changed; see that the file and its directory can be written")
+        .mend("see that you may read and write the file and its directory, and that there is room")
 }

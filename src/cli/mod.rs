@@ -32,6 +32,9 @@ use self::output::{Exit, Format, Screen};
 /// Where the daemon's package puts the admin socket.
 const ADMIN_SOCKET: &str = "/run/tokenkeep/admin.sock";
 
+/// Options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Administers tokenkeep, the daemon that keeps OAuth tokens.
 #[derive(Parser)]
 #[command(name = "tokenkeep", version, disable_help_subcommand = true)]
@@ -41,10 +44,11 @@ const ADMIN_SOCKET: &str = "/run/tokenkeep/admin.sock";
 )]
 struct Args {
     /// The admin socket [default: of TOKENKEEP_ADMIN=unix:///PATH, or /run/tokenkeep/admin.sock]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
     socket: Option<PathBuf>,
     /// Text for people, or a JSON document that only grows
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    #[arg(long, global = true, value_enum, value_name = "text|json", default_value_t = Format::Text)]
+    #[arg(hide_possible_values = true, help_heading = EVERYWHERE)]
     output: Format,
     #[command(subcommand)]
     command: Command,

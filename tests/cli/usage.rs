@@ -119,7 +119,7 @@ fn errors_of_the_daemon_say_what_to_do_and_whose_fault_it_is() {
          \"mend\":\"see what there is with the list command\",\"request_id\":\"r-1\"}}\n",
     );
     for (exit, word) in
-        [(2, "audit verify"), (2, "audit directory"), (1, "run it again"), (1, "something new")]
+        [(2, "audit verify"), (2, "audit directory"), (1, "run it again"), (1, "same request id")]
     {
         let told = tokenkeep(&daemon, "org show acme");
         assert_eq!(told.exit, exit, "{}", told.err);

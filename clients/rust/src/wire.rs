@@ -179,6 +179,9 @@ pub enum ConnectionState {
 }
 
 impl ConnectionState {
+    /// Every state there is.
+    pub const ALL: &'static [Self] = &[Self::Active, Self::NeedsReauth];
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

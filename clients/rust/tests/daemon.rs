@@ -143,6 +143,42 @@ async fn the_deadline_ends_a_request_that_is_not_answered_and_its_connection() {
 }
 
 #[tokio::test]
+async fn the_deadline_counts_while_every_connection_is_busy() {
+    let daemon = Daemon::start(|_| Answer::Silence);
+    let client = Client::unix(daemon.socket());
+    let busy: Vec<_> = (0..16)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { token(&client).await.map(drop) })
+        })
+        .collect();
+    while daemon.asked().len() < busy.len() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let hasty = client.clone().with_deadline(Duration::from_millis(50));
+    assert_eq!(token(&hasty).await.unwrap_err(), Error::Transport(Transport::Deadline));
+    assert_eq!(daemon.asked().len(), 16, "nothing was sent");
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[test]
+fn a_client_outlives_the_runtime_that_it_was_used_in() {
+    let daemon = Daemon::start(|asked| {
+        Answer::Json(200, if asked.line.starts_with("PUT") { CONNECTION } else { TOKEN }.into())
+    });
+    let client = Client::unix(daemon.socket());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime().block_on(token(&client)).unwrap();
+    // A write, which would not be sent twice: the connection of the first runtime must not be tried at all.
+    runtime()
+        .block_on(async {
+            client.org(&acme()).put_connection(&id("main"), &token_set(), Condition::Always).await
+        })
+        .unwrap();
+    assert_eq!(daemon.connections(), 2);
+}
+
+#[tokio::test]
 async fn without_a_daemon_the_wait_is_no_longer_than_asked() {
     let daemon = Daemon::stopped(|_| Answer::HangUp);
     let client = Client::unix(daemon.socket()).with_patience(Duration::ZERO);
