@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::config::{Log, LogFormat, LogLevel};
 
 /// Begins to log. A second call changes nothing.
-pub fn begin(log: &Log) {
+pub(super) fn begin(log: &Log) {
     let level = match log.level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Error => LevelFilter::ERROR,

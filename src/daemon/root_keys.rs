@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::config::{Config, RootKey};
 use crate::crypto::key_list::{KeyListError, RootKeys};
 use crate::crypto::random;
-use crate::crypto::root_key::patience::{Patience, fetch};
 use crate::crypto::root_key::SourceError;
+use crate::crypto::root_key::patience::{Patience, fetch};
 use crate::service::rotation::ReadRootKeys;
 
 /// Why there are no root keys.
 #[derive(Debug)]
-pub enum RootKeyError {
+pub(super) enum RootKeyError {
     /// Not to be had, however long one waits.
     Absent(SourceError),
     /// What came is no key list.
@@ -36,13 +36,13 @@ impl std::error::Error for RootKeyError {}
 ///
 /// # Errors
 /// See [`RootKeyError`].
-pub fn await_at_boot(config: &Config) -> Result<RootKeys, RootKeyError> {
-    read(&config.root_key, &config.root_key_patience)
+pub(super) fn await_at_boot(config: &Config) -> Result<RootKeys, RootKeyError> {
+    read(&config.root_key, &Patience::within(config.root_key_wait))
 }
 
 /// Reads the root keys again, once.
 #[must_use]
-pub fn reader(config: &Config) -> Arc<ReadRootKeys> {
+pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
     let source = config.root_key.clone();
     Arc::new(move || read(&source, &Patience::NONE).map_err(|why| why.to_string()))
 }

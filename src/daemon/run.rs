@@ -30,10 +30,10 @@ use crate::transport::admin::AdminServices;
 use crate::transport::application::Application;
 use crate::transport::listener::{Entrance, Listener, Places, accept};
 use crate::transport::pulse::Deadlines;
+use crate::vault::Vault;
 use crate::vault::header::HeaderError;
 use crate::vault::open::{OpenError, Options};
 use crate::vault::request_id::RequestIds;
-use crate::vault::Vault;
 
 /// How long connections may take to end when the daemon is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -123,7 +123,8 @@ fn check(config: &Config) -> Result<(), Failure> {
 }
 
 fn own_state(config: &Config) -> Result<Lock, Failure> {
-    private_file::create_directory(&config.state_directory).map_err(|why| Failure::new(Exit::Unsafe, &why))?;
+    private_file::create_directory(&config.state_directory)
+        .map_err(|why| Failure::new(Exit::Unsafe, &why))?;
     Lock::take(&config.state_directory.join("lock")).map_err(|why| {
         let exit = if matches!(why, LockError::Held(_)) { Exit::Configuration } else { Exit::Storage };
         Failure::new(exit, &why)
@@ -138,7 +139,11 @@ struct Sockets {
 impl Sockets {
     fn bind(config: &Config) -> Result<Self, Failure> {
         let refused = |why: SocketError| {
-            let exit = if matches!(why, SocketError::LooseDirectory(_)) { Exit::Unsafe } else { Exit::Configuration };
+            let exit = if matches!(why, SocketError::LooseDirectory(_)) {
+                Exit::Unsafe
+            } else {
+                Exit::Configuration
+            };
             Failure::new(exit, &why)
         };
         Ok(Self {
@@ -173,7 +178,11 @@ async fn serve(
         environment: config.environment.clone(),
         root_keys,
         policy: config.policy.clone(),
-        providers: if config.any_provider { Providers::Any } else { Providers::Named(config.providers.clone()) },
+        providers: if config.any_provider {
+            Providers::Any
+        } else {
+            Providers::Named(config.providers.clone())
+        },
         own_uid,
         clock: Arc::new(SystemClock),
     };
@@ -183,7 +192,7 @@ async fn serve(
     let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     tell_ready(config, development);
     let ended = until_told(terminate, interrupt, &store, &mut listeners).await;
-    drop(stop.send(true));
+    stop.send_replace(true);
     let drained = tokio::time::timeout(DRAIN, async { while listeners.join_next().await.is_some() {} }).await;
     if drained.is_err() {
         tracing::warn!("connections were cut: they did not end in time");
@@ -222,7 +231,8 @@ fn listen(
     ];
     for (socket, entrance, places) in doors {
         let socket = socket.try_clone().map_err(|why| Failure::new(Exit::Fault, &why))?;
-        let listener = Listener { socket, entrance, places, deadlines, application: Arc::clone(&application) };
+        let listener =
+            Listener { socket, entrance, places, deadlines, application: Arc::clone(&application) };
         listeners.spawn(accept(listener, stopping.clone()));
     }
     Ok(listeners)
@@ -237,7 +247,9 @@ fn tell_ready(config: &Config, development: bool) {
     let (socket, admin) = (config.listen.unix.display(), config.listen.admin.display());
     let mut line = format!("tokenkeepd is ready: socket {socket}, admin socket {admin}");
     if development {
-        line.push_str("; FOR DEVELOPMENT ONLY: your user may do everything, and the root key lies beside the data");
+        line.push_str(
+            "; FOR DEVELOPMENT ONLY: your user may do everything, and the root key lies beside the data",
+        );
     }
     line.push('\n');
     drop(std::io::stdout().write_all(line.as_bytes()));
@@ -298,7 +310,9 @@ fn of_root_key(why: &RootKeyError) -> Failure {
 fn of_open(why: &OpenError) -> Failure {
     let exit = match why {
         OpenError::Header(HeaderError::ForeignEnvironment { .. }) => Exit::Configuration,
-        OpenError::Header(HeaderError::RootKeyMissing(_)) | OpenError::RootKeyMissing { .. } => Exit::RootKeyWrong,
+        OpenError::Header(HeaderError::RootKeyMissing(_)) | OpenError::RootKeyMissing { .. } => {
+            Exit::RootKeyWrong
+        }
         OpenError::Audit(audit::OpenError::Insecure(_)) => Exit::Unsafe,
         OpenError::Store(embedded::OpenError::Busy(_)) => Exit::Configuration,
         OpenError::Audit(_)
