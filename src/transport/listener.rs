@@ -52,7 +52,7 @@ pub struct Listener {
 
 /// Sent as it is to those who are turned away before a request was read.
 const NO_PLACE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
-cache-control: no-store\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 157\r\n\r\n\
+cache-control: no-store\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 156\r\n\r\n\
 {\"type\":\"urn:tokenkeep:problem:rate_limited\",\"title\":\"Too many requests\",\"status\":429,\
 \"code\":\"rate_limited\",\"detail\":\"too many connections\",\"retry_after\":1}";
 
