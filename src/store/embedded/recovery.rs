@@ -27,7 +27,7 @@ use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk};
 use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
 
 /// Bytes of values gathered before they go into the index during a replay.
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = 16 << 20;
 
 /// A store that adds up.
 pub(crate) struct Recovered {
