@@ -213,6 +213,14 @@ impl Shared {
     }
 }
 
+/// What a store stands on before it runs.
+struct Ground {
+    workshop: Workshop,
+    identity: Identity,
+    digester: Digester,
+    lock: Lock,
+}
+
 /// The store in a directory of this machine.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
@@ -234,11 +242,19 @@ impl EmbeddedStore {
         let identity = Identity::new(options.vault, &options.key);
         let digester = Digester::new(&options.key);
         let device = Arc::clone(&options.device);
-        let workshop = Workshop { directory: journal.clone(), device, segment_bytes: options.segment_bytes };
+        let workshop = Workshop { directory: journal, device, segment_bytes: options.segment_bytes };
         let recovery =
             Recovery { options: &mut options, identity: &identity, digester: &digester, workshop: &workshop };
-        let Recovered { front, applied, end, unwitnessed, witnessed, rebuilt, unread } = recovery.run()?;
+        let recovered = recovery.run()?;
+        Self::assemble(options, Ground { workshop, identity, digester, lock }, recovered)
+    }
+
+    /// Starts the threads over a store that adds up.
+    fn assemble(options: Options, ground: Ground, recovered: Recovered) -> Result<(Self, Opened), OpenError> {
+        let Ground { workshop, identity, digester, lock } = ground;
+        let Recovered { front, applied, end, unwitnessed, witnessed, rebuilt, unread } = recovered;
         let io = |error| OpenError::Io { file: end.file.clone(), error };
+        let journal = workshop.directory.clone();
         let writer = Writer::open(workshop, identity.clone(), &end.file, end.offset).map_err(io)?;
         let shared = Arc::new(Shared {
             front,

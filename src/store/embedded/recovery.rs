@@ -27,7 +27,7 @@ use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk};
 use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
 
 /// Bytes of values gathered before they go into the index during a replay.
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = 16 << 20;
 
 /// A store that adds up.
 pub(crate) struct Recovered {
@@ -83,7 +83,9 @@ impl Recovery<'_> {
         let segments = self.segments()?;
         let fresh = segments.len() == 1 && !self.index().exists();
         let (front, pass, rebuilt, start) = match self.try_index(&segments) {
-            Ok((tree, pass, start)) => (Front::over_tree(tree, self.options.cache_bytes), pass, None, start),
+            Ok((tree, pass, start)) => {
+                (Front::over_tree(Box::new(tree), self.options.cache_bytes), pass, None, start)
+            }
             Err(Failure::Journal(trouble)) => return Err(trouble.into()),
             Err(Failure::Index(why)) => {
                 let (front, pass) = self.rebuild(&segments, &why)?;
@@ -145,7 +147,9 @@ impl Recovery<'_> {
         } else {
             self.rebuild_tree(segments, why)
         } {
-            Ok((tree, pass)) => return Ok((Front::over_tree(tree, self.options.cache_bytes), pass)),
+            Ok((tree, pass)) => {
+                return Ok((Front::over_tree(Box::new(tree), self.options.cache_bytes), pass));
+            }
             Err(Failure::Journal(trouble)) => return Err(trouble.into()),
             Err(Failure::Index(again)) => {
                 tracing::warn!(%why, %again, "served from an index in memory until the next start")
