@@ -7,6 +7,7 @@
 mod breaks;
 mod chain;
 mod crash;
+mod document;
 mod faults;
 mod segments;
 mod speed;
