@@ -9,6 +9,7 @@ mod chain;
 mod crash;
 mod document;
 mod faults;
+mod kill;
 mod segments;
 mod speed;
 
