@@ -7,7 +7,9 @@
 mod breaks;
 mod chain;
 mod crash;
+mod document;
 mod faults;
+mod kill;
 mod segments;
 mod speed;
 
