@@ -48,9 +48,14 @@ fn unit_of(socket: &impl AsFd, pid: u32) -> Option<String> {
     }
     // Before Linux 6.5: ENOPROTOOPT. The process is gone and reaped: ESRCH, or EINVAL in some kernels.
     let pidfd = getsockopt(socket, sockopt::PeerPidfd).ok()?;
-    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let unit = unit_of_cgroup(&cgroups)?;
-    is_alive(&pidfd).then_some(unit)
+    let cgroups = read_while_alive(&pidfd, || std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok())?;
+    unit_of_cgroup(&cgroups)
+}
+
+/// What was read, if the process was still there afterwards: then its id was still its own.
+fn read_while_alive<T>(pidfd: &impl AsFd, read: impl FnOnce() -> Option<T>) -> Option<T> {
+    let found = read()?;
+    is_alive(pidfd).then_some(found)
 }
 
 /// A pidfd becomes readable when its process ends (pidfd_open(2)).
@@ -139,6 +144,7 @@ mod tests {
             ("0::/system.slice", None),
             ("0::/docker/0123", None),
             ("0::/web.service (deleted)", None),
+            ("0::/web.service/worker (deleted)", None),
             ("0::/../web.service", None),
             ("0::/system.slice/.service", None),
             ("3:cpu:/system.slice/web.service", None),
@@ -191,8 +197,13 @@ mod tests {
         let pidfd = getsockopt(&accepted, sockopt::PeerPidfd).unwrap();
         assert!(is_alive(&pidfd));
         assert_eq!(Peer::of(&accepted).unwrap().pid, child.id());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        assert_eq!(read_while_alive(&pidfd, || Some(1)), Some(1));
+        let ends_meanwhile = || {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            Some(1)
+        };
+        assert_eq!(read_while_alive(&pidfd, ends_meanwhile), None);
         assert!(!is_alive(&pidfd));
         let peer = Peer::of(&accepted).unwrap();
         assert_eq!((peer.uid, peer.unit), (nix::unistd::geteuid().as_raw(), None));
