@@ -102,6 +102,7 @@ mod tests {
             let status = std::process::Command::new(std::env::current_exe().unwrap())
                 .args([name, "--exact", "--test-threads=1"])
                 .env(INSIDE, "1")
+                .stdout(std::process::Stdio::null())
                 .status()
                 .unwrap();
             assert!(status.success());
