@@ -109,7 +109,13 @@ fn programs_that_others_can_change_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("program");
     std::fs::write(&program, "#!/bin/sh\necho key\n").unwrap();
-    let run = |path: &Path| output_of(path, &[], AMPLE, 100);
+    // Another test may fork while the program is being written, and hold it open until its exec: ETXTBSY.
+    let run = |path: &Path| loop {
+        match output_of(path, &[], AMPLE, 100) {
+            Err(ExecError::Io(error)) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+            outcome => return outcome,
+        }
+    };
     let set_mode = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
