@@ -5,9 +5,13 @@
 
 pub mod audit;
 pub mod chain;
+pub mod cli;
 pub mod clock;
 pub mod crypto;
 pub mod daemon;
 pub mod domain;
 pub mod os;
+pub mod service;
 pub mod store;
+pub mod transport;
+pub mod vault;

@@ -49,6 +49,12 @@ impl MacKey {
     }
 }
 
+/// Whether two secrets are the same; takes the same time wherever they differ. Their lengths are not secret.
+#[must_use]
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

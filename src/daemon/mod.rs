@@ -1,7 +1,11 @@
-//! The daemon: its configuration, how it ends, what is wrong with its host.
+//! The daemon: its configuration, how it boots, runs and ends, what is wrong with its host.
 //!
 //! Puts the layers below together; none of them knows it.
 
 pub mod config;
 pub mod doctor;
+mod examination;
 pub mod exit;
+mod logging;
+mod root_keys;
+pub mod run;

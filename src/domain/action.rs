@@ -58,6 +58,8 @@ actions! {
     StatusRead = "status:read",
     /// Reads an access token.
     TokenRead = "token:read",
+    /// Asks what was refused before it became an operation.
+    Unparsed = "unparsed",
     /// Starts, stops, recovers: the daemon's own acts.
     VaultRun = "vault:run",
 }

@@ -5,4 +5,6 @@
 pub mod action;
 pub mod policy;
 pub mod principal;
+pub mod provider;
 pub mod rate;
+pub mod token_set;

@@ -250,6 +250,19 @@ impl Policy {
 /// the request concerns none; a client of some providers that lists connections without naming one gets the
 /// verdict for the list, and the list must then be cut to `client.providers`.
 pub fn judge(client: &Client, action: Action, org: Option<&OrgId>, provider: Option<&ProviderId>) -> Verdict {
+    let is_provider_fine = match provider {
+        Some(provider) => client.providers.contains(provider),
+        None => client.providers == ProviderSet::Every || !is_of_one_connection(action),
+    };
+    match judge_in_org(client, action, org) {
+        Verdict::Allow if !is_provider_fine && action != Action::StatusRead => Verdict::Forbidden,
+        verdict => verdict,
+    }
+}
+
+/// Whether the client may do this for this org with some provider: for a batch, whose items are then judged one
+/// by one with [`judge`].
+pub fn judge_in_org(client: &Client, action: Action, org: Option<&OrgId>) -> Verdict {
     if action == Action::StatusRead {
         return Verdict::Allow;
     }
@@ -257,17 +270,11 @@ pub fn judge(client: &Client, action: Action, org: Option<&OrgId>, provider: Opt
     if !client.allow.contains(action) || !is_grantable(action) {
         return Verdict::Forbidden;
     }
-    let is_provider_fine = match provider {
-        Some(provider) => client.providers.contains(provider),
-        None => client.providers == ProviderSet::Every || !is_of_one_connection(action),
-    };
-    let Some(org) = org else {
-        return Verdict::Forbidden; // everything that can be granted is done in an org
-    };
-    if !client.orgs.contains(org) {
-        return Verdict::CrossOrg;
+    match org {
+        Some(org) if client.orgs.contains(org) => Verdict::Allow,
+        Some(_) => Verdict::CrossOrg,
+        None => Verdict::Forbidden, // everything that can be granted is done in an org
     }
-    if is_provider_fine { Verdict::Allow } else { Verdict::Forbidden }
 }
 
 /// Whether an admin, on the admin socket, may do this. An admin runs the vault and never sees a value in it.
@@ -288,9 +295,11 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::SecretList
         | Action::SecretWrite
         | Action::StatusRead => Verdict::Allow,
-        Action::RefreshTokenRead | Action::SecretRead | Action::TokenRead | Action::VaultRun => {
-            Verdict::Forbidden
-        }
+        Action::RefreshTokenRead
+        | Action::SecretRead
+        | Action::TokenRead
+        | Action::Unparsed
+        | Action::VaultRun => Verdict::Forbidden,
     }
 }
 
@@ -316,6 +325,7 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::KeyReload
         | Action::KeyRotate
         | Action::OrgList
+        | Action::Unparsed
         | Action::VaultRun => false,
     }
 }
@@ -341,6 +351,7 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::SecretRead
         | Action::SecretWrite
         | Action::StatusRead
+        | Action::Unparsed
         | Action::VaultRun => false,
     }
 }

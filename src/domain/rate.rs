@@ -18,6 +18,16 @@ impl Rate {
     /// Most a second: beyond it the spacing is below what a clock tells apart.
     pub const MOST: u32 = 1_000_000;
 
+    /// As fast as a rate can say.
+    pub const HIGHEST: Self = Self::of(Self::MOST, Self::MOST);
+
+    /// A rate that stands in the source: both numbers are from 1 to [`Rate::MOST`].
+    #[must_use]
+    pub const fn of(per_second: u32, burst: u32) -> Self {
+        assert!(per_second >= 1 && per_second <= Self::MOST && burst >= 1 && burst <= Self::MOST);
+        Self { per_second, burst }
+    }
+
     /// A rate. `None` unless both are from 1 to [`Rate::MOST`].
     #[must_use]
     pub fn new(per_second: u32, burst: u32) -> Option<Self> {

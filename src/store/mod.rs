@@ -5,6 +5,14 @@
 //!
 //! Knows no org, no token, no key that opens anything.
 
+pub mod device;
+pub mod embedded;
+pub mod index;
+pub mod journal;
+pub mod memory;
+
+mod cache;
+
 use crate::chain::Mark;
 use std::fmt;
 use std::future::Future;

@@ -128,6 +128,17 @@ impl fmt::Display for ConnectionId {
     }
 }
 
+impl std::str::FromStr for ConnectionId {
+    type Err = InvalidId;
+
+    /// Parses `provider/name`.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (provider, name) =
+            text.split_once('/').ok_or(InvalidId { rule: "a connection is written PROVIDER/NAME" })?;
+        Ok(Self { provider: provider.parse()?, name: name.parse()? })
+    }
+}
+
 fn is_name(text: &[u8]) -> bool {
     matches(
         text,
@@ -162,6 +173,11 @@ mod tests {
         for bad in ["a..b", "@a", "a/b", "a%2f", "", &"a".repeat(256)] {
             assert!(ConnectionName::parse(bad).is_err(), "{bad}");
             assert!(SecretName::parse(bad).is_err(), "{bad}");
+        }
+        let id: ConnectionId = "github/main".parse().expect("valid");
+        assert_eq!(id.to_string(), "github/main");
+        for bad in ["github", "github/", "/main", "github/main/x"] {
+            assert!(bad.parse::<ConnectionId>().is_err(), "{bad}");
         }
     }
 }

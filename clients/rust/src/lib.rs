@@ -1,12 +1,39 @@
 //! Client for tokenkeep, the token vault: asks the daemon on this host for a token that is valid now.
 //!
+//! ```no_run
+//! # use tokenkeep_client::{Client, ids::{ConnectionId, OrgId}};
+//! # use std::time::Duration;
+//! # async fn three_lines(org: OrgId, id: ConnectionId) -> Result<(), tokenkeep_client::Error> {
+//! let vault = Client::unix("/run/tokenkeep/tokenkeep.sock");
+//! let token = vault.org(&org).token(&id, Duration::from_secs(60)).await?;
+//! let header = format!("Bearer {}", token.access_token.expose());
+//! # Ok(()) }
+//! ```
+//!
+//! When the API behind the token answers 401 all the same, ask once with
+//! [`Org::newer_token`](org::Org::newer_token) and the generation that was refused. What goes wrong says
+//! whose fault it is: see [`Error`]. One [`Client`] serves a whole process: it is cheap to clone, keeps
+//! its connections and gives every request a deadline.
+//!
 //! Also the home of what both sides must agree on: identifiers, secret types, wire shapes and problem
 //! codes. The daemon builds on these, so that the two cannot drift.
 //!
 //! Imports nothing of the daemon.
 
+pub mod client;
+pub mod error;
 pub mod ids;
 pub mod moment;
+pub mod org;
+mod pool;
 pub mod problem;
+pub mod request;
+pub mod response;
 pub mod secret;
 pub mod wire;
+
+pub use client::Client;
+pub use error::{Error, Transport};
+pub use org::Org;
+pub use request::{Condition, Request};
+pub use response::Response;

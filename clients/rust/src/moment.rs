@@ -46,6 +46,12 @@ impl From<SystemTime> for Moment {
     }
 }
 
+impl From<Moment> for SystemTime {
+    fn from(at: Moment) -> Self {
+        UNIX_EPOCH + Duration::from_secs(at.0)
+    }
+}
+
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(self.0)).fmt(f)

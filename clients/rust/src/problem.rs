@@ -16,6 +16,12 @@ macro_rules! codes {
             /// Every code there is.
             pub const ALL: &'static [Code] = &[$(Code::$variant),*];
 
+            /// The code with this text; none for one of a newer daemon.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == text)
+            }
+
             /// The code as it stands in the document.
             #[must_use]
             pub fn as_str(self) -> &'static str {
@@ -122,6 +128,7 @@ mod tests {
         for &code in Code::ALL {
             let text = serde_json::to_string(&code).expect("serialises");
             assert_eq!(text, format!("\"{}\"", code.as_str()));
+            assert_eq!(Code::parse(code.as_str()), Some(code));
             assert!((400..600).contains(&code.status()));
         }
     }

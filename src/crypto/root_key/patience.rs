@@ -24,10 +24,19 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// At boot: at most about four minutes of waiting, half of it on average. Then the service manager
+    /// At boot: as many readings as may be made in `wait`, half of it on average. Then the service manager
     /// decides.
-    pub const BOOT: Self =
-        Self { attempts: 15, first: Duration::from_millis(200), longest: Duration::from_secs(30) };
+    #[must_use]
+    pub fn within(wait: Duration) -> Self {
+        let mut patience =
+            Self { attempts: 1, first: Duration::from_millis(200), longest: Duration::from_secs(30) };
+        let mut waited = patience.step(1);
+        while waited <= wait {
+            patience.attempts += 1;
+            waited += patience.step(patience.attempts);
+        }
+        patience
+    }
 
     /// A single reading: for a reload, where an admin waits for the answer.
     pub const NONE: Self = Self { attempts: 1, first: Duration::ZERO, longest: Duration::ZERO };

@@ -15,13 +15,12 @@ mod written;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokenkeep_client::ids::ProviderId;
-
 use crate::crypto::root_key::credential::CredentialSource;
 use crate::crypto::root_key::exec::ExecSource;
 use crate::crypto::root_key::file::FileSource;
 use crate::crypto::root_key::{RootKeySource, SourceError};
 use crate::domain::policy::Policy;
+use crate::domain::provider::Provider;
 use crate::os::private_file;
 use crate::os::user::{self, UserError};
 
@@ -47,6 +46,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where the root keys come from.
     pub root_key: RootKey,
+    /// How long to wait for them at boot.
+    pub root_key_wait: Duration,
     /// Who may do what.
     pub policy: Policy,
     /// The configured issuers, in the order of the file.
@@ -108,15 +109,6 @@ impl RootKey {
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }
-}
-
-/// A configured issuer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider {
-    /// Its name in paths.
-    pub id: ProviderId,
-    /// The scopes that a token may have; empty: any.
-    pub allowed_scopes: Vec<String>,
 }
 
 /// The audit log.
@@ -185,6 +177,8 @@ pub enum LogLevel {
     /// What an operator wants to know.
     #[default]
     Info,
+    /// Every step, for developers.
+    Trace,
     /// Something is about to fail.
     Warn,
 }
@@ -236,12 +230,6 @@ impl Config {
     /// `RootUser`.
     pub fn judge_user(&self, uid: u32) -> Result<(), ConfigError> {
         if uid == 0 && self.environment != DEVELOPMENT { Err(ConfigError::RootUser) } else { Ok(()) }
-    }
-
-    /// The configured provider of this id.
-    #[must_use]
-    pub fn provider(&self, id: &ProviderId) -> Option<&Provider> {
-        self.providers.iter().find(|provider| &provider.id == id)
     }
 }
 

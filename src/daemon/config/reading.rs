@@ -12,8 +12,9 @@ use tokenkeep_client::ids::{InvalidId, ProviderId};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, Provider, RootKey, written};
+use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, RootKey, written};
 use crate::crypto::root_key::credential::is_credential_name;
+use crate::domain::provider::Provider;
 use crate::os::user::UserError;
 
 type Text = Spanned<String>;
@@ -58,6 +59,11 @@ impl Reading<'_> {
             environment: self.environment(&written.environment)?,
             listen: self.listen(&written.listen)?,
             root_key: self.root_key(&written.root_key)?,
+            root_key_wait: self.span_within(
+                written.root_key.wait.as_ref(),
+                Duration::from_secs(240),
+                0..=3600,
+            )?,
             policy: self.policy(&written.client, &providers)?,
             providers,
             any_provider: false,
@@ -234,8 +240,9 @@ impl Reading<'_> {
                 "debug" => LogLevel::Debug,
                 "error" => LogLevel::Error,
                 "info" => LogLevel::Info,
+                "trace" => LogLevel::Trace,
                 "warn" => LogLevel::Warn,
-                _ => return Err(self.refuse(text, "no such level", "use error, warn, info or debug")),
+                _ => return Err(self.refuse(text, "no such level", "use error, warn, info, debug or trace")),
             },
         };
         let format = match &written.format {

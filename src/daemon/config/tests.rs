@@ -93,8 +93,7 @@ format = "json"
     assert_eq!((config.limits.connections, config.limits.connections_per_user), (100, 50));
     assert_eq!(config.limits.idle_deadline, Duration::from_secs(300));
     assert_eq!(config.log, Log { level: LogLevel::Debug, format: LogFormat::Json });
-    let github = ProviderId::parse("github").unwrap();
-    assert_eq!(config.provider(&github).unwrap().allowed_scopes, ["read:org", "repo:status"]);
+    assert_eq!(config.providers[0].allowed_scopes, ["read:org", "repo:status"]);
 
     let peer = |uid, unit: Option<&str>| Peer { uid, gid: uid, pid: 1, unit: unit.map(Into::into) };
     let web = config.policy.identify(&peer(1000, Some("web.service"))).unwrap();
@@ -104,7 +103,7 @@ format = "json"
     let Among::Only(orgs) = &worker.orgs else { panic!("listed") };
     assert!(orgs.contains("acme"));
     let other = OrgId::parse("other").unwrap();
-    assert_eq!(judge(worker, Action::TokenRead, Some(&other), Some(&github)), Verdict::CrossOrg);
+    assert_eq!(judge(worker, Action::TokenRead, Some(&other), Some(&config.providers[0].id)), Verdict::CrossOrg);
 }
 
 /// A client with everything but what the line says.

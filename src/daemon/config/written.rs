@@ -74,6 +74,7 @@ pub(super) struct RootKey {
     pub(super) name: Option<Text>,
     pub(super) command: Option<Spanned<Vec<String>>>,
     pub(super) deadline: Option<Text>,
+    pub(super) wait: Option<Text>,
     endpoint: Later,
     region: Later,
     secret_id: Later,

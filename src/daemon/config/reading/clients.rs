@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use tokenkeep_client::ids::{InvalidId, OrgId, ProviderId};
 use toml::Spanned;
 
-use super::super::{ConfigError, Provider, written};
+use super::super::{ConfigError, written};
 use super::{Reading, Text};
 use crate::domain::policy::{ActionError, ActionSet, Among, Client, Policy, PolicyError, UnixMatch};
+use crate::domain::provider::Provider;
 use crate::domain::rate::Rate;
 use crate::os::peer::is_unit_name;
 use crate::os::user::UserError;

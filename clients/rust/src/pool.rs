@@ -1,0 +1,131 @@
+//! The connections to the daemon: few, kept, used again.
+//!
+//! A slot is a right to one connection; whoever finds none free waits. A connection is given back before
+//! its slot and opened only where none is kept, so that no more are open than there are slots. The daemon closes connections when it stops:
+//! a kept one is looked at before it is used, and one that dies with the request still in hand gives the
+//! request back, provably unsent.
+//!
+//! Never hands out a connection that carries another request.
+
+use crate::error::Transport;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Requests under way at once. One connection carries thousands of reads a second; more than these
+/// would only queue inside the daemon.
+const OPEN: usize = 16;
+
+/// A connection unused for so long is closed at the next opportunity.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+
+pub(crate) struct Pool {
+    socket: PathBuf,
+    slots: Semaphore,
+    kept: Mutex<Vec<Kept>>,
+}
+
+struct Kept {
+    line: Line,
+    since: Instant,
+}
+
+/// One connection, with the task that moves its bytes.
+pub(crate) struct Line {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+}
+
+/// How an exchange on a line failed.
+pub(crate) enum Broken {
+    /// The daemon may have read the request.
+    Lost,
+    /// The answer is not HTTP.
+    NotHttp,
+    /// The request never left this process.
+    Unsent,
+}
+
+impl Pool {
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket, slots: Semaphore::new(OPEN), kept: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Waits for the right to a connection.
+    pub(crate) async fn slot(&self) -> Result<SemaphorePermit<'_>, Transport> {
+        // Only a closed semaphore refuses, and nobody closes this one.
+        self.slots.acquire().await.map_err(|_| Transport::Protocol("the pool is closed"))
+    }
+
+    /// A kept connection that still stands, the one used last first.
+    pub(crate) async fn kept(&self) -> Option<Line> {
+        while let Some(mut kept) = self.pop() {
+            let fresh = kept.since.elapsed() < KEPT_FOR;
+            if fresh && !kept.line.sender.is_closed() && kept.line.sender.ready().await.is_ok() {
+                return Some(kept.line);
+            }
+        }
+        None
+    }
+
+    pub(crate) async fn open(&self) -> io::Result<Line> {
+        let stream = UnixStream::connect(&self.socket).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        // How it ends, the request in flight learns from its own answer.
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Line { sender, driver })
+    }
+
+    /// Takes back a connection whose answer was read to its end.
+    pub(crate) fn keep(&self, line: Line) {
+        if line.sender.is_closed() {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Oldest first; without this, one busy connection would let the others grow old unseen.
+        kept.retain(|kept| kept.since.elapsed() < KEPT_FOR);
+        kept.push(Kept { line, since: Instant::now() });
+    }
+
+    fn pop(&self) -> Option<Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+impl Line {
+    pub(crate) async fn exchange(
+        &mut self,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<hyper::Response<Incoming>, Broken> {
+        self.sender.try_send_request(request).await.map_err(|mut failed| {
+            if failed.take_message().is_some() {
+                Broken::Unsent
+            } else if failed.error().is_parse() {
+                Broken::NotHttp
+            } else {
+                Broken::Lost
+            }
+        })
+    }
+}
+
+impl Drop for Line {
+    /// A request that is given up must not leave its connection behind.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}

@@ -1,0 +1,148 @@
+//! The log as it is found at a start: its last segment, checked line by line.
+//!
+//! The hard problem: what a crash leaves and what damage leaves look alike. The answer: a crash leaves only an
+//! end without its newline, or blocks that were never written; these are cut off, and the journal's witness
+//! tells whether too much was. A whole line that does not verify is damage.
+//!
+//! Never cuts a whole line.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::line;
+use super::log::{OpenError, Torn};
+use super::segment::{self, Lines, Name, Piece};
+use super::walk::{Break, BreakKind, Fault, ReadError, Walk};
+use crate::chain::Mark;
+use crate::crypto::mac::MacKey;
+
+/// The last segment, whole, and on disk.
+pub(super) struct Recovered {
+    pub(super) name: Name,
+    pub(super) file: File,
+    pub(super) size: u64,
+    pub(super) head: Mark,
+    pub(super) journal: Mark,
+    pub(super) torn: Option<Torn>,
+}
+
+/// Checks the directory and the last segment; none where there is no segment yet.
+pub(super) fn recover(
+    directory: &Path,
+    key: &MacKey,
+    vault: [u8; 16],
+) -> Result<Option<Recovered>, OpenError> {
+    let unreadable = |error| OpenError::Io(directory.to_path_buf(), error);
+    segment::make_directory(directory).map_err(unreadable)?;
+    let found = fs::symlink_metadata(directory).map_err(unreadable)?;
+    if !found.is_dir() || found.mode() & 0o077 != 0 {
+        return Err(OpenError::Insecure(directory.to_path_buf()));
+    }
+    segment::clear_unborn(directory).map_err(unreadable)?;
+    let listing = segment::list(directory).map_err(unreadable)?;
+    let Some(&name) = listing.segments.last() else {
+        return Ok(None);
+    };
+    let path = segment::path(directory, name);
+    let io = |error| OpenError::Io(path.clone(), error);
+    let found = fs::symlink_metadata(&path).map_err(io)?;
+    if !found.is_file() || found.mode() & 0o077 != 0 {
+        return Err(OpenError::Insecure(path));
+    }
+    let end = read(directory, name, key, vault)?;
+    let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
+    if end.torn.is_some() {
+        file.set_len(end.size).map_err(io)?;
+    }
+    // What a killed process wrote is whole in the page cache, but perhaps not on disk yet.
+    file.sync_all().map_err(io)?;
+    segment::sync_directory(directory).map_err(unreadable)?;
+    let End { size, head, journal, torn } = end;
+    Ok(Some(Recovered { name, file, size, head, journal, torn }))
+}
+
+struct End {
+    size: u64,
+    head: Mark,
+    journal: Mark,
+    torn: Option<Torn>,
+}
+
+fn read(directory: &Path, name: Name, key: &MacKey, vault: [u8; 16]) -> Result<End, OpenError> {
+    let refuse = |fault: Fault| OpenError::from_read(directory, fault.error);
+    let mut walk = Walk::open(directory, name, key, vault).map_err(refuse)?;
+    if let Some(previous) = &walk.opening().previous {
+        let before = Mark { sequence: walk.mark().sequence - 1, chain: previous.mac };
+        check_end(directory, &previous.file, before)?;
+    }
+    let mut end = End { size: walk.end(), head: walk.mark(), journal: walk.opening().journal, torn: None };
+    loop {
+        match walk.advance() {
+            Ok(true) => {}
+            Ok(false) => return Ok(end),
+            Err(Fault { torn_at: Some(offset), .. }) => {
+                let size = fs::metadata(segment::path(directory, name)).map(|found| found.len());
+                let bytes = size.map_or(0, |size| size.saturating_sub(offset));
+                end.torn = Some(Torn { file: name.to_string(), line: walk.line(), bytes });
+                return Ok(end);
+            }
+            Err(fault) => return Err(refuse(fault)),
+        }
+        (end.size, end.head) = (walk.end(), walk.mark());
+        let carries = line::frame(walk.bytes()).is_ok_and(|frame| frame.carries_journal());
+        let journal =
+            carries.then(|| line::decode(walk.bytes()).ok()).flatten().and_then(|line| line.journal());
+        // Changes that were made together may have been written down in any order.
+        end.journal = journal.filter(|mark| mark.sequence > end.journal.sequence).unwrap_or(end.journal);
+    }
+}
+
+/// Checks that the segment before ends where this one says. It was synced before this one was begun, so a crash
+/// cannot have shortened it.
+fn check_end(directory: &Path, file: &str, expected: Mark) -> Result<(), OpenError> {
+    let broken = |line, kind, detail: &str| {
+        OpenError::Damaged(Break { file: file.to_owned(), line, kind, detail: detail.into() })
+    };
+    let Some(name) = Name::parse(file) else {
+        return Err(broken(1, BreakKind::Changed, "not the name of a segment"));
+    };
+    let io = |error| OpenError::Io(directory.join(file), error);
+    let mut lines = match Lines::open(directory, name) {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(broken(1, BreakKind::Missing, "the segment before the last one is missing"));
+        }
+        Err(error) => return Err(io(error)),
+    };
+    let (mut count, mut last) = (0, None);
+    loop {
+        match lines.advance().map_err(io)? {
+            Piece::End => break,
+            Piece::Whole => {
+                last = line::frame(lines.bytes()).ok().map(|f| Mark { sequence: f.sequence, chain: f.mac })
+            }
+            Piece::Unfinished => last = None,
+        }
+        count += 1;
+    }
+    match last {
+        Some(mark) if mark == expected => Ok(()),
+        Some(mark) if mark.sequence < expected.sequence => {
+            Err(broken(count + 1, BreakKind::CutOff, "the file ends before the next one begins"))
+        }
+        _ => {
+            Err(broken(count, BreakKind::Changed, "the last line is not the one that the next file follows"))
+        }
+    }
+}
+
+impl OpenError {
+    pub(super) fn from_read(directory: &Path, error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged(found) => Self::Damaged(found),
+            ReadError::Unreadable(file, error) => Self::Io(directory.join(file), error),
+        }
+    }
+}

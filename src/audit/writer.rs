@@ -1,0 +1,307 @@
+//! The end of the log: one line after the other, from whichever thread.
+//!
+//! The hard problem: a full disk and a failed disk answer alike with an error, but the first passes and the second
+//! must not be tried again. The answer: room is reserved ahead; where even that is used up, the part of a line
+//! that was written is cut back, so that the chain stays whole and the next append may succeed. Any other
+//! error is final.
+//!
+//! Never gives a mark for a line that is not wholly in the file.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::line::{self, Opening, Previous};
+use super::log::{AuditError, State};
+use super::segment::{self, Name};
+use super::stamp::{Day, Stamp};
+use crate::chain::Mark;
+use crate::clock::Clock;
+use crate::crypto::mac::MacKey;
+use crate::os::space;
+
+/// A segment ends here: 64 MiB are read in a tenth of a second at a start.
+pub(super) const SEGMENT_MOST: u64 = 64 * 1024 * 1024;
+
+/// Room that is kept beyond the end: about 10,000 reads that go on when the disk is full.
+const ROOM: u64 = 4 * 1024 * 1024;
+
+/// What stays the same for the life of the log.
+pub(super) struct Ground {
+    pub(super) directory: PathBuf,
+    pub(super) vault: [u8; 16],
+    pub(super) key: MacKey,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) segment_most: u64,
+}
+
+/// The open segment and its end.
+pub(super) struct Writer {
+    ground: Ground,
+    file: Arc<File>,
+    name: Name,
+    key: MacKey,
+    size: u64,
+    /// Blocks are set aside up to here.
+    reserved: u64,
+    head: Mark,
+    journal: Mark,
+    stamp: Stamp,
+    line: Vec<u8>,
+    failed: Option<Arc<str>>,
+    /// Room could not be set aside.
+    low: bool,
+    /// The next segment could not be begun for want of room: not tried again before the next [`Self::retry`].
+    deferred: bool,
+    /// Of the open file, as it was when it was opened: device, inode, mode.
+    identity: (u64, u64, u32),
+    /// Of the directory: device, inode.
+    directory: (u64, u64),
+}
+
+/// Where a writer begins.
+pub(super) struct Start {
+    pub(super) name: Name,
+    pub(super) file: File,
+    pub(super) size: u64,
+    pub(super) head: Mark,
+    pub(super) journal: Mark,
+}
+
+impl Writer {
+    /// Goes on where `start` ends.
+    pub(super) fn resume(ground: Ground, start: Start) -> io::Result<Self> {
+        let found = start.file.metadata()?;
+        let directory = fs::symlink_metadata(&ground.directory)?;
+        let mut writer = Self {
+            key: segment::key(&ground.key, start.name.number),
+            file: Arc::new(start.file),
+            name: start.name,
+            size: start.size,
+            reserved: start.size,
+            head: start.head,
+            journal: start.journal,
+            stamp: Stamp::new(),
+            line: Vec::with_capacity(4096),
+            failed: None,
+            low: false,
+            deferred: false,
+            identity: (found.dev(), found.ino(), found.mode()),
+            directory: (directory.dev(), directory.ino()),
+            ground,
+        };
+        writer.reserve();
+        Ok(writer)
+    }
+
+    /// Begins the first segment of a log.
+    pub(super) fn begin(ground: Ground) -> io::Result<Self> {
+        let at = super::stamp::micros(ground.clock.now());
+        let name = Name { number: 1, day: Day::of(at) };
+        let mut stamp = Stamp::new();
+        let start = open_segment(&ground, name, None, Mark::START, Mark::START, stamp.format(at))?;
+        Self::resume(ground, start)
+    }
+
+    /// The last line.
+    pub(super) fn head(&self) -> Mark {
+        self.head
+    }
+
+    /// The newest journal mark that was written down.
+    pub(super) fn journal(&self) -> Mark {
+        self.journal
+    }
+
+    /// The open file and the last line in it: what a sync of that file covers.
+    pub(super) fn to_sync(&self) -> (Arc<File>, Mark) {
+        (Arc::clone(&self.file), self.head)
+    }
+
+    /// How it is.
+    pub(super) fn state(&self) -> State {
+        match &self.failed {
+            Some(reason) => State::Failed(reason.to_string()),
+            None if self.low => State::Low,
+            None => State::Ok,
+        }
+    }
+
+    /// Takes nothing more. The first reason stays.
+    pub(super) fn fail(&mut self, reason: &str) -> Arc<str> {
+        Arc::clone(self.failed.get_or_insert_with(|| reason.into()))
+    }
+
+    /// Writes one line.
+    pub(super) fn append(&mut self, entry: &Entry<'_>) -> Result<Mark, AuditError> {
+        if let Some(reason) = &self.failed {
+            return Err(AuditError::Unavailable(reason.to_string()));
+        }
+        let at = super::stamp::micros(self.ground.clock.now());
+        let due = self.size >= self.ground.segment_most || Day::of(at) > self.name.day;
+        if due && !self.deferred {
+            self.roll(at)?;
+        }
+        self.line.clear();
+        let sequence = self.head.sequence + 1;
+        line::begin(&mut self.line, sequence, self.stamp.format(at));
+        line::put_entry(&mut self.line, entry);
+        let chain = self.key.tag(&[&self.head.chain, &self.line]);
+        line::finish(&mut self.line, &chain);
+        self.line.push(b'\n');
+        if self.line.len() > line::LINE_MOST {
+            return Err(AuditError::TooLong);
+        }
+        self.write()?;
+        self.head = Mark { sequence, chain };
+        if let Some(journal) = entry.journal.filter(|mark| mark.sequence > self.journal.sequence) {
+            self.journal = journal;
+        }
+        if self.size + ROOM > self.reserved && !self.low {
+            self.reserve();
+        }
+        Ok(self.head)
+    }
+
+    /// Writes the line in the buffer, all of it or nothing.
+    fn write(&mut self) -> Result<(), AuditError> {
+        let mut rest = self.line.as_slice();
+        while !rest.is_empty() {
+            let error = match (&*self.file).write(rest) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            if !is_full(&error) {
+                return Err(self.give_up(&format!("a write failed: {error}")));
+            }
+            self.low = true;
+            if rest.len() < self.line.len() {
+                if let Err(error) = self.file.set_len(self.size) {
+                    return Err(self.give_up(&format!("a part of a line cannot be cut back: {error}")));
+                }
+                self.reserved = self.size;
+            }
+            return Err(AuditError::Unavailable("no room left for the audit log".into()));
+        }
+        self.size += self.line.len() as u64;
+        Ok(())
+    }
+
+    /// Ends this segment and begins the next one. Where there is no room for it, this one goes on.
+    fn roll(&mut self, at: u64) -> Result<(), AuditError> {
+        self.watch().map_err(|reason| self.give_up(&reason))?;
+        // Before the next one is begun: a crash must not leave a hole between two segments. Most of it was
+        // synced in the last interval; the readers wait for the rest once in 64 MiB.
+        if let Err(error) = self.file.sync_data() {
+            return Err(self.give_up(&format!("a sync failed: {error}")));
+        }
+        let name = Name { number: self.name.number + 1, day: Day::of(at).max(self.name.day) };
+        let previous = Previous { file: self.name.to_string(), mac: self.head.chain };
+        let stamp = self.stamp.format(at);
+        match open_segment(&self.ground, name, Some(previous), self.head, self.journal, stamp) {
+            Ok(start) => {
+                let found = start.file.metadata();
+                let found = found.map_err(|error| self.give_up(&format!("a segment was lost: {error}")))?;
+                // Gives the reserved room back; the length stays.
+                let _kept = self.file.set_len(self.size);
+                self.key = segment::key(&self.ground.key, name.number);
+                self.identity = (found.dev(), found.ino(), found.mode());
+                (self.file, self.name) = (Arc::new(start.file), name);
+                (self.size, self.reserved, self.head) = (start.size, start.size, start.head);
+                self.reserve();
+                Ok(())
+            }
+            Err(error) if is_full(&error) => {
+                (self.low, self.deferred) = (true, true);
+                Ok(())
+            }
+            Err(error) => Err(self.give_up(&format!("a segment could not be begun: {error}"))),
+        }
+    }
+
+    fn reserve(&mut self) {
+        // Twice the room, so that it is asked for once in 10,000 lines. Whatever the kernel's reason to refuse,
+        // changes stop and reads go on: the writes tell whether more is wrong.
+        let upto = self.size + 2 * ROOM;
+        self.low = space::reserve(&self.file, self.size, upto - self.size).is_err();
+        if !self.low {
+            self.reserved = upto;
+        }
+    }
+
+    /// Tries again what was put off for want of room.
+    pub(super) fn retry(&mut self) {
+        if self.failed.is_none() && self.low {
+            self.reserve();
+            self.deferred = self.low;
+        }
+    }
+
+    /// Compares the file and its name with what they were; says what is different.
+    pub(super) fn watch(&self) -> Result<(), String> {
+        let name = self.name;
+        let held = self.file.metadata().map_err(|error| format!("{name} cannot be looked at: {error}"))?;
+        if held.nlink() == 0 {
+            return Err(format!("{name} was removed"));
+        }
+        if held.len() != self.size {
+            return Err(format!("{name} is {} bytes long, not {}", held.len(), self.size));
+        }
+        if (held.dev(), held.ino(), held.mode()) != self.identity {
+            return Err(format!("the permissions of {name} were changed"));
+        }
+        let named = fs::symlink_metadata(segment::path(&self.ground.directory, name))
+            .map_err(|error| format!("{name} is gone: {error}"))?;
+        if (named.dev(), named.ino()) != (held.dev(), held.ino()) {
+            return Err(format!("{name} was replaced"));
+        }
+        let directory = fs::symlink_metadata(&self.ground.directory)
+            .map_err(|error| format!("the audit directory is gone: {error}"))?;
+        if (directory.dev(), directory.ino()) != self.directory {
+            return Err("the audit directory was replaced".into());
+        }
+        Ok(())
+    }
+
+    /// Gives the reserved room back.
+    pub(super) fn release(&mut self) {
+        if self.failed.is_none() && self.watch().is_ok() {
+            let _kept = self.file.set_len(self.size);
+        }
+    }
+
+    fn give_up(&mut self, reason: &str) -> AuditError {
+        AuditError::Unavailable(self.fail(reason).to_string())
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn open_segment(
+    ground: &Ground,
+    name: Name,
+    previous: Option<Previous>,
+    head: Mark,
+    journal: Mark,
+    at: &[u8; super::stamp::STAMP_LENGTH],
+) -> io::Result<Start> {
+    let mut text = Vec::with_capacity(512);
+    let sequence = head.sequence + 1;
+    line::begin(&mut text, sequence, at);
+    Opening { vault: ground.vault, segment: name.number, previous, journal }.put(&mut text);
+    let chain = segment::key(&ground.key, name.number).tag(&[&head.chain, &text]);
+    line::finish(&mut text, &chain);
+    text.push(b'\n');
+    let file = segment::create(&ground.directory, name, &text)?;
+    Ok(Start { name, file, size: text.len() as u64, head: Mark { sequence, chain }, journal })
+}

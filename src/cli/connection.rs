@@ -1,0 +1,190 @@
+//! `connection`: granted accounts of an org, without their tokens.
+//!
+//! A token set is read and understood here before it is sent, so that a misspelt field is found where it
+//! was written. What is wrong is said by line and column: the words of the parser quote the input.
+//!
+//! Never prints a token.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use serde_json::error::Category;
+use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
+use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Page, TokenSet};
+use tokenkeep_client::{Condition, Request};
+
+use super::Session;
+use super::failure::Failure;
+use super::input::{Consent, Source};
+use super::output::{Exit, or_dash};
+use super::page::Part;
+
+/// Largest body of a PUT in the contract.
+const TOKEN_SET_MOST: usize = 64 << 10;
+
+/// What to do with connections.
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Revokes a connection at its provider and deletes it
+    Delete {
+        /// The org
+        org: OrgId,
+        /// PROVIDER/NAME
+        connection: ConnectionId,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Lists the connections of an org
+    List {
+        /// The org
+        org: OrgId,
+        /// Only of this provider
+        #[arg(long)]
+        provider: Option<ProviderId>,
+        /// Only in this state
+        #[arg(long, value_parser = state())]
+        state: Option<ConnectionState>,
+        #[command(flatten)]
+        part: Part,
+    },
+    /// Stores a token set, JSON as the provider issued it: access_token, refresh_token, expires_in, scope …
+    Put {
+        /// The org
+        org: OrgId,
+        /// PROVIDER/NAME
+        connection: ConnectionId,
+        #[command(flatten)]
+        condition: When,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Shows a connection
+    Show {
+        /// The org
+        org: OrgId,
+        /// PROVIDER/NAME
+        connection: ConnectionId,
+    },
+}
+
+/// On what a put depends.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(super) struct When {
+    /// Only while N is the current generation
+    #[arg(long, value_name = "N")]
+    if_generation: Option<u64>,
+    /// Only where there is no such connection yet
+    #[arg(long)]
+    if_absent: bool,
+}
+
+impl From<When> for Condition {
+    fn from(when: When) -> Self {
+        match (when.if_generation, when.if_absent) {
+            (Some(generation), _) => Self::Generation(generation),
+            (None, true) => Self::Absent,
+            (None, false) => Self::Always,
+        }
+    }
+}
+
+impl Session {
+    pub(super) async fn connection(&mut self, command: Command) -> Result<Exit, Failure> {
+        let shown = match command {
+            Command::Delete { org, connection, consent } => {
+                return self.delete_connection(&org, &connection, &consent).await;
+            }
+            Command::List { org, provider, state, part } => {
+                let request = Request::get(format!("/v1/orgs/{org}/connections"))
+                    .with_query_if("provider", provider)
+                    .with_query_if("state", state.map(ConnectionState::as_str));
+                return self.list_connections(&request, &part).await;
+            }
+            Command::Put { org, connection, condition, source } => {
+                let tokens = token_set(&source.read(TOKEN_SET_MOST)?)?;
+                self.client.org(&org).put_connection(&connection, &tokens, condition.into()).await?
+            }
+            Command::Show { org, connection } => self.client.org(&org).connection(&connection).await?,
+        };
+        self.screen.show(&shown, lines);
+        Ok(Exit::Done)
+    }
+
+    async fn delete_connection(
+        &mut self,
+        org: &OrgId,
+        id: &ConnectionId,
+        consent: &Consent,
+    ) -> Result<Exit, Failure> {
+        consent.confirm(&format!("Delete connection {id} of org {org}, its tokens for good?"))?;
+        let deleted = self.client.org(org).delete_connection(id).await?;
+        self.screen.show(&deleted, |deleted| {
+            let provider = if deleted.revoked { "revoked at" } else { "not revoked at" };
+            vec![format!("deleted {id}, {provider} the provider")]
+        });
+        Ok(Exit::Done)
+    }
+
+    async fn list_connections(&mut self, request: &Request, part: &Part) -> Result<Exit, Failure> {
+        let page: Page<ConnectionOut> = part.read(&self.client, request).await?;
+        let head = ["CONNECTION", "STATE", "GENERATION", "EXPIRES", "REFRESHED"];
+        self.screen.show_table(&page, head, |page| page.items.iter().map(row).collect());
+        self.note_more(page.next.as_deref());
+        Ok(Exit::Done)
+    }
+}
+
+fn state() -> impl TypedValueParser<Value = ConnectionState> {
+    let words = ConnectionState::ALL.iter().map(|state| state.as_str());
+    PossibleValuesParser::new(words).try_map(|word| {
+        let state = ConnectionState::ALL.iter().copied().find(|state| state.as_str() == word);
+        state.ok_or("there is no such state")
+    })
+}
+
+fn token_set(json: &[u8]) -> Result<TokenSet, Failure> {
+    serde_json::from_slice(json).map_err(|error| {
+        let what = match error.classify() {
+            Category::Data => "a field is unknown, missing or of the wrong kind",
+            Category::Eof => "it ends too early",
+            Category::Io | Category::Syntax => "it is not JSON",
+        };
+        let (line, column) = (error.line(), error.column());
+        Failure::here(
+            "token_set",
+            format!("the token set cannot be read: {what} (line {line}, column {column})"),
+        )
+        .mend(
+            "the fields are access_token, refresh_token, token_type, expires_in or expires_at, \
+                 scope or scopes, id_token, labels",
+        )
+    })
+}
+
+fn row(connection: &ConnectionOut) -> [String; 5] {
+    [
+        format!("{}/{}", connection.provider, connection.name),
+        connection.state.as_str().to_owned(),
+        connection.generation.to_string(),
+        or_dash(connection.expires_at),
+        connection.refreshed_at.to_string(),
+    ]
+}
+
+fn lines(connection: &ConnectionOut) -> Vec<String> {
+    let reason = connection.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let refresh = if connection.has_refresh_token { "kept" } else { "none" };
+    let mut lines = vec![
+        format!("connection     {}/{}", connection.provider, connection.name),
+        format!("state          {}{reason}", connection.state.as_str()),
+        format!("generation     {}", connection.generation),
+        format!("scopes         {}", connection.scopes.join(" ")),
+        format!("refresh token  {refresh}"),
+        format!("expires        {}", or_dash(connection.expires_at)),
+        format!("created        {}", connection.created_at),
+        format!("refreshed      {}", connection.refreshed_at),
+        format!("last read      {}", or_dash(connection.last_read_at)),
+    ];
+    lines.extend(connection.labels.iter().map(|(name, value)| format!("label          {name}={value}")));
+    lines
+}

@@ -1,0 +1,181 @@
+//! `key`: root keys.
+//!
+//! A rotation runs inside the daemon and survives this program: what is seen here is only watched. Running
+//! `key rotate` again goes on where the last run ended.
+//!
+//! Never sends a key anywhere.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::io::IsTerminal;
+use tokenkeep_client::wire::KeysOut;
+use tokenkeep_client::{Client, Request};
+use zeroize::Zeroizing;
+
+use super::Session;
+use super::failure::Failure;
+use super::key_file;
+use super::output::{Exit, Screen};
+use crate::crypto::key::KeyText;
+
+/// How often a rotation is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How often it is spoken of where there is no terminal, in looks.
+const SPEAK: u32 = 10;
+
+/// A rotation re-wraps one small record per org; so long may the daemon take to begin or to come back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What to do with root keys.
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Makes a new Fernet key, here, without the daemon
+    Generate {
+        /// Puts it in front of the key list in FILE (made with mode 0600 if need be); prints it otherwise
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Has the daemon read its key list again
+    Reload,
+    /// Re-wraps every org key under the first root key; goes on where an earlier run ended
+    Rotate,
+    /// Counts what each root key still wraps
+    Status,
+}
+
+#[derive(Serialize)]
+struct Generated<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    keys: usize,
+}
+
+impl Session {
+    pub(super) async fn key(&mut self, command: Command) -> Result<Exit, Failure> {
+        let keys = match command {
+            Command::Generate { file } => return self.generate(file),
+            Command::Reload => {
+                self.client
+                    .send(&Request::post("/admin/v1/keys/reload", Zeroizing::default()))
+                    .await?
+                    .success()?;
+                keys(&self.client).await?
+            }
+            Command::Rotate => self.rotate().await?,
+            Command::Status => keys(&self.client).await?,
+        };
+        self.screen.show(&keys, lines);
+        Ok(Exit::Done)
+    }
+
+    fn generate(&mut self, file: Option<PathBuf>) -> Result<Exit, Failure> {
+        let key = KeyText::generate();
+        let Some(path) = file else {
+            let generated = Generated { key: Some(key.expose()), file: None, keys: 1 };
+            self.screen.show(&generated, |_| vec![key.expose()]);
+            return Ok(Exit::Done);
+        };
+        let older = key_file::put_first(&path, &key)?;
+        let generated = Generated { key: None, file: Some(path.display().to_string()), keys: older + 1 };
+        self.screen.show(&generated, |_| vec![format!("{}: new first key, {older} older", path.display())]);
+        if older > 0 {
+            self.screen.note("next: `tokenkeep key reload`, then `tokenkeep key rotate`");
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn rotate(&mut self) -> Result<KeysOut, Failure> {
+        let mut view = View::new(&self.screen, keys(&self.client).await?.remaining);
+        let patient = self.client.clone().with_patience(PATIENCE).with_deadline(PATIENCE);
+        let begun =
+            patient.send(&Request::post("/admin/v1/keys/rotate", Zeroizing::default())).await?.success();
+        match begun {
+            // One that runs already is as good.
+            Err(error) if error.code() == Some("conflict") => {}
+            other => drop(other?),
+        }
+        loop {
+            let now = keys(&patient).await?;
+            view.advance(now.remaining);
+            if now.rotating {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            view.end();
+            return match (now.remaining, &now.rotation_error) {
+                (0, None) => Ok(now),
+                (left, error) => Err(ended_early(left, error.as_deref())),
+            };
+        }
+    }
+}
+
+async fn keys(client: &Client) -> Result<KeysOut, Failure> {
+    Ok(client.send(&Request::get("/admin/v1/keys")).await?.read()?)
+}
+
+fn ended_early(left: u64, error: Option<&str>) -> Failure {
+    let why = error.unwrap_or("the daemon may have been restarted");
+    Failure::daemon("rotation_ended", format!("the rotation ended with {left} keys left: {why}"))
+        .mend("nothing is lost, old and new root key both open; run `tokenkeep key rotate` again to go on")
+}
+
+fn lines(keys: &KeysOut) -> Vec<String> {
+    let mut lines: Vec<String> = keys
+        .root_keys
+        .iter()
+        .map(|key| {
+            let rank = if key.primary { "primary" } else { "older" };
+            let system = if key.system_key { ", the system key" } else { "" };
+            format!("root key {} ({rank}): {} org keys{system}", key.id, key.org_keys)
+        })
+        .collect();
+    let rotating = if keys.rotating { ", a rotation runs" } else { "" };
+    lines.push(format!("left to rotate: {}{rotating}", keys.remaining));
+    lines.extend(keys.rotation_error.as_ref().map(|why| format!("the last rotation ended early: {why}")));
+    lines
+}
+
+/// How a rotation is shown while it runs: a bar, lines, or nothing.
+enum View<'a> {
+    Bar(ProgressBar),
+    Lines { screen: &'a Screen, looks: u32, total: u64 },
+}
+
+impl<'a> View<'a> {
+    fn new(screen: &'a Screen, total: u64) -> Self {
+        if !screen.is_text() || !std::io::stderr().is_terminal() {
+            return Self::Lines { screen, looks: 0, total };
+        }
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} keys, {eta} left") {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    fn advance(&mut self, left: u64) {
+        match self {
+            Self::Bar(bar) => bar.set_position(bar.length().unwrap_or(left).saturating_sub(left)),
+            Self::Lines { screen, looks, total } => {
+                if looks.is_multiple_of(SPEAK) {
+                    screen.note(format!("rotating: {} of {total} keys done", total.saturating_sub(left)));
+                }
+                *looks += 1;
+            }
+        }
+    }
+
+    fn end(self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}

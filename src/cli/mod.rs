@@ -1,0 +1,126 @@
+//! `tokenkeep`, the command line for admins: speaks to the admin socket and prints what it hears.
+//!
+//! One file a command group; how anything is printed is ruled in `output`, how anything fails in `failure`.
+//! Every command is one or a few requests: what an admin may do is decided by the daemon, never here.
+//!
+//! Never takes a secret as an argument.
+
+mod audit;
+mod connection;
+mod failure;
+mod input;
+mod key;
+mod key_file;
+mod org;
+mod output;
+mod page;
+mod secret;
+mod status;
+mod usage;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tokenkeep_client::Client;
+
+use self::failure::Failure;
+use self::output::{Exit, Format, Screen};
+
+/// Where the daemon's package puts the admin socket.
+const ADMIN_SOCKET: &str = "/run/tokenkeep/admin.sock";
+
+/// Options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
+/// Administers tokenkeep, the daemon that keeps OAuth tokens.
+#[derive(Parser)]
+#[command(name = "tokenkeep", version, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused or failed here, 2 the daemon failed or is not ready, 64 usage.\n\
+    No secret is ever an argument: values are read from stdin or --file."
+)]
+struct Args {
+    /// The admin socket [default: of TOKENKEEP_ADMIN=unix:///PATH, or /run/tokenkeep/admin.sock]
+    #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
+    socket: Option<PathBuf>,
+    /// Text for people, or a JSON document that only grows
+    #[arg(long, global = true, value_enum, value_name = "text|json", default_value_t = Format::Text)]
+    #[arg(hide_possible_values = true, help_heading = EVERYWHERE)]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Reads and verifies the audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Connections of an org, without their tokens
+    #[command(subcommand)]
+    Connection(connection::Command),
+    /// Says what is wrong and how to mend it; exits with 1 where a check fails
+    Doctor,
+    /// Root keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Tenants
+    #[command(subcommand)]
+    Org(org::Command),
+    /// Secrets of an org, without their values
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Says what runs; exits with 0 where it is ready, with 2 where it is not
+    Status,
+}
+
+/// What every command works with.
+struct Session {
+    client: Client,
+    screen: Screen,
+}
+
+/// Runs the command line `args`, program name first, on this process's own streams.
+#[must_use]
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let format = Format::in_args(&args);
+    match Args::try_parse_from(args) {
+        Ok(args) => start(args).unwrap_or_else(|failure| failure.report(format)),
+        Err(error) => usage::answer(&error, format),
+    }
+    .into()
+}
+
+fn start(args: Args) -> Result<Exit, Failure> {
+    let socket = match args.socket {
+        Some(path) => path,
+        None => input::socket_of_environment()?.unwrap_or_else(|| ADMIN_SOCKET.into()),
+    };
+    // A person waits in front of this: a daemon that is not there is said at once.
+    let client = Client::unix(socket).with_patience(Duration::ZERO);
+    let mut session = Session { client, screen: Screen::new(args.output) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::here("no_runtime", format!("no event loop: {error}")))?;
+    let exit = runtime.block_on(session.perform(args.command))?;
+    session.screen.finish()?;
+    Ok(exit)
+}
+
+impl Session {
+    async fn perform(&mut self, command: Command) -> Result<Exit, Failure> {
+        match command {
+            Command::Audit(command) => self.audit(command).await,
+            Command::Connection(command) => self.connection(command).await,
+            Command::Doctor => self.doctor().await,
+            Command::Key(command) => self.key(command).await,
+            Command::Org(command) => self.org(command).await,
+            Command::Secret(command) => self.secret(command).await,
+            Command::Status => self.status().await,
+        }
+        .map_err(|failure| failure.at(self.client.socket()))
+    }
+}

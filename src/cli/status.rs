@@ -1,0 +1,59 @@
+//! `status` and `doctor`: what runs, what is wrong.
+//!
+//! Never says ready of a daemon that does not say so itself.
+
+use tokenkeep_client::Request;
+use tokenkeep_client::wire::{DoctorOut, Finding, Status};
+
+use super::Session;
+use super::failure::Failure;
+use super::output::Exit;
+
+impl Session {
+    pub(super) async fn status(&mut self) -> Result<Exit, Failure> {
+        let status = self.client.status().await?;
+        self.screen.show(&status, lines);
+        Ok(if status.ready { Exit::Done } else { Exit::Daemon })
+    }
+
+    pub(super) async fn doctor(&mut self) -> Result<Exit, Failure> {
+        let doctor: DoctorOut = self.client.send(&Request::get("/admin/v1/doctor")).await?.read()?;
+        self.screen.show(&doctor, |doctor| doctor.findings.iter().flat_map(finding).collect());
+        let failed = doctor.findings.iter().any(|finding| finding.level == "fail");
+        Ok(if failed { Exit::Refused } else { Exit::Done })
+    }
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let ready = if status.ready { "ready" } else { "not ready" };
+    let you = &status.principal;
+    let (store, audit) = (&status.store, &status.audit);
+    vec![
+        format!("tokenkeepd   {}, {ready}", status.version),
+        format!("vault        {}", status.vault_id),
+        format!("environment  {}", status.environment),
+        format!("you          {} ({}), uid {}, pid {}", you.name, you.proof, you.uid, you.pid),
+        format!(
+            "store        {}, {} records, sequence {}, index {}",
+            with_reason(&store.state, store.reason.as_deref()),
+            store.records,
+            store.sequence,
+            store.index
+        ),
+        format!(
+            "audit        {}, sequence {}",
+            with_reason(&audit.state, audit.reason.as_deref()),
+            audit.sequence
+        ),
+    ]
+}
+
+fn finding(finding: &Finding) -> Vec<String> {
+    let mut lines = vec![format!("{:<4}  {}: {}", finding.level, finding.check, finding.detail)];
+    lines.extend(finding.mend.as_ref().map(|mend| format!("      mend: {mend}")));
+    lines
+}
+
+fn with_reason(state: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| state.to_owned(), |reason| format!("{state} ({reason})"))
+}

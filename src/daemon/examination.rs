@@ -1,0 +1,25 @@
+//! What `doctor` looks at: the facts of this host and this process, judged by [`super::doctor`].
+
+use tokenkeep_client::wire::Finding;
+
+use super::config::Config;
+use super::doctor::{Checked, Memory, findings};
+use crate::os::host::{Facts, Found};
+
+/// An examination of the host under this configuration.
+#[must_use]
+pub(super) fn of(config: &Config) -> Box<dyn Fn() -> Vec<Finding> + Send + Sync> {
+    let (connections, listen) = (config.limits.connections, config.listen.clone());
+    let state_directory = config.state_directory.clone();
+    Box::new(move || {
+        let checked = Checked {
+            connections,
+            state_directory: Found::at(&state_directory),
+            unix_socket: Found::at(&listen.unix),
+            admin_socket: Found::at(&listen.admin),
+            memory: Memory::Swappable,
+            root_key_age: None,
+        };
+        findings(&Facts::gather(&state_directory), &checked)
+    })
+}

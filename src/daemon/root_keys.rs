@@ -1,0 +1,58 @@
+//! The root keys, from their configured source: waited for at boot, read again when an admin says so.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::config::{Config, RootKey};
+use crate::crypto::key_list::{KeyListError, RootKeys};
+use crate::crypto::random;
+use crate::crypto::root_key::SourceError;
+use crate::crypto::root_key::patience::{Patience, fetch};
+use crate::service::rotation::ReadRootKeys;
+
+/// Why there are no root keys.
+#[derive(Debug)]
+pub(super) enum RootKeyError {
+    /// Not to be had, however long one waits.
+    Absent(SourceError),
+    /// What came is no key list.
+    NotAList(KeyListError),
+    /// The source is not safe to use.
+    Refused(SourceError),
+}
+
+impl fmt::Display for RootKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(why) | Self::Refused(why) => write!(f, "root key: {why}"),
+            Self::NotAList(why) => write!(f, "root key: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for RootKeyError {}
+
+/// Waits for the root keys, patiently.
+///
+/// # Errors
+/// See [`RootKeyError`].
+pub(super) fn await_at_boot(config: &Config) -> Result<RootKeys, RootKeyError> {
+    read(&config.root_key, &Patience::within(config.root_key_wait))
+}
+
+/// Reads the root keys again, once.
+#[must_use]
+pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
+    let source = config.root_key.clone();
+    Arc::new(move || read(&source, &Patience::NONE).map_err(|why| why.to_string()))
+}
+
+fn read(root_key: &RootKey, patience: &Patience) -> Result<RootKeys, RootKeyError> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into);
+    let source = root_key.source(credentials).map_err(RootKeyError::Refused)?;
+    let random = || u64::from_be_bytes(random::bytes());
+    let text = fetch(&*source, patience, &std::thread::sleep, &random).map_err(|why| {
+        if why.is_retryable() { RootKeyError::Absent(why) } else { RootKeyError::Refused(why) }
+    })?;
+    RootKeys::parse(&text).map_err(RootKeyError::NotAList)
+}

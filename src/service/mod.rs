@@ -1,0 +1,4 @@
+//! What the daemon does beside serving: one task each, each a principal of its own.
+
+pub mod records;
+pub mod rotation;

@@ -1,0 +1,132 @@
+//! Root keys: loaded anew from their source, and everything wrapped anew under the first of them.
+//!
+//! The hard problem: a rotation of many keys must survive a kill at any moment. The answer: it is a loop over
+//! small durable batches that starts from what is still wrapped otherwise; running it again goes on.
+//!
+//! Never drops a key that is in use.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokenkeep_client::problem::Code;
+use tokenkeep_client::wire::KeysOut;
+
+use crate::crypto::key_list::RootKeys;
+use crate::domain::action::Action;
+use crate::vault::Vault;
+use crate::vault::door::{Ask, Caller};
+use crate::vault::refusal::Refusal;
+use crate::vault::request_id::{RequestId, RequestIds};
+
+/// Reads the root keys from their source; blocks while it does.
+pub type ReadRootKeys = dyn Fn() -> Result<RootKeys, String> + Send + Sync;
+
+/// The life of the root keys at run time.
+pub struct Rotation {
+    vault: Arc<Vault>,
+    read: Arc<ReadRootKeys>,
+    running: AtomicBool,
+    ended_early: Mutex<Option<String>>,
+}
+
+impl Rotation {
+    /// Over this vault, from this source.
+    #[must_use]
+    pub fn new(vault: Arc<Vault>, read: Arc<ReadRootKeys>) -> Arc<Self> {
+        Arc::new(Self { vault, read, running: AtomicBool::new(false), ended_early: Mutex::new(None) })
+    }
+
+    /// What each root key wraps, and how a rotation goes.
+    ///
+    /// # Errors
+    /// The door's.
+    pub async fn status(&self, caller: &Caller, request: RequestId) -> Result<KeysOut, Refusal> {
+        let permit = self.vault.admit(caller, ask(&request, Action::KeyRead))?;
+        permit.settle(self.describe(), |_| None).await
+    }
+
+    /// Loads the list anew.
+    ///
+    /// # Errors
+    /// The door's; `not_ready` where the source does not answer or is not a key list; `conflict` where a key
+    /// in use is missing. The old list stands then.
+    pub async fn reload(&self, caller: &Caller, request: RequestId) -> Result<KeysOut, Refusal> {
+        let permit = self.vault.admit_change(caller, ask(&request, Action::KeyReload))?;
+        let loaded = async {
+            let read = Arc::clone(&self.read);
+            let root = tokio::task::spawn_blocking(move || read()).await;
+            let root = root.unwrap_or_else(|_| Err("reading it did not end".to_owned()));
+            let root = root.map_err(|why| {
+                Refusal::new(
+                    Code::NotReady,
+                    format!("the root key source gave no key list: {why}; the old list stands"),
+                )
+            })?;
+            self.vault.replace_root_keys(root).await?;
+            self.describe()
+        };
+        permit.settle(loaded.await, |_| None).await
+    }
+
+    /// Begins to wrap everything under the first root key; goes on by itself. Beginning twice is one rotation.
+    ///
+    /// # Errors
+    /// The door's.
+    pub async fn begin(self: &Arc<Self>, caller: &Caller, request: RequestId) -> Result<KeysOut, Refusal> {
+        let permit = self.vault.admit_change(caller, ask(&request, Action::KeyRotate))?;
+        if !self.running.swap(true, Ordering::SeqCst) {
+            *self.ended_early.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            let rotation = Arc::clone(self);
+            tokio::spawn(async move { rotation.run().await });
+        }
+        permit.settle(self.describe(), |_| None).await
+    }
+
+    async fn run(&self) {
+        let ended = self.rewrap_all().await;
+        if let Err(refusal) = ended {
+            tracing::error!(
+                code = refusal.code.as_str(),
+                "the rotation of root keys ended early; begin it again"
+            );
+            let why = format!("{}: {}", refusal.code.as_str(), refusal.detail);
+            *self.ended_early.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        }
+        self.running.store(false, Ordering::SeqCst);
+    }
+
+    async fn rewrap_all(&self) -> Result<(), Refusal> {
+        let (task, requests) = (self.vault.task("rotation"), RequestIds::new());
+        let request = requests.next();
+        let ask = |target| Ask { target: Some(target), ..ask(&request, Action::KeyRotate) };
+        let permit = self.vault.admit_change(&task, ask("system key"))?;
+        permit.settle(self.vault.rewrap_system_key().await, |()| None).await?;
+        let mut after = None;
+        loop {
+            let permit = self.vault.admit_change(&task, ask("org keys"))?;
+            let step = self.vault.rewrap_some(&permit, &mut after).await;
+            let count = |count: &u64| Some(*count);
+            match step {
+                Ok(Some(wrapped)) => {
+                    permit.settle_change(Ok(wrapped), count).await?;
+                }
+                Ok(None) => return permit.settle(Ok(()), |()| Some(0)).await,
+                Err(refusal) => return permit.settle(Err(refusal), |()| None).await,
+            }
+        }
+    }
+
+    fn describe(&self) -> Result<KeysOut, Refusal> {
+        let (root_keys, remaining) = self.vault.describe_keys()?;
+        Ok(KeysOut {
+            root_keys,
+            remaining,
+            rotating: self.running.load(Ordering::SeqCst),
+            rotation_error: self.ended_early.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        })
+    }
+}
+
+fn ask(request: &RequestId, action: Action) -> Ask<'_> {
+    Ask { request_id: request.as_str(), action, org: None, provider: None, target: None }
+}

@@ -1,0 +1,39 @@
+//! Reading, after a start, what the start did not need to read: the older segments of the journal.
+//!
+//! A sound index makes a start fast because most of the journal stays unread; damage in there must all the same
+//! be found while the backups that mend it are still kept.
+//!
+//! Never writes, and takes half a core at most.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{OpenError, Shared};
+use crate::chain::Mark;
+use crate::store::journal::walk::{Segment, Trouble, Walk};
+
+/// The longest pause between two segments, so that closing does not wait long.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Verifies the segments and that `then` follows; fails the store where they are damaged.
+pub(crate) fn inspect(shared: &Shared, segments: &[Segment], then: Mark) {
+    let followers = segments.iter().skip(1).map(|segment| segment.before).chain([then]);
+    for (segment, follower) in segments.iter().zip(followers) {
+        let started_at = Instant::now();
+        if shared.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(trouble) = inspect_one(shared, segment, follower) {
+            return shared.condition.fail(OpenError::from(trouble).to_string());
+        }
+        thread::sleep(started_at.elapsed().min(LONGEST_PAUSE));
+    }
+    tracing::debug!(segments = segments.len(), "the older journal segments are sound");
+}
+
+fn inspect_one(shared: &Shared, segment: &Segment, follower: Mark) -> Result<(), Trouble> {
+    let mut walk = Walk::new(&shared.identity, std::slice::from_ref(segment), Some(follower))?;
+    while walk.next()?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,375 @@
+//! The embedded store: an own journal as the truth, sled as its index, a cache of sealed records in front.
+//!
+//! ```text
+//! commit -> queue -> committer: journal (write, one sync a group) -> index -> cache -> answer
+//! read   -> cache -> index
+//! open   -> journal held against the audit log; index held against the journal, or made anew
+//! ```
+//!
+//! Never serves from two processes at once: the journal directory is locked before it is looked at.
+
+mod committer;
+mod condition;
+mod front;
+mod inspection;
+mod recovery;
+
+use std::fmt;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{oneshot, watch};
+
+use self::committer::{Ask, Committer, Request};
+use self::condition::Condition;
+use self::front::Front;
+use self::recovery::{Recovered, Recovery};
+use super::device::{Device, Disk};
+use super::index::Applied;
+use super::index::tally::Digester;
+use super::journal::record;
+use super::journal::segment::{Identity, RECORDS_AT};
+use super::journal::walk::Trouble;
+use super::journal::writer::{Workshop, Writer, sync_directory};
+use super::{Batch, Commit, CommitError, Health, Key, ReadError, Record, State, Store, Unwitnessed, Witness};
+use crate::chain::Mark;
+use crate::clock::Clock;
+use crate::crypto::mac::MacKey;
+use crate::os::lock::{Lock, LockError};
+
+/// Length of a journal segment: long enough that making one is rare, short enough to be read in 20 ms.
+pub const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// What the cache of sealed records may take.
+pub const CACHE_BYTES: u64 = 128 << 20;
+
+/// How far the making of an index has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebuild {
+    /// Bytes of the journal read.
+    pub read: u64,
+    /// Bytes of the journal in all.
+    pub total: u64,
+}
+
+/// Told how far the making of an index has come.
+pub type Progress = Box<dyn FnMut(Rebuild) + Send>;
+
+/// How to open a store.
+pub struct Options {
+    /// The state directory; `journal` and `index` are below it. Its parent exists.
+    pub directory: PathBuf,
+    /// Whose journal it is.
+    pub vault: [u8; 16],
+    /// The journal key.
+    pub key: MacKey,
+    /// The audit log.
+    pub witness: Arc<dyn Witness>,
+    /// What the audit log has seen of the journal: it must reach this record, and with this chain value.
+    pub expected: Mark,
+    /// For the time in the records.
+    pub clock: Arc<dyn Clock>,
+    /// Called while the index is made anew.
+    pub progress: Progress,
+    /// What the cache may take, in bytes.
+    pub cache_bytes: u64,
+    /// Length of new segments.
+    pub segment_bytes: u64,
+    /// The disk.
+    pub device: Arc<dyn Device>,
+}
+
+impl Options {
+    /// The usual sizes, the real disk, nobody who watches.
+    #[must_use]
+    pub fn new(
+        directory: PathBuf,
+        vault: [u8; 16],
+        key: MacKey,
+        witness: Arc<dyn Witness>,
+        expected: Mark,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            directory,
+            vault,
+            key,
+            witness,
+            expected,
+            clock,
+            progress: Box::new(|_| {}),
+            cache_bytes: CACHE_BYTES,
+            segment_bytes: SEGMENT_BYTES,
+            device: Arc::new(Disk),
+        }
+    }
+}
+
+/// What was found at opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Durable records that the audit log has not seen; to be entered there now.
+    pub unwitnessed: Vec<Unwitnessed>,
+    /// The newest audit mark in the journal: the audit log must reach it, and with this chain value.
+    pub witnessed: Mark,
+    /// Why the index was made anew, if it was.
+    pub rebuilt: Option<String>,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process has it open.
+    Busy(PathBuf),
+    /// The journal is not what was written: `file` at `offset`.
+    Damaged {
+        /// Which file.
+        file: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// In which way.
+        what: String,
+    },
+    /// The kernel refused.
+    Io {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A later program wrote it.
+    NewerFormat {
+        /// Which file.
+        file: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(directory) => {
+                write!(f, "{} is in use by another process: stop that one first", directory.display())
+            }
+            Self::Damaged { file, offset, what } => write!(
+                f,
+                "journal damaged: {} at byte {offset}: {what}; nothing was changed: keep a copy and restore from a backup",
+                file.display()
+            ),
+            Self::Io { file, error } => write!(f, "{}: {error}", file.display()),
+            Self::NewerFormat { file, format } => write!(
+                f,
+                "{} has format {format}, and this program reads up to {}: start the newer program",
+                file.display(),
+                super::journal::segment::FORMAT
+            ),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { error, .. } => Some(error),
+            Self::Busy(_) | Self::Damaged { .. } | Self::NewerFormat { .. } => None,
+        }
+    }
+}
+
+impl From<Trouble> for OpenError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Damaged { file, offset, what } => Self::Damaged { file, offset, what },
+            Trouble::Io { file, error } => Self::Io { file, error },
+            Trouble::NewerFormat { file, format } => Self::NewerFormat { file, format },
+        }
+    }
+}
+
+/// What the threads of a store share.
+struct Shared {
+    front: Front,
+    condition: Arc<Condition>,
+    published: Mutex<Applied>,
+    closing: AtomicBool,
+    digester: Digester,
+    identity: Identity,
+    clock: Arc<dyn Clock>,
+    witness: Arc<dyn Witness>,
+    journal: PathBuf,
+}
+
+impl Shared {
+    fn publish(&self, applied: &Applied) {
+        *self.published.lock().unwrap_or_else(PoisonError::into_inner) = *applied;
+    }
+}
+
+/// The store in a directory of this machine.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    queue: Sender<Request>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    largest: usize,
+    // Let go last: until then nobody else may look.
+    _lock: Lock,
+}
+
+impl EmbeddedStore {
+    /// Opens the store, or makes it where nobody has seen one.
+    ///
+    /// # Errors
+    /// Nothing was changed that was acknowledged.
+    pub fn open(mut options: Options) -> Result<(Self, Opened), OpenError> {
+        let journal = options.directory.join("journal");
+        let lock = prepare_directories(&options.directory, &journal)?;
+        let identity = Identity::new(options.vault, &options.key);
+        let digester = Digester::new(&options.key);
+        let device = Arc::clone(&options.device);
+        let workshop = Workshop { directory: journal.clone(), device, segment_bytes: options.segment_bytes };
+        let recovery =
+            Recovery { options: &mut options, identity: &identity, digester: &digester, workshop: &workshop };
+        let Recovered { front, applied, end, unwitnessed, witnessed, rebuilt, unread } = recovery.run()?;
+        let io = |error| OpenError::Io { file: end.file.clone(), error };
+        let writer = Writer::open(workshop, identity.clone(), &end.file, end.offset).map_err(io)?;
+        let shared = Arc::new(Shared {
+            front,
+            condition: Arc::new(Condition::new()),
+            published: Mutex::new(applied),
+            closing: AtomicBool::new(false),
+            digester,
+            identity,
+            clock: options.clock,
+            witness: options.witness,
+            journal,
+        });
+        let (queue, requests) = mpsc::channel();
+        let committer = Committer::new(Arc::clone(&shared), requests, writer, &applied);
+        let mut threads = vec![start("committer", &shared, move |_| committer.run()).map_err(io)?];
+        if let Some((segments, then)) = unread {
+            let inspect = move |shared: &Shared| inspection::inspect(shared, &segments, then);
+            threads.push(start("inspection", &shared, inspect).map_err(io)?);
+        }
+        let room = usize::try_from(options.segment_bytes).unwrap_or(usize::MAX).saturating_sub(RECORDS_AT);
+        let largest = record::MOST.min(room);
+        let store = Self { shared, queue, threads: Mutex::new(threads), largest, _lock: lock };
+        Ok((store, Opened { unwitnessed, witnessed, rebuilt }))
+    }
+
+    /// The state as it changes: on `Failed` the process should exit.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.shared.condition.watch()
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn read(&self, key: &Key) -> Result<Option<Record>, ReadError> {
+        self.shared.front.read(key).map_err(|broken| self.report(broken.0))
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, ReadError> {
+        self.shared.front.scan(prefix, after, most).map_err(|broken| self.report(broken.0))
+    }
+
+    fn commit(&self, batch: Batch) -> Commit {
+        let length = record::length(&batch);
+        if length > self.largest {
+            return Box::pin(std::future::ready(Err(CommitError::TooLarge)));
+        }
+        let (answer, answered) = oneshot::channel();
+        let sent = self.queue.send(Request::Commit(Ask { batch, length, answer }));
+        // Where the committer is gone, so is `answer`, sent or not.
+        drop(sent);
+        let condition = Arc::clone(&self.shared.condition);
+        Box::pin(async move {
+            let gone =
+                || condition.refusal().unwrap_or_else(|| CommitError::Failed("the store is closed".into()));
+            answered.await.unwrap_or_else(|_| Err(gone()))
+        })
+    }
+
+    fn health(&self) -> Health {
+        let applied = *self.shared.published.lock().unwrap_or_else(PoisonError::into_inner);
+        Health {
+            state: self.shared.condition.state(),
+            records: applied.tally.records,
+            head: applied.mark,
+            index: self.shared.front.kind(),
+        }
+    }
+
+    fn close(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        drop(self.queue.send(Request::Close));
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            drop(thread.join());
+        }
+    }
+}
+
+impl EmbeddedStore {
+    fn report(&self, why: String) -> ReadError {
+        if self.shared.front.breaks() {
+            drop(self.queue.send(Request::Replace(why.clone())));
+        }
+        ReadError(why)
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Starts a thread whose panic fails the store.
+fn start(
+    name: &str,
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    let named = format!("store-{name}");
+    let what = format!("a defect: its {name} thread panicked");
+    thread::Builder::new().name(named).spawn(move || {
+        if catch_unwind(AssertUnwindSafe(|| work(&shared))).is_err() {
+            shared.condition.fail(what);
+        }
+    })
+}
+
+fn prepare_directories(directory: &Path, journal: &Path) -> Result<Lock, OpenError> {
+    let failed = |file: &Path| {
+        let file = file.to_owned();
+        move |error| OpenError::Io { file, error }
+    };
+    make_directory(directory).map_err(failed(directory))?;
+    make_directory(journal).map_err(failed(journal))?;
+    let path = journal.join("lock");
+    Lock::take(&path).map_err(|error| match error {
+        LockError::Held(_) => OpenError::Busy(directory.to_owned()),
+        LockError::Io(file, error) => OpenError::Io { file, error },
+    })
+}
+
+/// Makes a directory for us alone, and its name durable, if it is not there.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

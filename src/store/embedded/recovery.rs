@@ -1,0 +1,350 @@
+//! From what lies on the disk to a store that may be believed.
+//!
+//! The hard problem: three witnesses may disagree (the journal, the audit log, the index), and only one kind of
+//! disagreement is a crash. The answer: the journal must reach what the audit log has seen, or nothing starts;
+//! what it has beyond that is a crash, and reported; the index must add up to what the journal says where the
+//! index stands, or is made anew.
+//!
+//! Never serves what does not add up, and never throws away what it cannot make again.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::front::Front;
+use super::{OpenError, Options, Rebuild, Shared};
+use crate::chain::Mark;
+use crate::store::Unwitnessed;
+use crate::store::index::memory::Memory;
+use crate::store::index::pending::Pending;
+use crate::store::index::tally::Digester;
+use crate::store::index::tree::Tree;
+use crate::store::index::{Applied, Broken, Index};
+use crate::store::journal::segment::{Identity, RECORDS_AT};
+use crate::store::journal::tail;
+use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk};
+use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
+
+/// Bytes of values gathered before they go into the index during a replay.
+const CHUNK: usize = 4 << 20;
+
+/// A store that adds up.
+pub(crate) struct Recovered {
+    pub(crate) front: Front,
+    pub(crate) applied: Applied,
+    pub(crate) end: End,
+    pub(crate) unwitnessed: Vec<Unwitnessed>,
+    pub(crate) witnessed: Mark,
+    pub(crate) rebuilt: Option<String>,
+    /// Segments that were not read, and what must follow them.
+    pub(crate) unread: Option<(Vec<Segment>, Mark)>,
+}
+
+/// What a recovery works with.
+pub(crate) struct Recovery<'a> {
+    pub(crate) options: &'a mut Options,
+    pub(crate) identity: &'a Identity,
+    pub(crate) digester: &'a Digester,
+    pub(crate) workshop: &'a Workshop,
+}
+
+/// One reading of the journal.
+struct Pass {
+    applied: Applied,
+    end: End,
+    unwitnessed: Vec<Unwitnessed>,
+    /// Where in the last segment the records start that the audit log does not vouch for.
+    unsure: usize,
+    witnessed: Mark,
+}
+
+/// Why a reading came to nothing.
+enum Failure {
+    Journal(Trouble),
+    /// The index is of no use, and why.
+    Index(String),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Journal(trouble)
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::Index(broken.0)
+    }
+}
+
+impl Recovery<'_> {
+    pub(crate) fn run(mut self) -> Result<Recovered, OpenError> {
+        let segments = self.segments()?;
+        let fresh = segments.len() == 1 && !self.index().exists();
+        let (front, pass, rebuilt, start) = match self.try_index(&segments) {
+            Ok((tree, pass, start)) => (Front::over_tree(tree, self.options.cache_bytes), pass, None, start),
+            Err(Failure::Journal(trouble)) => return Err(trouble.into()),
+            Err(Failure::Index(why)) => {
+                let (front, pass) = self.rebuild(&segments, &why)?;
+                let news = !fresh || pass.applied.mark != Mark::START;
+                (front, pass, news.then_some(why), 0)
+            }
+        };
+        self.mend(&pass)?;
+        let unread =
+            segments.get(start).filter(|_| start > 0).map(|first| (segments[..start].to_vec(), first.before));
+        let Pass { applied, end, unwitnessed, witnessed, .. } = pass;
+        Ok(Recovered { front, applied, end, unwitnessed, witnessed, rebuilt, unread })
+    }
+
+    fn index(&self) -> PathBuf {
+        self.options.directory.join("index")
+    }
+
+    /// The segments there are; the first one is made where there is no journal and nobody has seen any.
+    fn segments(&self) -> Result<Vec<Segment>, OpenError> {
+        let directory = &self.workshop.directory;
+        let io = |error| OpenError::Io { file: directory.clone(), error };
+        self.workshop.tidy().map_err(io)?;
+        let segments = walk::segments(directory, self.identity)?;
+        if !segments.is_empty() {
+            return Ok(segments);
+        }
+        let expected = self.options.expected.sequence;
+        if expected > 0 {
+            let what = format!("the audit log has seen record {expected}, and there is no journal");
+            return Err(OpenError::Damaged { file: directory.clone(), offset: 0, what });
+        }
+        self.workshop.found(self.identity).map_err(io)?;
+        Ok(walk::segments(directory, self.identity)?)
+    }
+
+    /// The index as it lies there, brought up to the journal's end; and the segment that reading started with.
+    fn try_index(&mut self, segments: &[Segment]) -> Result<(Tree, Pass, usize), Failure> {
+        if !self.index().exists() {
+            return Err(Failure::Index("there was no index".into()));
+        }
+        let (tree, survey) = Tree::open(&self.index(), self.digester)?;
+        let applied =
+            survey.applied.ok_or_else(|| Failure::Index("it does not say how far it has come".into()))?;
+        if applied.tally != survey.tally {
+            let (says, has) = (applied.tally.records, survey.tally.records);
+            return Err(Failure::Index(format!("it holds {has} records and not the {says} that it says")));
+        }
+        let start = containing(segments, applied.mark.sequence.min(self.options.expected.sequence));
+        let pass = self.pass(&tree, &applied, segments, start)?;
+        Ok((tree, pass, start))
+    }
+
+    /// A new index from the whole journal; in memory where sled cannot have one.
+    fn rebuild(&mut self, segments: &[Segment], why: &str) -> Result<(Front, Pass), OpenError> {
+        let is_full = self.workshop.device.free(&self.options.directory).is_ok_and(|free| free < RESERVE);
+        match if is_full {
+            Err(Failure::Index("the disk is full".into()))
+        } else {
+            self.rebuild_tree(segments, why)
+        } {
+            Ok((tree, pass)) => return Ok((Front::over_tree(tree, self.options.cache_bytes), pass)),
+            Err(Failure::Journal(trouble)) => return Err(trouble.into()),
+            Err(Failure::Index(again)) => {
+                tracing::warn!(%why, %again, "served from an index in memory until the next start")
+            }
+        }
+        let memory = Memory::default();
+        match self.pass(&memory, &Applied::NOTHING, segments, 0) {
+            Ok(pass) => Ok((Front::over_memory(memory, self.options.cache_bytes), pass)),
+            Err(Failure::Journal(trouble)) => Err(trouble.into()),
+            Err(Failure::Index(why)) => {
+                Err(OpenError::Io { file: self.index(), error: io::Error::other(why) })
+            }
+        }
+    }
+
+    fn rebuild_tree(&mut self, segments: &[Segment], why: &str) -> Result<(Tree, Pass), Failure> {
+        let unfit = |error: io::Error| Failure::Index(error.to_string());
+        let index = self.index();
+        if index.exists() {
+            let since = self.options.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let aside = set_aside(&self.options.directory, &index, since).map_err(unfit)?;
+            tracing::warn!(%why, aside = %aside.display(), "the index is of no use; making it anew from the journal");
+        }
+        super::make_directory(&index).map_err(unfit)?;
+        let (tree, _) = Tree::open(&index, self.digester)?;
+        let pass = self.pass(&tree, &Applied::NOTHING, segments, 0)?;
+        tree.flush()?;
+        Ok((tree, pass))
+    }
+
+    /// Reads the journal from segment `start`, holds it against the audit log and the index, and brings the index
+    /// from `applied` to the end.
+    fn pass(
+        &mut self,
+        index: &dyn Index,
+        applied: &Applied,
+        segments: &[Segment],
+        start: usize,
+    ) -> Result<Pass, Failure> {
+        let expected = self.options.expected;
+        let mut walk = Walk::new(self.identity, segments.get(start..).unwrap_or_default(), None)?;
+        let mut replay = Replay::new(self.digester, index, *applied);
+        let mut unwitnessed = Vec::new();
+        let mut witnessed = Mark::START;
+        let mut unsure = None;
+        let total = total(segments.get(start..).unwrap_or_default());
+        let mut progress =
+            |walk: &Walk<'_>| (self.options.progress)(Rebuild { read: walk.bytes_read(), total });
+        let mut read = 0;
+        while let Some(found) = walk.next()? {
+            let Found { entry, mark, offset } = &found;
+            if mark.sequence == expected.sequence && *mark != expected {
+                let what = format!("record {} is not the one that the audit log has seen", mark.sequence);
+                return Err(Trouble::Damaged { file: walk.end().file, offset: *offset as u64, what }.into());
+            }
+            witnessed = entry.witness;
+            if mark.sequence > expected.sequence {
+                unwitnessed.push(Unwitnessed { mark: *mark, note: entry.note.clone() });
+                unsure.get_or_insert((walk.segment(), *offset));
+            }
+            replay.take(&found)?;
+            if walk.bytes_read() != read && applied.mark == Mark::START {
+                read = walk.bytes_read();
+                progress(&walk);
+            }
+        }
+        let end = walk.end();
+        if end.mark.sequence < expected.sequence {
+            let (seen, last, why) = (expected.sequence, end.mark.sequence, &end.why);
+            let what =
+                format!("{why}: the audit log has seen record {seen}, and the last whole one is {last}");
+            return Err(walk.damaged(what).into());
+        }
+        let applied = replay.finish(&end.mark)?;
+        let unsure = match unsure {
+            Some((segment, offset)) if segment == walk.segment() => offset,
+            Some(_) => RECORDS_AT,
+            None => end.offset,
+        };
+        Ok(Pass { applied, end, unwitnessed, unsure, witnessed })
+    }
+
+    /// Makes sure that what was found is on the disk, and that nothing lies behind it.
+    fn mend(&self, pass: &Pass) -> Result<(), OpenError> {
+        let end = &pass.end;
+        if end.untidy {
+            let (file, offset, why) = (end.file.display(), end.offset, &end.why);
+            tracing::warn!(%file, offset, %why, "a crash left an unacknowledged tail in the journal; zeroed");
+        }
+        let mended = tail::mend(&*self.workshop.device, &end.file, pass.unsure..end.offset, end.untidy);
+        let synced = mended.and_then(|()| sync_directory(&self.workshop.directory));
+        synced.map_err(|error| OpenError::Io { file: end.file.clone(), error })
+    }
+}
+
+/// Brings an index forward, record by record.
+struct Replay<'a> {
+    index: &'a dyn Index,
+    pending: Pending<'a>,
+    applied: Applied,
+    from: Applied,
+    /// What the last record says that the store holds.
+    said: Applied,
+}
+
+impl<'a> Replay<'a> {
+    fn new(digester: &'a Digester, index: &'a dyn Index, from: Applied) -> Self {
+        Self { index, pending: Pending::new(digester, from.tally), applied: from, from, said: from }
+    }
+
+    fn take(&mut self, found: &Found) -> Result<(), Failure> {
+        let says = Applied { mark: found.mark, tally: found.entry.tally };
+        if found.mark.sequence < self.from.mark.sequence {
+            return Ok(());
+        }
+        if found.mark.sequence == self.from.mark.sequence {
+            let agrees = says == self.from;
+            return if agrees {
+                Ok(())
+            } else {
+                Err(Failure::Index("it is not what the journal says".into()))
+            };
+        }
+        self.said = says;
+        for change in &found.entry.changes {
+            self.pending.take(change, found.mark.sequence, &|key| self.index.read(key))?;
+        }
+        self.applied = Applied { mark: found.mark, tally: self.pending.tally };
+        if self.pending.bytes() >= CHUNK {
+            self.index.apply(self.pending.drain(), &self.applied)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, end: &Mark) -> Result<Applied, Failure> {
+        if end.sequence < self.from.mark.sequence {
+            return Err(Failure::Index("it is ahead of the journal".into()));
+        }
+        if self.said.tally != self.applied.tally {
+            if self.from != Applied::NOTHING {
+                return Err(Failure::Index(
+                    "with the journal's changes it is not what the journal says".into(),
+                ));
+            }
+            // The records are as they were written; it is their count that was wrong then, for want of a sound index.
+            tracing::warn!(
+                "the journal adds up to something else than its last record says; going by its records"
+            );
+        }
+        self.index.apply(self.pending.drain(), &self.applied)?;
+        Ok(self.applied)
+    }
+}
+
+/// An index in memory that holds all there is up to `head`.
+pub(crate) fn in_memory(shared: &Shared, head: &Mark) -> Result<Memory, OpenError> {
+    let segments = walk::segments(&shared.journal, &shared.identity)?;
+    let memory = Memory::default();
+    let mut walk = Walk::new(&shared.identity, &segments, None)?;
+    let mut replay = Replay::new(&shared.digester, &memory, Applied::NOTHING);
+    let unusable = |failure| match failure {
+        Failure::Journal(trouble) => trouble.into(),
+        Failure::Index(why) => OpenError::Io { file: shared.journal.clone(), error: io::Error::other(why) },
+    };
+    while let Some(found) = walk.next()? {
+        replay.take(&found).map_err(unusable)?;
+    }
+    let end = walk.end().mark;
+    if end != *head {
+        let what = format!("{}: it should reach record {}", walk.end().why, head.sequence);
+        return Err(walk.damaged(what).into());
+    }
+    replay.finish(&end).map_err(unusable)?;
+    Ok(memory)
+}
+
+/// The segment that holds the record, if there is one; the first where it is before all.
+fn containing(segments: &[Segment], sequence: u64) -> usize {
+    segments.iter().rposition(|segment| segment.before.sequence < sequence).unwrap_or(0)
+}
+
+fn total(segments: &[Segment]) -> u64 {
+    segments
+        .iter()
+        .filter_map(|segment| fs::metadata(&segment.path).ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+/// Moves the index out of the way; of those before it none is kept.
+fn set_aside(directory: &Path, index: &Path, since: u64) -> io::Result<PathBuf> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with("index.damaged-")) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    let aside = directory.join(format!("index.damaged-{since}"));
+    fs::rename(index, &aside)?;
+    sync_directory(directory)?;
+    Ok(aside)
+}

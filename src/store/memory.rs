@@ -1,0 +1,148 @@
+//! A store in memory, for tests of the layers above: the same answers, and it fails when told to.
+//!
+//! Never durable.
+
+use std::future::ready;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::index::memory::Memory;
+use super::index::pending::Pending;
+use super::index::tally::Digester;
+use super::index::{Applied, Broken, Index};
+use super::journal::record;
+use super::{Batch, Change, Commit, CommitError, Health, Key, Precondition, ReadError, Record, State, Store};
+use crate::chain::Mark;
+use crate::crypto::mac::MacKey;
+
+/// Records in memory.
+pub struct MemoryStore {
+    records: Memory,
+    chain: MacKey,
+    digester: Digester,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    applied: Applied,
+    state: State,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        // Nobody holds these marks against another log that was written by somebody else: any key will do.
+        let key = MacKey::new(&[0; 32]);
+        Self {
+            records: Memory::default(),
+            digester: Digester::new(&key),
+            chain: key,
+            inner: Mutex::new(Inner { applied: Applied::NOTHING, state: State::Ok }),
+        }
+    }
+
+    /// From now on there is no room.
+    pub fn fill(&self) {
+        self.turn(State::Full);
+    }
+
+    /// There is room again.
+    pub fn make_room(&self) {
+        self.turn(State::Ok);
+    }
+
+    /// From now on, and for good, a write has failed.
+    pub fn fail(&self, why: &str) {
+        self.turn(State::Failed(why.to_owned()));
+    }
+
+    fn turn(&self, to: State) {
+        let mut inner = self.lock();
+        if !matches!(inner.state, State::Failed(_)) {
+            inner.state = to;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<Mark, CommitError> {
+        if record::length(batch) > record::MOST {
+            return Err(CommitError::TooLarge);
+        }
+        let mut inner = self.lock();
+        match &inner.state {
+            State::Failed(why) => return Err(CommitError::Failed(why.clone())),
+            State::Full => return Err(CommitError::Full),
+            State::Ok => {}
+        }
+        for precondition in &batch.preconditions {
+            let holds = match precondition {
+                Precondition::Absent(key) => self.look(key)?.is_none(),
+                Precondition::Unchanged(key, revision) => {
+                    self.look(key)?.is_some_and(|it| it.revision == *revision)
+                }
+            };
+            if !holds {
+                return Err(CommitError::Conflict);
+            }
+        }
+        let sequence = inner.applied.mark.sequence + 1;
+        let mut pending = Pending::new(&self.digester, inner.applied.tally);
+        for change in &batch.changes {
+            pending.take(change, sequence, &|key| self.records.read(key)).map_err(failed)?;
+        }
+        let chain = self.link(&inner.applied.mark, batch);
+        let applied = Applied { mark: Mark { sequence, chain }, tally: pending.tally };
+        self.records.apply(pending.drain(), &applied).map_err(failed)?;
+        inner.applied = applied;
+        Ok(applied.mark)
+    }
+
+    fn look(&self, key: &Key) -> Result<Option<Record>, CommitError> {
+        self.records.read(key).map_err(failed)
+    }
+
+    fn link(&self, before: &Mark, batch: &Batch) -> [u8; 32] {
+        batch.changes.iter().fold(self.chain.tag(&[&before.chain, &batch.note]), |chain, change| match change
+        {
+            Change::Delete(key) => self.chain.tag(&[&chain, &key.0]),
+            Change::Put(key, value) => self.chain.tag(&[&chain, &key.0, value]),
+        })
+    }
+}
+
+fn failed(broken: Broken) -> CommitError {
+    CommitError::Failed(broken.0)
+}
+
+impl Store for MemoryStore {
+    fn read(&self, key: &Key) -> Result<Option<Record>, ReadError> {
+        self.records.read(key).map_err(|broken| ReadError(broken.0))
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, ReadError> {
+        self.records.scan(prefix, after, most).map_err(|broken| ReadError(broken.0))
+    }
+
+    fn commit(&self, batch: Batch) -> Commit {
+        Box::pin(ready(self.apply(&batch)))
+    }
+
+    fn health(&self) -> Health {
+        let inner = self.lock();
+        let Applied { mark: head, tally } = inner.applied;
+        Health { state: inner.state.clone(), records: tally.records, head, index: "memory" }
+    }
+
+    fn close(&self) {
+        self.turn(State::Failed("the store is closed".into()));
+    }
+}

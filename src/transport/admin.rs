@@ -1,0 +1,88 @@
+//! The admin API: only the admin socket reaches it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use tokenkeep_client::moment::Moment;
+use tokenkeep_client::wire::{DoctorOut, Finding};
+
+use super::answer::{self, Answer};
+use super::application::Exchange;
+use super::route::Route;
+use crate::audit::Filter;
+use crate::domain::action::Action;
+use crate::service::records;
+use crate::service::rotation::Rotation;
+use crate::vault::refusal::Refusal;
+
+/// What the admin API acts through.
+pub struct AdminServices {
+    /// Root keys: shown, loaded anew, rotated.
+    pub rotation: Arc<Rotation>,
+    /// Looks at the host.
+    pub examine: Box<dyn Fn() -> Vec<Finding> + Send + Sync>,
+}
+
+/// Serves a route of the admin API.
+pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answer, Refusal> {
+    let (application, caller, request) = (exchange.application, exchange.caller, exchange.request);
+    let (vault, admin) = (&application.vault, &application.admin);
+    match route {
+        Route::Orgs => {
+            let page = exchange.query(&["after", "limit"])?.page()?;
+            Ok(answer::json(StatusCode::OK, &vault.list_orgs(caller, request, &page).await?))
+        }
+        Route::Keys => {
+            exchange.query(&[])?;
+            Ok(answer::json(StatusCode::OK, &admin.rotation.status(caller, request).await?))
+        }
+        Route::KeysReload => {
+            exchange.query(&[])?;
+            Ok(answer::json(StatusCode::OK, &admin.rotation.reload(caller, request).await?))
+        }
+        Route::KeysRotate => {
+            exchange.query(&[])?;
+            Ok(answer::json(StatusCode::ACCEPTED, &admin.rotation.begin(caller, request).await?))
+        }
+        Route::Doctor => {
+            exchange.query(&[])?;
+            let findings = records::examine(vault, caller, request, &admin.examine).await?;
+            Ok(answer::json(StatusCode::OK, &DoctorOut { findings }))
+        }
+        Route::AuditVerify => {
+            exchange.query(&[])?;
+            Ok(answer::json(StatusCode::OK, &records::verify(vault, caller, request).await?))
+        }
+        Route::AuditEntries => audit_entries(exchange).await,
+        _ => Err(Refusal::not_found("path")),
+    }
+}
+
+async fn audit_entries(exchange: &Exchange<'_>) -> Result<Answer, Refusal> {
+    let known = ["last", "org", "action", "principal", "outcome", "since", "until", "after", "limit"];
+    let query = exchange.query(&known)?;
+    let number = |text: &str| text.parse::<u64>().ok();
+    let last =
+        query.parsed("last", "last is 1 to 1000", |text| number(text).filter(|n| (1..=1000).contains(n)))?;
+    let after = query.parsed("after", "after is the next of an earlier page", number)?;
+    let text = |name| query.text(name).map(str::to_owned);
+    let rule = "since and until are RFC 3339 in UTC";
+    let moment = |name| query.parsed(name, rule, |text| Moment::parse(text).map(SystemTime::from));
+    let action = query.parsed("action", "action is one of the words of the audit log", Action::parse)?;
+    let filter = Filter {
+        org: text("org"),
+        action,
+        principal: text("principal"),
+        outcome: text("outcome"),
+        since: moment("since")?,
+        until: moment("until")?,
+    };
+    let wanted = match last {
+        Some(count) => records::Entries::Last(usize::try_from(count).unwrap_or(1000)),
+        None => records::Entries::Matching { filter, after: after.unwrap_or(0), most: query.limit()? },
+    };
+    let page =
+        records::entries(&exchange.application.vault, exchange.caller, exchange.request, wanted).await?;
+    Ok(answer::json(StatusCode::OK, &page))
+}

@@ -1,0 +1,144 @@
+//! Answers: one exact-size buffer that is wiped when the socket has taken it, and the fields all answers carry.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use tokenkeep_client::problem::Problem;
+use zeroize::Zeroizing;
+
+use super::pulse::InFlight;
+use crate::vault::refusal::Refusal;
+use crate::vault::request_id::RequestId;
+
+/// The body of an answer: one piece, wiped when it goes.
+#[derive(Debug)]
+pub struct AnswerBody {
+    piece: Option<Bytes>,
+    /// Goes with the body: the request is in flight until then.
+    in_flight: Option<InFlight>,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.get_mut().piece.take().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.piece.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.piece.as_ref().map_or(0, |piece| piece.len() as u64))
+    }
+}
+
+/// An answer in the making.
+pub type Answer = Response<AnswerBody>;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// An answer without a body of its own.
+#[must_use]
+pub fn empty(status: StatusCode) -> Answer {
+    with_body(status, None, None)
+}
+
+/// Bytes that may be secret.
+#[must_use]
+pub fn text(body: Zeroizing<Vec<u8>>) -> Answer {
+    with_body(StatusCode::OK, Some(TEXT), Some(Bytes::from_owner(body)))
+}
+
+/// JSON that is written already and may be secret.
+#[must_use]
+pub fn json_bytes(body: Zeroizing<Vec<u8>>) -> Answer {
+    with_body(StatusCode::OK, Some(JSON), Some(Bytes::from_owner(body)))
+}
+
+/// A shape of the contract.
+#[must_use]
+pub fn json(status: StatusCode, shape: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(shape).unwrap_or_default();
+    with_body(status, Some(JSON), Some(Bytes::from(body)))
+}
+
+/// The problem document of a refusal (RFC 9457). The one place where refusals become public.
+#[must_use]
+pub fn problem(refusal: &Refusal, request: RequestId) -> Answer {
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&document(refusal, request)).unwrap_or_default();
+    let mut answer = with_body(status, Some(PROBLEM), Some(Bytes::from(body)));
+    if let Some(seconds) = refusal.retry_after {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+/// The problem document of a refusal, as a shape.
+#[must_use]
+pub fn document(refusal: &Refusal, request: RequestId) -> Problem {
+    Problem {
+        kind: format!("urn:tokenkeep:problem:{}", refusal.code.as_str()),
+        title: refusal.code.title().to_owned(),
+        status: refusal.code.status(),
+        code: refusal.code.as_str().to_owned(),
+        detail: refusal.detail.clone().into_owned(),
+        request_id: request.to_string(),
+        retry_after: refusal.retry_after,
+        reason: refusal.reason.map(str::to_owned),
+        since: refusal.since,
+    }
+}
+
+/// Adds the generation or version as entity tag.
+#[must_use]
+pub fn tagged(mut answer: Answer, generation: u64) -> Answer {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{generation}\"")) {
+        answer.headers_mut().insert(ETAG, tag);
+    }
+    answer
+}
+
+/// Adds the methods that the path takes.
+#[must_use]
+pub fn allowing(mut answer: Answer, methods: &'static str) -> Answer {
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    answer
+}
+
+/// Adds what every answer carries; the request is in flight until the body has gone.
+#[must_use]
+pub fn finish(mut answer: Answer, request: RequestId, in_flight: InFlight) -> Answer {
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    if let Ok(id) = HeaderValue::from_str(request.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    answer.body_mut().in_flight = Some(in_flight);
+    answer
+}
+
+fn with_body(status: StatusCode, kind: Option<HeaderValue>, piece: Option<Bytes>) -> Answer {
+    let mut answer = Response::new(AnswerBody { piece, in_flight: None });
+    *answer.status_mut() = status;
+    if let Some(kind) = kind {
+        answer.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    answer
+}

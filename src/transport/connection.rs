@@ -1,0 +1,84 @@
+//! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks, until it ends, stalls or the daemon stops.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use super::answer;
+use super::application::Application;
+use super::pulse::{Deadlines, Felt, Pulse};
+use crate::vault::door::Caller;
+
+/// hyper reads into one buffer of this size and keeps no more (docs/memory.md has the reason).
+const BUFFER: usize = 8192;
+/// Requests that one HTTP/2 connection may have in flight.
+const STREAMS: u32 = 128;
+const TICK: Duration = Duration::from_secs(1);
+
+/// Serves a connection until its end.
+pub async fn serve<T>(
+    io: T,
+    application: Arc<Application>,
+    caller: Arc<Caller>,
+    deadlines: Deadlines,
+    mut stopping: watch::Receiver<bool>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let pulse = Arc::new(Pulse::default());
+    let io = TokioIo::new(Felt::new(io, Arc::clone(&pulse)));
+    let felt = Arc::clone(&pulse);
+    let service = service_fn(move |incoming: Request<Incoming>| {
+        let (application, caller) = (Arc::clone(&application), Arc::clone(&caller));
+        let in_flight = felt.begin(incoming.version() == Version::HTTP_2);
+        async move {
+            let request = application.request_ids.next();
+            let answer = application.answer(&caller, request, incoming).await;
+            Ok::<_, Infallible>(answer::finish(answer, request, in_flight))
+        }
+    });
+    let builder = builder();
+    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+    let mut tick = tokio::time::interval(TICK);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => {
+                if let Err(why) = ended {
+                    tracing::debug!(%why, "a connection ended early");
+                }
+                return;
+            }
+            _ = tick.tick() => if pulse.tick(&deadlines) {
+                tracing::debug!("a connection was dropped: a deadline is over");
+                return;
+            },
+            _ = stopping.changed(), if !told => {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(None);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(BUFFER as u32)
+        .max_pending_accept_reset_streams(20)
+        .keep_alive_interval(None);
+    builder
+}

@@ -1,0 +1,235 @@
+//! Paths of the contract, parsed: no text of a path goes further than this module.
+
+use std::borrow::Cow;
+
+use hyper::Method;
+use tokenkeep_client::ids::{ConnectionId, ConnectionName, InvalidId, OrgId, ProviderId, SecretName};
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// `/admin/v1/audit`
+    AuditEntries,
+    /// `/admin/v1/audit/verify`
+    AuditVerify,
+    /// `/v1/orgs/{org}/connections/{provider}/{name}`
+    Connection(OrgId, ConnectionId),
+    /// `/v1/orgs/{org}/connections`
+    Connections(OrgId),
+    /// `/admin/v1/doctor`
+    Doctor,
+    /// `/healthz`
+    Health,
+    /// `/admin/v1/keys`
+    Keys,
+    /// `/admin/v1/keys/reload`
+    KeysReload,
+    /// `/admin/v1/keys/rotate`
+    KeysRotate,
+    /// `/v1/orgs/{org}`
+    Org(OrgId),
+    /// `/admin/v1/orgs`
+    Orgs,
+    /// `/readyz`
+    Ready,
+    /// `.../refresh`
+    Refresh(OrgId, ConnectionId),
+    /// `.../refresh-token`
+    RefreshToken(OrgId, ConnectionId),
+    /// `/v1/orgs/{org}/secrets/{name}`
+    Secret(OrgId, SecretName),
+    /// `/v1/orgs/{org}/secrets`
+    Secrets(OrgId),
+    /// `/v1/status`
+    Status,
+    /// `.../token`
+    Token(OrgId, ConnectionId),
+    /// `/v1/orgs/{org}/tokens`
+    Tokens(OrgId),
+}
+
+/// Why a path names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteError {
+    /// A part of it breaks the rule of its identifier.
+    Invalid(&'static str),
+    /// The contract has no such path.
+    Unknown,
+}
+
+impl From<InvalidId> for RouteError {
+    fn from(invalid: InvalidId) -> Self {
+        Self::Invalid(invalid.rule)
+    }
+}
+
+impl Route {
+    /// Parses the path of a request, as it stands in its target.
+    ///
+    /// # Errors
+    /// See [`RouteError`].
+    pub fn parse(path: &str) -> Result<Self, RouteError> {
+        match path {
+            "/healthz" => return Ok(Self::Health),
+            "/readyz" => return Ok(Self::Ready),
+            "/v1/status" => return Ok(Self::Status),
+            _ => {}
+        }
+        if let Some(admin) = path.strip_prefix("/admin/v1/") {
+            return Self::parse_admin(admin);
+        }
+        let rest = path.strip_prefix("/v1/orgs/").ok_or(RouteError::Unknown)?;
+        let mut parts = rest.split('/');
+        let org = OrgId::parse(&part(parts.next())?)?;
+        match parts.next() {
+            None => Ok(Self::Org(org)),
+            Some("connections") => Self::parse_connection(org, parts),
+            Some("secrets") => match (parts.next(), parts.next()) {
+                (None, _) => Ok(Self::Secrets(org)),
+                (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
+                _ => Err(RouteError::Unknown),
+            },
+            Some("tokens") if parts.next().is_none() => Ok(Self::Tokens(org)),
+            _ => Err(RouteError::Unknown),
+        }
+    }
+
+    fn parse_admin(path: &str) -> Result<Self, RouteError> {
+        match path {
+            "audit" => Ok(Self::AuditEntries),
+            "audit/verify" => Ok(Self::AuditVerify),
+            "doctor" => Ok(Self::Doctor),
+            "keys" => Ok(Self::Keys),
+            "keys/reload" => Ok(Self::KeysReload),
+            "keys/rotate" => Ok(Self::KeysRotate),
+            "orgs" => Ok(Self::Orgs),
+            _ => Err(RouteError::Unknown),
+        }
+    }
+
+    fn parse_connection<'a>(
+        org: OrgId,
+        mut parts: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, RouteError> {
+        let Some(provider) = parts.next() else { return Ok(Self::Connections(org)) };
+        let provider = ProviderId::parse(&part(Some(provider))?)?;
+        let name = ConnectionName::parse(&part(parts.next())?)?;
+        let id = ConnectionId { provider, name };
+        match (parts.next(), parts.next()) {
+            (None, _) => Ok(Self::Connection(org, id)),
+            (Some("token"), None) => Ok(Self::Token(org, id)),
+            (Some("refresh"), None) => Ok(Self::Refresh(org, id)),
+            (Some("refresh-token"), None) => Ok(Self::RefreshToken(org, id)),
+            _ => Err(RouteError::Unknown),
+        }
+    }
+
+    /// Whether only the admin socket has it.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        matches!(
+            self,
+            Self::AuditEntries
+                | Self::AuditVerify
+                | Self::Doctor
+                | Self::Keys
+                | Self::KeysReload
+                | Self::KeysRotate
+                | Self::Orgs
+        )
+    }
+
+    /// The methods it takes, as an `Allow` field (RFC 9110, section 10.2.1).
+    #[must_use]
+    pub fn allow(&self) -> &'static str {
+        match self {
+            Self::AuditEntries
+            | Self::Connections(_)
+            | Self::Doctor
+            | Self::Health
+            | Self::Keys
+            | Self::Orgs
+            | Self::Ready
+            | Self::RefreshToken(..)
+            | Self::Secrets(_)
+            | Self::Status
+            | Self::Token(..) => "GET",
+            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => {
+                "POST"
+            }
+            Self::Org(_) => "GET, PUT",
+            Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
+        }
+    }
+
+    /// Whether it takes this method.
+    #[must_use]
+    pub fn takes(&self, method: &Method) -> bool {
+        self.allow().split(", ").any(|allowed| allowed == method.as_str())
+    }
+}
+
+/// One part of a path, percent-decoded (RFC 3986, section 2.1).
+fn part(text: Option<&str>) -> Result<Cow<'_, str>, RouteError> {
+    let text = text.ok_or(RouteError::Unknown)?;
+    percent_decode(text).ok_or(RouteError::Invalid("a part of the path is not percent-encoded UTF-8"))
+}
+
+/// Decodes percent-encoding; none where it is broken or not UTF-8.
+pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        if first == b'%' {
+            let (pair, tail) = tail.split_at_checked(2)?;
+            let hex = |digit: u8| char::from(digit).to_digit(16);
+            bytes.push(u8::try_from(hex(pair[0])? * 16 + hex(pair[1])?).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_contract_are_known() {
+        let token = Route::parse("/v1/orgs/acme/connections/github/jane%40x/token").expect("a route");
+        let Route::Token(org, id) = &token else { panic!("not a token route") };
+        assert_eq!((org.as_str(), id.to_string().as_str()), ("acme", "github/jane@x"));
+        assert!(token.takes(&Method::GET) && !token.takes(&Method::PUT));
+        for path in
+            ["/healthz", "/v1/orgs/a", "/v1/orgs/a/connections", "/v1/orgs/a/secrets/b", "/admin/v1/keys"]
+        {
+            assert!(Route::parse(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_not() {
+        for path in [
+            "/",
+            "",
+            "/v1/orgs",
+            "/v1/orgs/a/",
+            "/v1/orgs/a/tokens/x",
+            "/v1/orgs/a/connections/github",
+            "/v1/orgs/a/connections/github/n/token/x",
+            "/admin/v1/",
+        ] {
+            assert_eq!(Route::parse(path), Err(RouteError::Unknown), "{path}");
+        }
+        for path in ["/v1/orgs/%2e%2e", "/v1/orgs/a%", "/v1/orgs/a/connections/github/a%2fb", "/v1/orgs/%ff"]
+        {
+            assert!(matches!(Route::parse(path), Err(RouteError::Invalid(_))), "{path}");
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The vault header: one small file that says which vault this is and holds its own keys, sealed.
+//!
+//! The hard problem: the journal is read with a key, so that key cannot stand in the journal. The answer: it
+//! stands here, under the system key, and the system key under a root key. A crash while a new vault is
+//! made must not look like a vault whose logs were taken away: `complete` is written last.
+//!
+//! Replaced as a whole, never written in place.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tokenkeep_client::moment::Moment;
+use zeroize::Zeroizing;
+
+use super::place::{Field, Table, vault_place};
+use crate::crypto::hex;
+use crate::crypto::key::{KEY_TEXT_LENGTH, KeyId, KeyText, SealingKey};
+use crate::crypto::key_list::RootKeys;
+use crate::crypto::mac::{MAC_LENGTH, MacKey};
+use crate::crypto::random;
+use crate::crypto::seal::{open, seal};
+use crate::os::private_file;
+
+/// The file in the state directory.
+pub const FILE_NAME: &str = "vault.json";
+/// The newest layout that this program reads.
+pub const FORMAT: u32 = 1;
+const SIZE_LIMIT: usize = 64 * 1024;
+
+/// The file as it stands. A sealed value is a Fernet token; docs/journal-format.md says how to open it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    format: u32,
+    vault_id: String,
+    environment: String,
+    incarnation: u64,
+    created_at: Moment,
+    complete: bool,
+    system_key: SealedKey,
+    index_key: SealedKey,
+    journal_key: SealedKey,
+    audit_key: SealedKey,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealedKey {
+    key_id: String,
+    sealed: String,
+}
+
+/// The format alone, so that a newer file is told from a damaged one.
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
+/// Why a header does not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderError {
+    /// Not readable as a header; the way back is a backup.
+    Damaged(String),
+    /// The store belongs to another environment.
+    ForeignEnvironment {
+        /// Stamped into the store.
+        store: String,
+        /// In the configuration.
+        configured: String,
+    },
+    /// The file system's word.
+    Io(String),
+    /// Written by a newer program.
+    NewerFormat(u32),
+    /// The root key list lacks the key that wraps the system key.
+    RootKeyMissing(KeyId),
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(why) => {
+                write!(f, "{FILE_NAME} is damaged ({why}); restore the state directory from a backup")
+            }
+            Self::ForeignEnvironment { store, configured } => write!(
+                f,
+                "the store belongs to environment \"{store}\" and the configuration says \"{configured}\"; correct one of them"
+            ),
+            Self::Io(why) => write!(f, "{FILE_NAME} cannot be read or written: {why}"),
+            Self::NewerFormat(format) => write!(
+                f,
+                "the store has format {format} and this program reads up to {FORMAT}; start the newer program"
+            ),
+            Self::RootKeyMissing(id) => write!(
+                f,
+                "the root key list lacks key {id}, which wraps the system key; put that key back into the list"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for HeaderError {}
+
+/// The header, open.
+pub struct Header {
+    path: PathBuf,
+    written: Written,
+    /// Which vault this is.
+    pub vault_id: [u8; 16],
+    root_key_id: KeyId,
+}
+
+/// The vault's own keys.
+pub struct VaultKeys {
+    /// Seals the vault's own records.
+    pub system: SealingKey,
+    /// Blinds store keys.
+    pub index: MacKey,
+    /// Chains the journal.
+    pub journal: MacKey,
+    /// Chains the audit log.
+    pub audit: MacKey,
+}
+
+impl Header {
+    /// Opens the header of the store in `directory`.
+    ///
+    /// # Errors
+    /// See [`HeaderError`].
+    pub fn open(
+        directory: &Path,
+        environment: &str,
+        root: &RootKeys,
+    ) -> Result<Option<(Self, VaultKeys)>, HeaderError> {
+        let path = directory.join(FILE_NAME);
+        if !path.try_exists().map_err(|why| HeaderError::Io(why.to_string()))? {
+            return Ok(None);
+        }
+        let text = private_file::read(&path, SIZE_LIMIT).map_err(|why| HeaderError::Io(why.to_string()))?;
+        let damaged = |why: &str| HeaderError::Damaged(why.to_owned());
+        let format: FormatOnly =
+            serde_json::from_slice(&text).map_err(|_| damaged("it is not JSON with a format"))?;
+        if format.format > FORMAT {
+            return Err(HeaderError::NewerFormat(format.format));
+        }
+        let written: Written =
+            serde_json::from_slice(&text).map_err(|_| damaged("a field is missing or unknown"))?;
+        if written.environment != environment {
+            return Err(HeaderError::ForeignEnvironment {
+                store: written.environment,
+                configured: environment.to_owned(),
+            });
+        }
+        let vault_id =
+            hex::decode(written.vault_id.as_bytes()).ok_or_else(|| damaged("vault_id is not an id"))?;
+        let root_key_id =
+            KeyId::parse(&written.system_key.key_id).ok_or_else(|| damaged("a key id is not an id"))?;
+        let keys = open_keys(vault_id, environment, root, root_key_id, &written)?;
+        Ok(Some((Self { path, written, vault_id, root_key_id }, keys)))
+    }
+
+    /// Makes the header of a new store.
+    ///
+    /// # Errors
+    /// [`HeaderError::Io`].
+    pub fn create(
+        directory: &Path,
+        environment: &str,
+        root: &RootKeys,
+        now: Moment,
+    ) -> Result<(Self, VaultKeys), HeaderError> {
+        let vault_id: [u8; 16] = random::bytes();
+        let text = KeyText::generate();
+        let system = SealingKey::new(&text);
+        let fresh = |field| {
+            let key = Zeroizing::new(random::bytes::<MAC_LENGTH>());
+            let sealed = seal(&system, &vault_place(vault_id, Table::Vault, field), 1, &*key);
+            (MacKey::new(&key), SealedKey { key_id: system.id().to_string(), sealed })
+        };
+        let (index, index_key) = fresh(Field::IndexKey);
+        let (journal, journal_key) = fresh(Field::JournalKey);
+        let (audit, audit_key) = fresh(Field::AuditKey);
+        let header = Self {
+            path: directory.join(FILE_NAME),
+            written: Written {
+                format: FORMAT,
+                vault_id: hex::encode(&vault_id),
+                environment: environment.to_owned(),
+                incarnation: 1,
+                created_at: now,
+                complete: false,
+                system_key: wrap(vault_id, environment, root.primary(), text.expose().as_bytes()),
+                index_key,
+                journal_key,
+                audit_key,
+            },
+            vault_id,
+            root_key_id: root.primary().id(),
+        };
+        header.write()?;
+        Ok((header, VaultKeys { system, index, journal, audit }))
+    }
+
+    /// Whether both logs were begun: from then on, a log that is missing was taken away.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.written.complete
+    }
+
+    /// Both logs have been begun.
+    ///
+    /// # Errors
+    /// [`HeaderError::Io`].
+    pub fn complete(&mut self) -> Result<(), HeaderError> {
+        self.written.complete = true;
+        self.write()
+    }
+
+    /// Stamped into the store.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.written.environment
+    }
+
+    /// The root key that wraps the system key.
+    #[must_use]
+    pub fn root_key_id(&self) -> KeyId {
+        self.root_key_id
+    }
+
+    /// Wraps the system key anew, under the primary root key.
+    ///
+    /// # Errors
+    /// See [`HeaderError`]; the old header stands then.
+    pub fn rewrap(&mut self, root: &RootKeys) -> Result<(), HeaderError> {
+        let old = root.find(self.root_key_id).ok_or(HeaderError::RootKeyMissing(self.root_key_id))?;
+        let opened = open_system_key(self.vault_id, old, &self.written)?;
+        let value = &opened.expose()[..KEY_TEXT_LENGTH];
+        let before = std::mem::replace(
+            &mut self.written.system_key,
+            wrap(self.vault_id, &self.written.environment, root.primary(), value),
+        );
+        match self.write() {
+            Ok(()) => {
+                self.root_key_id = root.primary().id();
+                Ok(())
+            }
+            Err(why) => {
+                self.written.system_key = before;
+                Err(why)
+            }
+        }
+    }
+
+    fn write(&self) -> Result<(), HeaderError> {
+        let mut text =
+            serde_json::to_vec_pretty(&self.written).map_err(|why| HeaderError::Io(why.to_string()))?;
+        text.push(b'\n');
+        private_file::replace(&self.path, &text, 0o600).map_err(|why| HeaderError::Io(why.to_string()))
+    }
+}
+
+/// The value is the text of the key and, after it, the environment: a header moved elsewhere does not open.
+fn wrap(vault_id: [u8; 16], environment: &str, key: &SealingKey, text: &[u8]) -> SealedKey {
+    let mut value = Zeroizing::new(Vec::with_capacity(text.len() + environment.len()));
+    value.extend_from_slice(text);
+    value.extend_from_slice(environment.as_bytes());
+    let place = vault_place(vault_id, Table::Vault, Field::SystemKey);
+    SealedKey { key_id: key.id().to_string(), sealed: seal(key, &place, 1, &value) }
+}
+
+fn open_system_key(
+    vault_id: [u8; 16],
+    root: &SealingKey,
+    written: &Written,
+) -> Result<crate::crypto::seal::Opened, HeaderError> {
+    let place = vault_place(vault_id, Table::Vault, Field::SystemKey);
+    open(root, &place, written.system_key.sealed.as_bytes())
+        .map_err(|why| HeaderError::Damaged(format!("the system key: {why}")))
+}
+
+fn open_keys(
+    vault_id: [u8; 16],
+    environment: &str,
+    root: &RootKeys,
+    root_key_id: KeyId,
+    written: &Written,
+) -> Result<VaultKeys, HeaderError> {
+    let damaged = |why: &str| HeaderError::Damaged(why.to_owned());
+    let key = root.find(root_key_id).ok_or(HeaderError::RootKeyMissing(root_key_id))?;
+    let opened = open_system_key(vault_id, key, written)?;
+    let (text, sealed_environment) = opened
+        .expose()
+        .split_at_checked(KEY_TEXT_LENGTH)
+        .ok_or_else(|| damaged("the system key is too short"))?;
+    if sealed_environment != environment.as_bytes() {
+        return Err(damaged("the environment was changed by hand"));
+    }
+    let system = KeyText::parse(text).ok_or_else(|| damaged("the system key is not a Fernet key"))?;
+    let system = SealingKey::new(&system);
+    let mac_key = |sealed: &SealedKey, field| {
+        let opened = open(&system, &vault_place(vault_id, Table::Vault, field), sealed.sealed.as_bytes())
+            .map_err(|why| HeaderError::Damaged(format!("one of the vault's keys: {why}")))?;
+        let bytes: &[u8; MAC_LENGTH] = opened
+            .expose()
+            .try_into()
+            .map_err(|_| damaged("one of the vault's keys has the wrong length"))?;
+        Ok(MacKey::new(bytes))
+    };
+    Ok(VaultKeys {
+        index: mac_key(&written.index_key, Field::IndexKey)?,
+        journal: mac_key(&written.journal_key, Field::JournalKey)?,
+        audit: mac_key(&written.audit_key, Field::AuditKey)?,
+        system,
+    })
+}

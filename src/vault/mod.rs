@@ -1,0 +1,131 @@
+//! The vault: the one door to everything that is kept, and what lies behind it.
+//!
+//! The hard problem: a request for org A must never yield a byte of org B. The answer is by construction:
+//! each org has its own key, each value names its place inside its seal, and every operation passes
+//! [`door`], which decides and records.
+//!
+//! Nothing here is released or changed without its audit entry.
+
+pub mod connections;
+pub mod door;
+pub mod header;
+pub mod keys;
+mod last_reads;
+mod note;
+pub mod open;
+pub mod orgs;
+pub mod page;
+pub mod place;
+pub mod record;
+pub mod refusal;
+pub mod request_id;
+pub mod secrets;
+pub mod status;
+pub mod tokens;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use quick_cache::sync::Cache;
+use tokenkeep_client::ids::OrgId;
+use tokenkeep_client::moment::Moment;
+use tokenkeep_client::problem::Code;
+
+use crate::audit::Log;
+use crate::clock::Clock;
+use crate::crypto::key::SealingKey;
+use crate::crypto::key_list::RootKeys;
+use crate::crypto::seal::{Opened, open};
+use crate::domain::policy::Policy;
+use crate::domain::provider::Providers;
+use crate::store::{Key, Store};
+use door::Allowances;
+use header::Header;
+use last_reads::LastReads;
+use orgs::Org;
+use place::{Blind, Field, place};
+use record::RecordView;
+use refusal::Refusal;
+
+/// Org keys that stay open: beyond these, an org costs one more unwrap.
+const OPEN_ORGS: usize = 16_384;
+
+/// The vault, open.
+pub struct Vault {
+    vault_id: [u8; 16],
+    own_uid: u32,
+    started: Instant,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    providers: Providers,
+    allowances: Allowances,
+    store: Arc<dyn Store>,
+    audit: Arc<Log>,
+    header: Mutex<Header>,
+    system_key: SealingKey,
+    blind: Blind,
+    root_keys: RwLock<Arc<RootKeys>>,
+    /// Read: something is sealed under the primary root key. Write: the list of root keys changes.
+    key_change: tokio::sync::RwLock<()>,
+    orgs: Cache<OrgId, Arc<Org>>,
+    last_reads: LastReads,
+}
+
+impl Vault {
+    fn now(&self) -> Moment {
+        self.clock.now().into()
+    }
+
+    fn root_keys(&self) -> Arc<RootKeys> {
+        Arc::clone(&self.root_keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn header(&self) -> MutexGuard<'_, Header> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The audit log, for those who read and verify it.
+    #[must_use]
+    pub fn audit(&self) -> &Arc<Log> {
+        &self.audit
+    }
+
+    /// Opens one section of a record: with the org key that its header names, in its place, of its
+    /// generation.
+    fn open_section(
+        &self,
+        key: &SealingKey,
+        at: &Key,
+        record: &[u8],
+        field: Field,
+    ) -> Result<Opened, Refusal> {
+        let view = RecordView::parse(record).ok_or_else(|| Refusal::integrity("record", &"it is not one"))?;
+        let section =
+            view.section(field).ok_or_else(|| Refusal::integrity("record", &"a section is missing"))?;
+        if section.key_id != key.id() {
+            return Err(Refusal::integrity("record", &"it was sealed by another org's key"));
+        }
+        let opened = open(key, &place(self.vault_id, at, field), section.token)?;
+        if opened.generation() != view.generation() {
+            return Err(Refusal::integrity("record", &"a section is of another generation"));
+        }
+        Ok(opened)
+    }
+}
+
+/// Runs a change as a task of its own: a caller that leaves changes nothing.
+async fn apart<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::spawn(change).await {
+        Ok(result) => result,
+        Err(why) => {
+            tracing::error!(panicked = why.is_panic(), "an operation did not end");
+            Err(Refusal::new(
+                Code::Internal,
+                "the operation did not end; whether it was done, a read will tell",
+            ))
+        }
+    }
+}

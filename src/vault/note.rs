@@ -1,0 +1,96 @@
+//! The note in a journal record: who did what, sealed, for the one case in which the audit log cannot say.
+//!
+//! The crash may come after a change is durable and before its audit entry is. The next start finds such
+//! records, opens their notes, and writes the entries that are missing, with the outcome `recovered`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Vault;
+use super::door::{Caller, Permit};
+use super::place::{Field, Table, vault_place};
+use crate::audit::AuditError;
+use crate::audit::entry::{Decision, Entry};
+use crate::crypto::seal::{open, seal};
+use crate::domain::action::Action;
+use crate::domain::principal::{Principal, Proof};
+use crate::os::peer::Peer;
+use crate::store::Unwitnessed;
+use tokenkeep_client::ids::OrgId;
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    request_id: String,
+    name: String,
+    proof: String,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    pid: Option<u32>,
+    unit: Option<String>,
+    action: String,
+    org: Option<String>,
+    target: Option<String>,
+}
+
+impl Note {
+    fn principal(&self) -> Principal {
+        let peer = match (self.uid, self.gid, self.pid) {
+            (Some(uid), Some(gid), Some(pid)) => Some(Peer { uid, gid, pid, unit: self.unit.clone() }),
+            _ => None,
+        };
+        let proof = match (self.proof.as_str(), peer) {
+            ("admin", Some(peer)) => Proof::Admin(peer),
+            ("unix", Some(peer)) => Proof::Unix(peer),
+            _ => Proof::Internal,
+        };
+        Principal { name: self.name.clone(), proof }
+    }
+}
+
+impl Vault {
+    /// The note for a change under this permit.
+    pub(super) fn note(&self, permit: &Permit<'_>) -> Vec<u8> {
+        let (principal, ask) = (Caller::principal(permit.caller()), permit.ask());
+        let peer = principal.proof.peer();
+        let note = Note {
+            request_id: ask.request_id.to_owned(),
+            name: principal.name.clone(),
+            proof: principal.proof.as_str().to_owned(),
+            uid: peer.map(|peer| peer.uid),
+            gid: peer.map(|peer| peer.gid),
+            pid: peer.map(|peer| peer.pid),
+            unit: peer.and_then(|peer| peer.unit.clone()),
+            action: ask.action.as_str().to_owned(),
+            org: ask.org.map(|org| OrgId::as_str(org).to_owned()),
+            target: ask.target.map(str::to_owned),
+        };
+        let text = serde_json::to_vec(&note).unwrap_or_default();
+        let place = vault_place(self.vault_id, Table::Note, Field::Note);
+        seal(&self.system_key, &place, 0, &text).into_bytes()
+    }
+
+    /// Writes the audit entry that the crash kept from being written.
+    pub(super) async fn record_recovered(&self, found: &Unwitnessed) -> Result<(), AuditError> {
+        let place = vault_place(self.vault_id, Table::Note, Field::Note);
+        let note = open(&self.system_key, &place, &found.note).ok();
+        let note: Option<Note> = note.and_then(|opened| serde_json::from_slice(opened.expose()).ok());
+        let principal = note.as_ref().map_or_else(
+            || Principal { name: "unknown".to_owned(), proof: Proof::Internal },
+            Note::principal,
+        );
+        let action = note.as_ref().and_then(|note| Action::parse(&note.action));
+        self.audit
+            .append_durable(&Entry {
+                request_id: note.as_ref().map_or("0000000000000000", |note| &note.request_id),
+                principal: &principal,
+                action: action.unwrap_or(Action::VaultRun),
+                org: note.as_ref().and_then(|note| note.org.as_deref()),
+                target: note.as_ref().and_then(|note| note.target.as_deref()),
+                decision: Decision::Allow,
+                outcome: "recovered",
+                generation: None,
+                journal: Some(found.mark),
+            })
+            .await
+            .map(|_| ())
+    }
+}

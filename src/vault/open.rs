@@ -1,0 +1,227 @@
+//! Opening a vault: one straight recipe from the root keys to a store that may be served.
+//!
+//! The hard problem: two logs, each of which may have lost its tail. The answer: each says how long the other
+//! must be; what is shorter than that is damage and refused, what is longer is a crash and mended.
+//!
+//! Never makes a new vault where there was one.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
+
+use quick_cache::sync::Cache;
+
+use super::door::{Allowances, Ask};
+use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
+use super::last_reads::LastReads;
+use super::place::Blind;
+use super::request_id::RequestIds;
+use super::{OPEN_ORGS, Vault};
+use crate::audit::{self, AuditError, Log, Sync};
+use crate::chain::Mark;
+use crate::clock::Clock;
+use crate::crypto::key::KeyId;
+use crate::crypto::key_list::RootKeys;
+use crate::domain::action::Action;
+use crate::domain::policy::Policy;
+use crate::domain::provider::Providers;
+use crate::store::embedded::{self, EmbeddedStore};
+use crate::store::{Store, Unwitnessed, Witness};
+
+/// What a vault is opened with.
+pub struct Options {
+    /// Holds the header, the journal and the index.
+    pub state_directory: PathBuf,
+    /// Holds the audit log.
+    pub audit_directory: PathBuf,
+    /// When reads are synced.
+    pub audit_sync: Sync,
+    /// Must be the one stamped into the store.
+    pub environment: String,
+    /// All that are in use must be among them.
+    pub root_keys: RootKeys,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Which issuers may hold tokens.
+    pub providers: Providers,
+    /// The daemon's own user.
+    pub own_uid: u32,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a vault does not open.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The audit log's own.
+    Audit(audit::OpenError),
+    /// The audit log cannot be written.
+    AuditUnavailable(AuditError),
+    /// The audit log cannot be read.
+    AuditUnreadable(audit::ReadError),
+    /// The audit log is shorter than the journal says.
+    AuditCutOff(Mark),
+    /// The header's own.
+    Header(HeaderError),
+    /// A log that was there is not.
+    LogMissing(&'static str),
+    /// The root key list lacks a key in use.
+    RootKeyMissing {
+        /// Which.
+        id: KeyId,
+        /// How many keys it wraps.
+        count: u64,
+    },
+    /// The store's own.
+    Store(embedded::OpenError),
+    /// The store opened and cannot be read.
+    Unreadable,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Audit(why) => why.fmt(f),
+            Self::AuditUnavailable(why) => why.fmt(f),
+            Self::AuditUnreadable(why) => why.fmt(f),
+            Self::AuditCutOff(mark) => write!(
+                f,
+                "the audit log is cut off or replaced: the journal has seen its entry {} and it does not; \
+                 restore the audit directory from a backup",
+                mark.sequence
+            ),
+            Self::Header(why) => why.fmt(f),
+            Self::LogMissing(what) => write!(
+                f,
+                "{what} is missing, and {FILE_NAME} says that it was there; restore the state directory from a backup"
+            ),
+            Self::RootKeyMissing { id, count } => write!(
+                f,
+                "the root key list lacks key {id}, which still wraps {count} keys; put that key back into the list"
+            ),
+            Self::Store(why) => why.fmt(f),
+            Self::Unreadable => f.write_str("the store opened and cannot be read; the log says why"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl Vault {
+    /// Opens the vault, or makes it where there is none.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Nothing that is there is overwritten.
+    pub async fn open(options: Options) -> Result<(Arc<Self>, Arc<EmbeddedStore>), OpenError> {
+        let now = options.clock.now().into();
+        let directory = &options.state_directory;
+        let opened =
+            Header::open(directory, &options.environment, &options.root_keys).map_err(OpenError::Header)?;
+        let (header, keys) = match opened {
+            Some(opened) => opened,
+            None => {
+                refuse_headless(&options)?;
+                Header::create(directory, &options.environment, &options.root_keys, now)
+                    .map_err(OpenError::Header)?
+            }
+        };
+        let VaultKeys { system, index, journal, audit } = keys;
+        let (log, audit_found) = Log::open(audit::Options {
+            directory: options.audit_directory.clone(),
+            vault: header.vault_id,
+            key: audit,
+            sync: options.audit_sync,
+            clock: Arc::clone(&options.clock),
+        })
+        .map_err(OpenError::Audit)?;
+        let log = Arc::new(log);
+        // A new log has its opening line and no entry.
+        if header.is_complete() && audit_found.head.sequence <= 1 {
+            return Err(OpenError::LogMissing("the audit log"));
+        }
+        let witness: Arc<dyn Witness> = log.clone();
+        let clock = Arc::clone(&options.clock);
+        let (store, store_found) = EmbeddedStore::open(embedded::Options::new(
+            directory.clone(),
+            header.vault_id,
+            journal,
+            witness,
+            audit_found.journal,
+            clock,
+        ))
+        .map_err(OpenError::Store)?;
+        if !log.contains(store_found.witnessed).map_err(OpenError::AuditUnreadable)? {
+            return Err(OpenError::AuditCutOff(store_found.witnessed));
+        }
+        let store = Arc::new(store);
+        let vault = Arc::new(Self {
+            vault_id: header.vault_id,
+            own_uid: options.own_uid,
+            started: Instant::now(),
+            clock: options.clock,
+            allowances: Allowances::new(&options.policy),
+            policy: options.policy,
+            providers: options.providers,
+            store: store.clone() as Arc<dyn Store>,
+            audit: log,
+            header: Mutex::new(header),
+            system_key: system,
+            blind: Blind::new(index),
+            root_keys: RwLock::new(Arc::new(options.root_keys)),
+            key_change: tokio::sync::RwLock::new(()),
+            orgs: Cache::new(OPEN_ORGS),
+            last_reads: LastReads::new(),
+        });
+        vault.check_root_keys()?;
+        vault.record_start(&store_found.unwitnessed).await.map_err(OpenError::AuditUnavailable)?;
+        if !vault.header().is_complete() {
+            vault.header().complete().map_err(OpenError::Header)?;
+        }
+        Ok((vault, store))
+    }
+
+    fn check_root_keys(&self) -> Result<(), OpenError> {
+        let in_use = self.key_use().map_err(|_| OpenError::Unreadable)?;
+        match in_use.missing_from(&self.root_keys()) {
+            Some((id, count)) => Err(OpenError::RootKeyMissing { id, count }),
+            None => Ok(()),
+        }
+    }
+
+    async fn record_start(&self, unwitnessed: &[Unwitnessed]) -> Result<(), AuditError> {
+        for found in unwitnessed {
+            self.record_recovered(found).await?;
+        }
+        let begun = self.header().is_complete();
+        self.record_run(if begun { "start" } else { "create" }).await
+    }
+
+    /// Records an act of the daemon itself.
+    ///
+    /// # Errors
+    /// The audit log's.
+    pub async fn record_run(&self, what: &'static str) -> Result<(), AuditError> {
+        let (daemon, request) = (self.task("daemon"), RequestIds::new().next());
+        let ask = Ask {
+            request_id: request.as_str(),
+            action: Action::VaultRun,
+            org: None,
+            provider: None,
+            target: Some(what),
+        };
+        let entry = self.entry(&daemon, &ask, "ok", None, Some(self.store.health().head));
+        self.audit.append_durable(&entry).await.map(|_| ())
+    }
+}
+
+/// A journal without a header is a vault whose header was taken away, not a new one.
+fn refuse_headless(options: &Options) -> Result<(), OpenError> {
+    for directory in [options.state_directory.join("journal"), options.audit_directory.clone()] {
+        let holds = std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some());
+        if holds {
+            return Err(OpenError::LogMissing(FILE_NAME));
+        }
+    }
+    Ok(())
+}

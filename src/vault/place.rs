@@ -1,0 +1,151 @@
+//! Where the vault's values stand: tables, fields, and blind store keys.
+//!
+//! The hard problem: a stolen disk must not name a customer. The answer: store keys are HMACs under the
+//! index key; names stand only inside seals.
+//!
+//! ```text
+//! store key
+//!   0   1   table
+//!   1  16   org: HMAC(index key, "org" 0 ORG), first 16 bytes; zeros for the vault's own records
+//!  17  16   in the org: HMAC(index key, KIND 0 org-blind PARTS each ended by 0), first 16 bytes; zeros for the org itself
+//! ```
+
+use crate::crypto::mac::MacKey;
+use crate::crypto::seal::Place;
+use crate::store::{KEY_LENGTH, Key};
+use tokenkeep_client::ids::{ConnectionId, OrgId, SecretName};
+
+/// Tables of the store. Numbers are for ever (docs/journal-format.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Table {
+    /// The header file's own sealed values; no records of the store.
+    Vault = 0,
+    /// One record an org: its wrapped key and its metadata.
+    Org = 1,
+    /// One record a connection.
+    Connection = 2,
+    /// One record a secret: its metadata and versions.
+    Secret = 3,
+    /// One record a version of a secret.
+    SecretVersion = 4,
+    /// Notes of the journal; no records of the store.
+    Note = 5,
+}
+
+/// Fields of a record. Numbers are for ever (docs/journal-format.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Field {
+    /// The system key and the environment, under a root key.
+    SystemKey = 1,
+    /// The key of [`Blind`], under the system key.
+    IndexKey = 2,
+    /// The key of the journal chain, under the system key.
+    JournalKey = 3,
+    /// The key of the audit chain, under the system key.
+    AuditKey = 4,
+    /// An org key, under a root key.
+    OrgKey = 5,
+    /// What is known of a record, names included, under the org key.
+    Metadata = 6,
+    /// The current access token, under the org key.
+    AccessToken = 7,
+    /// The current refresh token, under the org key.
+    RefreshToken = 8,
+    /// The refresh token before the current one, under the org key.
+    PreviousRefreshToken = 9,
+    /// The ID token that came with the current token set, under the org key.
+    IdToken = 10,
+    /// The value of a version of a secret, under the org key.
+    Value = 11,
+    /// Who did what, in a journal record, under the system key.
+    Note = 12,
+}
+
+/// The blind name of an org.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OrgBlind(pub [u8; 16]);
+
+/// Makes blind store keys.
+pub struct Blind(MacKey);
+
+impl Blind {
+    /// Under the index key.
+    #[must_use]
+    pub fn new(index_key: MacKey) -> Self {
+        Self(index_key)
+    }
+
+    /// The blind name of an org.
+    #[must_use]
+    pub fn org(&self, org: &OrgId) -> OrgBlind {
+        OrgBlind(first_half(&self.0.tag(&[b"org\0", org.as_str().as_bytes()])))
+    }
+
+    /// Where a connection stands.
+    #[must_use]
+    pub fn connection(&self, org: OrgBlind, id: &ConnectionId) -> Key {
+        let (provider, name) = (id.provider.as_str().as_bytes(), id.name.as_str().as_bytes());
+        let tag = self.0.tag(&[b"connection\0", &org.0, provider, b"\0", name, b"\0"]);
+        key(Table::Connection, org, first_half(&tag))
+    }
+
+    /// Where a secret stands.
+    #[must_use]
+    pub fn secret(&self, org: OrgBlind, name: &SecretName) -> Key {
+        let tag = self.0.tag(&[b"secret\0", &org.0, name.as_str().as_bytes(), b"\0"]);
+        key(Table::Secret, org, first_half(&tag))
+    }
+
+    /// Where a version of a secret stands.
+    #[must_use]
+    pub fn secret_version(&self, org: OrgBlind, name: &SecretName, version: u64) -> Key {
+        let name = name.as_str().as_bytes();
+        let tag = self.0.tag(&[b"secret version\0", &org.0, name, b"\0", &version.to_be_bytes()]);
+        key(Table::SecretVersion, org, first_half(&tag))
+    }
+}
+
+/// Where an org stands.
+#[must_use]
+pub fn org_key(org: OrgBlind) -> Key {
+    key(Table::Org, org, [0; 16])
+}
+
+/// What the keys of a table start with; of one org's records in it.
+#[must_use]
+pub fn org_prefix(table: Table, org: OrgBlind) -> [u8; 17] {
+    let mut prefix = [0; 17];
+    prefix[0] = table as u8;
+    prefix[1..].copy_from_slice(&org.0);
+    prefix
+}
+
+/// The place of a field of the record under `key`.
+#[must_use]
+pub fn place(vault: [u8; 16], key: &Key, field: Field) -> Place {
+    let mut record = [0; 32];
+    record.copy_from_slice(&key.0[1..]);
+    Place { vault, table: key.0[0], record, field: field as u8 }
+}
+
+/// The place of one of the vault's own values.
+#[must_use]
+pub fn vault_place(vault: [u8; 16], table: Table, field: Field) -> Place {
+    Place { vault, table: table as u8, record: [0; 32], field: field as u8 }
+}
+
+fn key(table: Table, org: OrgBlind, inside: [u8; 16]) -> Key {
+    let mut key = [0; KEY_LENGTH];
+    key[0] = table as u8;
+    key[1..17].copy_from_slice(&org.0);
+    key[17..].copy_from_slice(&inside);
+    Key(key)
+}
+
+fn first_half(tag: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&tag[..16]);
+    half
+}

@@ -1,0 +1,59 @@
+//! The id of a request: in its response, its audit entry and the log.
+//!
+//! Unique, not secret: eight random digits for the process, eight that count.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::crypto::random;
+
+/// 16 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// As it stands in a header.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Gives out request ids.
+#[derive(Debug)]
+pub struct RequestIds {
+    process: u32,
+    next: AtomicU32,
+}
+
+impl RequestIds {
+    /// Of this process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { process: u32::from_be_bytes(random::bytes()), next: AtomicU32::new(1) }
+    }
+
+    /// The next one. After 2^32 requests the ids of a process come round; the audit log has its sequence.
+    #[must_use]
+    pub fn next(&self) -> RequestId {
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        let value = u64::from(self.process) << 32 | u64::from(count);
+        let mut digits = [0; 16];
+        for (at, digit) in digits.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[usize::from((value >> (60 - 4 * at)) as u8 & 15)];
+        }
+        RequestId(digits)
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}

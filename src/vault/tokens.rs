@@ -1,0 +1,254 @@
+//! Reads of tokens: the hot path, and the reason for all the rest.
+//!
+//! The hard problem: decrypt on demand, record it, and cost little more than the kernel's round trip. The
+//! answer: one section is opened, and what it holds is the body of the answer, spliced and not parsed.
+//!
+//! A read of an access token never opens a refresh token.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokenkeep_client::ids::{ConnectionId, OrgId};
+use tokenkeep_client::moment::Moment;
+use tokenkeep_client::problem::Code;
+use zeroize::Zeroizing;
+
+use super::Vault;
+use super::connections::REFRESH_NOT_AVAILABLE;
+use super::door::{Ask, Caller};
+use super::place::Field;
+use super::refusal::Refusal;
+use super::request_id::RequestId;
+use crate::crypto::seal::Opened;
+use crate::domain::action::Action;
+use crate::store::{Key, Record};
+
+/// The contract: a batch has up to 1,000 connections.
+pub const BATCH_LIMIT: usize = 1000;
+
+/// An access token that was opened for one answer. Wiped when it goes.
+#[derive(Debug)]
+pub struct OpenToken {
+    value: Opened,
+}
+
+impl OpenToken {
+    /// Counts the token sets of the connection.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.value.generation()
+    }
+
+    /// Appends the JSON of the answer.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        let body = &self.value.expose()[8..];
+        out.extend_from_slice(&body[..body.len().saturating_sub(1)]);
+        out.extend_from_slice(b",\"generation\":");
+        out.extend_from_slice(self.generation().to_string().as_bytes());
+        out.push(b'}');
+    }
+
+    /// How long that JSON is, at the most.
+    #[must_use]
+    pub fn json_length(&self) -> usize {
+        self.value.expose().len() + 32
+    }
+
+    /// The bare token.
+    ///
+    /// # Errors
+    /// `integrity`: what was sealed is not what this program writes.
+    pub fn bare(&self) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow)]
+            access_token: Cow<'a, str>,
+        }
+        let body: Body<'_> = serde_json::from_slice(&self.value.expose()[8..])
+            .map_err(|_| Refusal::integrity("access token", &"its body is not what was written"))?;
+        let bare = Zeroizing::new(body.access_token.as_bytes().to_vec());
+        if let Cow::Owned(unescaped) = body.access_token {
+            drop(Zeroizing::new(unescaped));
+        }
+        Ok(bare)
+    }
+
+    fn expires_at(&self) -> Option<Moment> {
+        let (seconds, _) = self.value.expose().split_first_chunk::<8>()?;
+        match u64::from_be_bytes(*seconds) {
+            0 => None,
+            seconds => Moment::from_unix(seconds),
+        }
+    }
+}
+
+/// A refresh token that was opened for one answer. Wiped when it goes.
+#[derive(Debug)]
+pub struct OpenRefreshToken(Opened);
+
+impl OpenRefreshToken {
+    /// Counts the token sets of the connection.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation()
+    }
+
+    /// The one way out. Whoever calls this owns the leak.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+/// Which token set is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// One that lives at least so long.
+    LivesFor(Duration),
+    /// One newer than this generation: the caller got a 401 with it.
+    NewerThan(u64),
+}
+
+impl Vault {
+    /// The access token of a connection.
+    ///
+    /// # Errors
+    /// The door's; `not_found`, `needs_reauth`, `integrity`.
+    pub async fn read_token(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        org: &OrgId,
+        id: &ConnectionId,
+        wanted: Wanted,
+    ) -> Result<OpenToken, Refusal> {
+        let target = id.to_string();
+        let permit = self.admit(caller, ask(&request, Action::TokenRead, org, id, &target))?;
+        permit.settle(self.open_token(org, id, wanted), |token| Some(token.generation())).await
+    }
+
+    /// The access tokens of many connections, one answer each, in the order asked.
+    ///
+    /// # Errors
+    /// Of the batch as a whole: `rate_limited`, `invalid_request`, `audit_unavailable`.
+    pub async fn read_tokens(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        org: &OrgId,
+        ids: &[ConnectionId],
+        min_ttl: Duration,
+    ) -> Result<Vec<Result<OpenToken, Refusal>>, Refusal> {
+        let whole = Ask {
+            request_id: request.as_str(),
+            action: Action::TokenRead,
+            org: Some(org),
+            provider: None,
+            target: None,
+        };
+        self.take_allowance(caller, &whole)?;
+        if ids.len() > BATCH_LIMIT {
+            let refusal = Refusal::invalid("a batch has at most 1000 connections");
+            self.record_denial(caller, &whole, &refusal)?;
+            return Err(refusal);
+        }
+        let mut results = Vec::with_capacity(ids.len());
+        for id in ids {
+            let target = id.to_string();
+            let permit = match self.admit_in_batch(caller, ask(&request, Action::TokenRead, org, id, &target))
+            {
+                Err(refusal) if refusal.code == Code::AuditUnavailable => return Err(refusal),
+                Err(refusal) => {
+                    results.push(Err(refusal));
+                    continue;
+                }
+                Ok(permit) => permit,
+            };
+            let opened = self.open_token(org, id, Wanted::LivesFor(min_ttl));
+            results.push(permit.settle_in_batch(opened, |token| Some(token.generation()))?);
+        }
+        self.end_batch().await?;
+        Ok(results)
+    }
+
+    /// The refresh token of a connection, for applications that still refresh themselves.
+    ///
+    /// # Errors
+    /// The door's; `not_found`, `integrity`.
+    pub async fn read_refresh_token(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        org: &OrgId,
+        id: &ConnectionId,
+    ) -> Result<OpenRefreshToken, Refusal> {
+        let target = id.to_string();
+        let permit = self.admit(caller, ask(&request, Action::RefreshTokenRead, org, id, &target))?;
+        let open = || {
+            let org = self.org(org)?;
+            let key = self.blind.connection(org.blind, id);
+            let record = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;
+            if !has_section(&record, Field::RefreshToken) {
+                return Err(Refusal::not_found("refresh token"));
+            }
+            self.open_section(&org.key, &key, &record.value, Field::RefreshToken).map(OpenRefreshToken)
+        };
+        permit.settle(open(), |token| Some(token.generation())).await
+    }
+
+    fn open_token(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Result<OpenToken, Refusal> {
+        let org = self.org(org)?;
+        let key = self.blind.connection(org.blind, id);
+        let record = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;
+        let value = self.open_section(&org.key, &key, &record.value, Field::AccessToken)?;
+        let body_starts = value.expose().get(8) == Some(&b'{');
+        if !body_starts {
+            return Err(Refusal::integrity("access token", &"its body is not what was written"));
+        }
+        let token = OpenToken { value };
+        self.check_fresh(&key, &token, wanted)?;
+        Ok(token)
+    }
+
+    fn check_fresh(&self, key: &Key, token: &OpenToken, wanted: Wanted) -> Result<(), Refusal> {
+        let now = self.now();
+        let good = match wanted {
+            Wanted::LivesFor(span) => token.expires_at().is_none_or(|end| end >= now.after(span)),
+            Wanted::NewerThan(generation) => token.generation() > generation,
+        };
+        if good {
+            self.last_reads.note(key, now);
+            return Ok(());
+        }
+        let ended = token.expires_at().filter(|end| *end <= now);
+        Err(Refusal {
+            reason: Some(REFRESH_NOT_AVAILABLE),
+            since: Some(ended.unwrap_or(now)),
+            ..Refusal::new(
+                Code::NeedsReauth,
+                "no token that is good enough is stored and this daemon does not refresh it; store a new token set",
+            )
+        })
+    }
+}
+
+fn has_section(record: &Record, field: Field) -> bool {
+    super::record::RecordView::parse(&record.value).is_some_and(|view| view.section(field).is_some())
+}
+
+fn ask<'a>(
+    request: &'a RequestId,
+    action: Action,
+    org: &'a OrgId,
+    id: &'a ConnectionId,
+    target: &'a str,
+) -> Ask<'a> {
+    Ask {
+        request_id: request.as_str(),
+        action,
+        org: Some(org),
+        provider: Some(&id.provider),
+        target: Some(target),
+    }
+}

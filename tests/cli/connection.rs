@@ -1,0 +1,104 @@
+//! `connection`.
+
+use crate::kit::{Answer, Daemon};
+use crate::{tokenkeep, tokenkeep_with};
+
+const CONNECTION: &str = r#"{"provider":"github","name":"main","state":"active","reason":null,"scopes":["repo","user"],"generation":8,"expires_at":null,"has_refresh_token":true,"created_at":"2026-11-21T18:00:00Z","refreshed_at":"2026-11-21T19:00:00Z","last_read_at":null,"labels":{"team":"core"}}"#;
+const TEXT: &str = "\
+connection     github/main
+state          active
+generation     8
+scopes         repo user
+refresh token  kept
+expires        -
+created        2026-11-21T18:00:00Z
+refreshed      2026-11-21T19:00:00Z
+last read      -
+label          team=core
+";
+const TOKENS: &[u8] =
+    br#"{"access_token":"at-canary","refresh_token":"rt-canary","expires_in":"3600","scope":"repo user"}"#;
+
+#[test]
+fn a_connection_is_shown_and_listed() {
+    let daemon = Daemon::start(|asked| {
+        let list = asked.line.contains("/connections?") || asked.line.ends_with("/connections");
+        let body =
+            if list { format!(r#"{{"items":[{CONNECTION}],"next":null}}"#) } else { CONNECTION.into() };
+        Answer::Json(200, body)
+    });
+    tokenkeep(&daemon, "connection show acme github/main").is(TEXT);
+    tokenkeep(&daemon, "connection show acme github/main --output json").is(&format!("{CONNECTION}\n"));
+    let table = "\
+CONNECTION   STATE   GENERATION  EXPIRES  REFRESHED
+github/main  active  8           -        2026-11-21T19:00:00Z
+";
+    tokenkeep(&daemon, "connection list acme").is(table);
+    tokenkeep(&daemon, "connection list acme --provider github --state needs_reauth --limit 1").is(table);
+    assert_eq!(
+        daemon.asked()[3].line,
+        "GET /v1/orgs/acme/connections?provider=github&state=needs_reauth&limit=1"
+    );
+}
+
+#[test]
+fn a_token_set_is_read_from_stdin_or_a_file_and_never_shown() {
+    let daemon = Daemon::start(|_| Answer::Json(200, CONNECTION.into()));
+    tokenkeep_with(&daemon, "connection put acme github/main --if-generation 7", TOKENS).is(TEXT);
+    let file = daemon.directory().join("tokens.json");
+    std::fs::write(&file, TOKENS).unwrap();
+    let line = format!("connection put acme github/main --if-absent --file {} --output json", file.display());
+    tokenkeep(&daemon, &line).is(&format!("{CONNECTION}\n"));
+    let asked = daemon.asked();
+    assert_eq!(asked[0].line, "PUT /v1/orgs/acme/connections/github/main");
+    assert_eq!(asked[0].header("if-match"), Some("\"7\""));
+    assert_eq!(asked[1].header("if-none-match"), Some("*"));
+    for asked in asked {
+        assert_eq!(
+            asked.body,
+            r#"{"access_token":"at-canary","refresh_token":"rt-canary","expires_in":3600,"scope":"repo user"}"#
+        );
+    }
+}
+
+#[test]
+fn a_token_set_that_cannot_be_read_is_not_sent_and_not_quoted() {
+    let daemon = Daemon::start(|_| Answer::HangUp);
+    for (tokens, what) in [
+        (
+            r#"{"access_token":"canary","refreshToken":"canary"}"#,
+            "a field is unknown, missing or of the wrong kind",
+        ),
+        (r#"{"access_token":"canary","expires_in":"canary"}"#, "of the wrong kind (line 1, column 46)"),
+        (r#"{"access_token":"canary""#, "it ends too early"),
+        ("canary", "it is not JSON"),
+        ("", "the input is empty"),
+    ] {
+        let told = tokenkeep_with(&daemon, "connection put acme github/main", tokens.as_bytes());
+        assert_eq!((told.exit, told.out.as_str()), (1, ""));
+        assert!(told.err.contains(what) && told.err.contains("\nmend: "), "{}", told.err);
+        assert!(!told.err.contains("canary"), "{}", told.err);
+    }
+    let large = vec![b' '; (64 << 10) + 1];
+    let told = tokenkeep_with(&daemon, "connection put acme github/main", &large);
+    assert_eq!(told.exit, 1);
+    assert!(told.err.contains("more than 65536 bytes"), "{}", told.err);
+    assert!(daemon.asked().is_empty());
+}
+
+#[test]
+fn a_deletion_needs_a_yes() {
+    let daemon = Daemon::start(|_| Answer::Json(200, r#"{"deleted":true,"revoked":false}"#.into()));
+    let told = tokenkeep_with(&daemon, "connection delete acme github/main", b"y\n");
+    told.fails(
+        64,
+        "error: Delete connection github/main of org acme, its tokens for good? Nobody is there to answer\n\
+         mend: --yes answers in advance\n",
+    );
+    assert!(daemon.asked().is_empty());
+    tokenkeep(&daemon, "connection delete acme github/main --yes")
+        .is("deleted github/main, not revoked at the provider\n");
+    tokenkeep(&daemon, "connection delete acme github/main --yes --output json")
+        .is("{\"deleted\":true,\"revoked\":false}\n");
+    assert_eq!(daemon.asked()[0].line, "DELETE /v1/orgs/acme/connections/github/main");
+}
