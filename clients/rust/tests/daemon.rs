@@ -327,6 +327,20 @@ async fn more_than_a_thousand_connections_take_several_batches() {
 }
 
 #[tokio::test]
+async fn a_batch_of_the_largest_tokens_fits() {
+    let daemon = Daemon::start(|_| {
+        let token = TOKEN.replace("at-1", &"a".repeat(16 << 10));
+        let results: Vec<_> =
+            (0..1000).map(|n| format!(r#"{{"provider":"github","name":"c{n}","token":{token}}}"#)).collect();
+        Answer::Json(200, format!(r#"{{"results":[{}]}}"#, results.join(",")))
+    });
+    let client = Client::unix(daemon.socket());
+    let ids: Vec<_> = (0..1000).map(|n| id(&format!("c{n}"))).collect();
+    let tokens = client.org(&acme()).tokens(&ids, MIN_TTL).await.unwrap();
+    assert!(tokens.iter().all(|token| token.as_ref().unwrap().access_token.expose().len() == 16 << 10));
+}
+
+#[tokio::test]
 async fn a_secret_is_put_and_read_back_by_version() {
     let daemon = Daemon::start(|asked| match asked.line.split(' ').next().unwrap() {
         "PUT" => Answer::Json(
