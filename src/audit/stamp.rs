@@ -106,7 +106,6 @@ impl fmt::Display for Day {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -210,7 +210,6 @@ pub(super) async fn until_durable(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::audit::entry::{Decision, Entry};
     use crate::audit::writer::Ground;

@@ -2,8 +2,6 @@
 //!
 //! Never waits for a time to pass where it can wait for what it brings.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
-
 mod breaks;
 mod chain;
 mod crash;

@@ -88,8 +88,6 @@ fn during(step: &'static str) -> impl Fn(Errno) -> HardeningError + Copy {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
     use super::*;
     use crate::os::socket::{Audience, listen_at};
     use std::os::unix::fs::PermissionsExt;

@@ -140,8 +140,6 @@ fn is_named(name: &str, kind: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use std::os::unix::net::UnixStream;
 

@@ -1,7 +1,5 @@
 //! What every store does alike: one table of behaviours, run over each.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Root key sources, against real files, credentials and programs.
 
 use super::credential::CredentialSource;
 use super::exec::ExecSource;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! The configuration: what is read, and what is refused with which line and mend.
 
 use super::*;
 use crate::daemon::exit::Exit;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! What doctor finds, fact by fact.
 
 use super::*;
 use crate::os::host::Swap;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Programs that are run: their deadline, their cap, their environment.
 
 use super::*;
 use std::os::unix::fs::{chown, symlink};

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Private files: whose they are, who may read them, how they are replaced.
 
 use super::*;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

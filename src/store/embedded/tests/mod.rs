@@ -1,7 +1,5 @@
 //! The embedded store against crashes, damage and full disks: the kit, and what belongs nowhere else.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
 mod damage;
 mod faults;
 mod index;

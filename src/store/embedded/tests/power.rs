@@ -1,7 +1,7 @@
 //! Power cuts: whatever was not synced is there or not, block by block, and what was acknowledged is there.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
