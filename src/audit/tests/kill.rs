@@ -32,7 +32,7 @@ fn child() {
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
     let kit = Kit::new();
-    for round in 0..20 {
+    for round in 0..8 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "audit::tests::kill::child", "--ignored", "--nocapture", "--test-threads=1"])
             .env(PLACE, kit.directory())
@@ -41,7 +41,7 @@ fn what_was_acknowledged_survives_a_kill() {
             .spawn()
             .unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-        for _ in 0..1 + round * 37 {
+        for _ in 0..1 + round * 97 {
             said.next().unwrap().unwrap();
         }
         child.kill().unwrap();
