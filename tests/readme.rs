@@ -10,13 +10,15 @@ fn the_commands_of_the_readme_do_what_it_says() {
     let readme = std::fs::read_to_string(root.join("README.md")).expect("a README");
     let commands = blocks(&readme, "sh");
     assert!(commands.len() >= 6, "found {} blocks", commands.len());
-    let script = format!("set -euo pipefail\ntrap 'kill %1 2>/dev/null || true' ERR\n{}", commands.join("\n"));
+    let script =
+        format!("set -euo pipefail\ntrap 'kill %1 2>/dev/null || true' ERR\n{}", commands.join("\n"));
     let place = tempfile::tempdir().expect("a directory");
     // Where the README says target/release, the programs of this test run stand.
     let programs = Path::new(env!("CARGO_BIN_EXE_tokenkeepd")).parent().expect("a directory");
     std::fs::create_dir(place.path().join("target")).expect("made");
     std::os::unix::fs::symlink(programs, place.path().join("target/release")).expect("linked");
-    let output = Command::new("bash").arg("-c").arg(&script).current_dir(place.path()).output().expect("bash");
+    let output =
+        Command::new("bash").arg("-c").arg(&script).current_dir(place.path()).output().expect("bash");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}\n--- stdout\n{out}\n--- stderr\n{err}");
     for expected in ["\"access_token\":\"at-1\"", "at-1", "whsec_123", "token:read", "acme"] {

@@ -8,7 +8,8 @@ use tokenkeep_client::wire::{AuditBreak, AuditVerifyOut, Finding, Page};
 use crate::audit::{Filter, ReadError};
 use crate::domain::action::Action;
 use crate::vault::Vault;
-use crate::vault::door::{Ask, Caller};
+use crate::vault::ask::Ask;
+use crate::vault::caller::Caller;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::RequestId;
 
@@ -38,7 +39,7 @@ pub async fn entries(
     request: RequestId,
     wanted: Entries,
 ) -> Result<Page<serde_json::Value>, Refusal> {
-    let permit = vault.admit(caller, ask(&request, "entries"))?;
+    let permit = vault.admit(caller, Ask::new(&request, Action::AuditRead).on("entries"))?;
     let log = Arc::clone(vault.audit());
     let read = apart(move || match wanted {
         Entries::Last(count) => log.last(count),
@@ -68,7 +69,7 @@ pub async fn verify(
     caller: &Caller,
     request: RequestId,
 ) -> Result<AuditVerifyOut, Refusal> {
-    let permit = vault.admit(caller, ask(&request, "verify"))?;
+    let permit = vault.admit(caller, Ask::new(&request, Action::AuditRead).on("verify"))?;
     let log = Arc::clone(vault.audit());
     let verified = apart(move || log.verify()).await.map(|verified| match verified {
         Ok(whole) => {
@@ -108,7 +109,7 @@ pub async fn examine(
     request: RequestId,
     look: &(dyn Fn() -> Vec<Finding> + Send + Sync),
 ) -> Result<Vec<Finding>, Refusal> {
-    let permit = vault.admit(caller, Ask { action: Action::StatusRead, ..ask(&request, "host") })?;
+    let permit = vault.admit(caller, Ask::new(&request, Action::StatusRead).on("host"))?;
     permit.settle(Ok(look()), |_| None).await
 }
 
@@ -118,14 +119,4 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
         tracing::error!(%why, "reading the audit log did not end");
         Refusal::new(Code::Internal, "reading the audit log did not end")
     })
-}
-
-fn ask<'a>(request: &'a RequestId, target: &'a str) -> Ask<'a> {
-    Ask {
-        request_id: request.as_str(),
-        action: Action::AuditRead,
-        org: None,
-        provider: None,
-        target: Some(target),
-    }
 }

@@ -14,7 +14,8 @@ use tokenkeep_client::wire::KeysOut;
 use crate::crypto::key_list::RootKeys;
 use crate::domain::action::Action;
 use crate::vault::Vault;
-use crate::vault::door::{Ask, Caller};
+use crate::vault::ask::Ask;
+use crate::vault::caller::Caller;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::{RequestId, RequestIds};
 
@@ -41,7 +42,7 @@ impl Rotation {
     /// # Errors
     /// The door's.
     pub async fn status(&self, caller: &Caller, request: RequestId) -> Result<KeysOut, Refusal> {
-        let permit = self.vault.admit(caller, ask(&request, Action::KeyRead))?;
+        let permit = self.vault.admit(caller, Ask::new(&request, Action::KeyRead))?;
         permit.settle(self.describe(), |_| None).await
     }
 
@@ -51,7 +52,7 @@ impl Rotation {
     /// The door's; `not_ready` where the source does not answer or is not a key list; `conflict` where a key
     /// in use is missing. The old list stands then.
     pub async fn reload(&self, caller: &Caller, request: RequestId) -> Result<KeysOut, Refusal> {
-        let permit = self.vault.admit_change(caller, ask(&request, Action::KeyReload))?;
+        let permit = self.vault.admit_change(caller, Ask::new(&request, Action::KeyReload))?;
         let loaded = async {
             let read = Arc::clone(&self.read);
             let root = tokio::task::spawn_blocking(move || read()).await;
@@ -73,7 +74,7 @@ impl Rotation {
     /// # Errors
     /// The door's.
     pub async fn begin(self: &Arc<Self>, caller: &Caller, request: RequestId) -> Result<KeysOut, Refusal> {
-        let permit = self.vault.admit_change(caller, ask(&request, Action::KeyRotate))?;
+        let permit = self.vault.admit_change(caller, Ask::new(&request, Action::KeyRotate))?;
         if !self.running.swap(true, Ordering::SeqCst) {
             *self.ended_early.lock().unwrap_or_else(PoisonError::into_inner) = None;
             let rotation = Arc::clone(self);
@@ -98,7 +99,7 @@ impl Rotation {
     async fn rewrap_all(&self) -> Result<(), Refusal> {
         let (task, requests) = (self.vault.task("rotation"), RequestIds::new());
         let request = requests.next();
-        let ask = |target| Ask { target: Some(target), ..ask(&request, Action::KeyRotate) };
+        let ask = |target| Ask::new(&request, Action::KeyRotate).on(target);
         let permit = self.vault.admit_change(&task, ask("system key"))?;
         permit.settle(self.vault.rewrap_system_key().await, |()| None).await?;
         let mut after = None;
@@ -125,8 +126,4 @@ impl Rotation {
             rotation_error: self.ended_early.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
     }
-}
-
-fn ask(request: &RequestId, action: Action) -> Ask<'_> {
-    Ask { request_id: request.as_str(), action, org: None, provider: None, target: None }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::answer;
 use super::application::Application;
 use super::pulse::{Deadlines, Felt, Pulse};
-use crate::vault::door::Caller;
+use crate::vault::caller::Caller;
 
 /// hyper reads into one buffer of this size and keeps no more (docs/memory.md has the reason).
 const BUFFER: usize = 8192;

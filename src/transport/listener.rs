@@ -16,7 +16,7 @@ use super::application::Application;
 use super::connection;
 use super::pulse::Deadlines;
 use crate::os::peer::Peer;
-use crate::vault::door::Caller;
+use crate::vault::caller::Caller;
 
 /// Which door a listener is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

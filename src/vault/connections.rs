@@ -14,7 +14,8 @@ use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
 use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Deleted, Labels, Page, TokenSet, to_body};
 use zeroize::Zeroizing;
 
-use super::door::{Ask, Caller};
+use super::ask::Ask;
+use super::caller::Caller;
 use super::orgs::Org;
 use super::page::{Cursor, PageRequest};
 use super::place::{Field, Table, org_prefix, place};
@@ -88,8 +89,10 @@ impl Vault {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
             let target = id.to_string();
-            let permit =
-                vault.admit_change(&caller, ask(&request, Action::ConnectionWrite, &org, &id, &target))?;
+            let permit = vault.admit_change(
+                &caller,
+                Ask::new(&request, Action::ConnectionWrite).of(&org).on_connection(&id, &target),
+            )?;
             let note = vault.note(&permit);
             let stored = vault.store_token_set(&org, &id, set, condition, &note).await;
             permit.settle_change(stored, |out| Some(out.generation)).await
@@ -109,7 +112,8 @@ impl Vault {
         id: &ConnectionId,
     ) -> Result<ConnectionOut, Refusal> {
         let target = id.to_string();
-        let permit = self.admit(caller, ask(&request, Action::ConnectionRead, org, id, &target))?;
+        let permit = self
+            .admit(caller, Ask::new(&request, Action::ConnectionRead).of(org).on_connection(id, &target))?;
         let show = || {
             let org = self.org(org)?;
             let key = self.blind.connection(org.blind, id);
@@ -136,13 +140,8 @@ impl Vault {
         filter: &ConnectionFilter,
         page: &PageRequest,
     ) -> Result<Page<ConnectionOut>, Refusal> {
-        let ask = Ask {
-            request_id: request.as_str(),
-            action: Action::ConnectionList,
-            org: Some(org),
-            provider: filter.provider.as_ref(),
-            target: None,
-        };
+        let ask =
+            Ask { provider: filter.provider.as_ref(), ..Ask::new(&request, Action::ConnectionList).of(org) };
         let permit = self.admit(caller, ask)?;
         let listed = self.org(org).and_then(|org| self.page_of_connections(caller, &org, filter, page));
         permit.settle(listed, |_| None).await
@@ -163,8 +162,10 @@ impl Vault {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
             let target = id.to_string();
-            let permit =
-                vault.admit_change(&caller, ask(&request, Action::ConnectionDelete, &org, &id, &target))?;
+            let permit = vault.admit_change(
+                &caller,
+                Ask::new(&request, Action::ConnectionDelete).of(&org).on_connection(&id, &target),
+            )?;
             let note = vault.note(&permit);
             let deleted = vault.remove_connection(&org, &id, condition, &note).await;
             permit.settle_change(deleted, |_| None).await
@@ -430,20 +431,4 @@ fn check(condition: Condition, current: Option<&Record>) -> Result<(), Refusal> 
 
 fn standing(key: Key, current: Option<&Record>) -> Precondition {
     current.map_or(Precondition::Absent(key), |record| Precondition::Unchanged(key, record.revision))
-}
-
-fn ask<'a>(
-    request: &'a RequestId,
-    action: Action,
-    org: &'a OrgId,
-    id: &'a ConnectionId,
-    target: &'a str,
-) -> Ask<'a> {
-    Ask {
-        request_id: request.as_str(),
-        action,
-        org: Some(org),
-        provider: Some(&id.provider),
-        target: Some(target),
-    }
 }

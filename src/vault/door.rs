@@ -5,158 +5,16 @@
 //!
 //! Nothing is released before its entry is in the audit log.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use quick_cache::sync::Cache;
-use tokenkeep_client::ids::{OrgId, ProviderId};
+use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::problem::Code;
 
 use super::Vault;
+use super::ask::Ask;
+use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::audit::entry::{Decision, Entry};
 use crate::audit::{AuditError, State as AuditState};
 use crate::chain::Mark;
-use crate::domain::action::Action;
-use crate::domain::policy::{Client, Policy, Verdict, judge, judge_admin, judge_in_org};
-use crate::domain::principal::{Principal, Proof};
-use crate::domain::rate::{Bucket, Rate};
-use crate::os::peer::Peer;
-
-/// Callers that no client is configured for: enough to hear why, too few to flood the audit log.
-const STRANGER_RATE: Rate = Rate::of(5, 20);
-
-/// Who asks, what it may, and how fast: made once a connection.
-#[derive(Debug)]
-pub struct Caller {
-    principal: Principal,
-    rule: Rule,
-    allowance: Arc<Allowance>,
-}
-
-#[derive(Debug)]
-enum Rule {
-    Admin,
-    Client(Client),
-    Stranger,
-}
-
-/// How much a principal may ask, over all its connections.
-#[derive(Debug)]
-struct Allowance {
-    bucket: Mutex<Bucket>,
-    /// Second in which a refusal was last recorded: one entry a second says enough.
-    recorded_in: AtomicU64,
-}
-
-impl Allowance {
-    fn new(rate: Rate) -> Arc<Self> {
-        Arc::new(Self { bucket: Mutex::new(Bucket::new(rate)), recorded_in: AtomicU64::new(u64::MAX) })
-    }
-}
-
-/// The allowances in use, so that all connections of a principal share one.
-pub(super) struct Allowances {
-    clients: HashMap<String, Arc<Allowance>>,
-    /// By user: bounded, for anybody may knock.
-    strangers: Cache<u32, Arc<Allowance>>,
-}
-
-impl Allowances {
-    pub(super) fn new(policy: &Policy) -> Self {
-        let clients = policy
-            .clients()
-            .iter()
-            .map(|client| (client.name.clone(), Allowance::new(client.rate.unwrap_or(Rate::HIGHEST))));
-        Self { clients: clients.collect(), strangers: Cache::new(4096) }
-    }
-
-    fn client(&self, client: &Client) -> Arc<Allowance> {
-        self.clients
-            .get(&client.name)
-            .cloned()
-            .unwrap_or_else(|| Allowance::new(client.rate.unwrap_or(Rate::HIGHEST)))
-    }
-
-    fn stranger(&self, uid: u32) -> Arc<Allowance> {
-        let made =
-            self.strangers.get_or_insert_with(&uid, || Ok::<_, Infallible>(Allowance::new(STRANGER_RATE)));
-        match made {
-            Ok(allowance) => allowance,
-        }
-    }
-}
-
-impl Caller {
-    /// Who it is.
-    #[must_use]
-    pub fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
-    /// Whether it came through the admin socket.
-    #[must_use]
-    pub fn is_admin(&self) -> bool {
-        matches!(self.rule, Rule::Admin)
-    }
-
-    /// Whether a list may show it this provider's connections.
-    pub(super) fn may_see(&self, org: &OrgId, provider: &ProviderId) -> bool {
-        match &self.rule {
-            Rule::Admin => true,
-            Rule::Client(client) => {
-                matches!(judge(client, Action::ConnectionList, Some(org), Some(provider)), Verdict::Allow)
-            }
-            Rule::Stranger => false,
-        }
-    }
-
-    fn verdict(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
-        self.refused_by(ask, |client| judge(client, ask.action, ask.org, ask.provider))
-    }
-
-    /// As [`Caller::verdict`], for a batch of which no provider is known yet.
-    fn verdict_in_org(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
-        self.refused_by(ask, |client| judge_in_org(client, ask.action, ask.org))
-    }
-
-    fn refused_by(&self, ask: &Ask<'_>, judge: impl Fn(&Client) -> Verdict) -> Result<(), Refusal> {
-        let verdict = match &self.rule {
-            Rule::Admin => judge_admin(ask.action),
-            Rule::Client(client) => judge(client),
-            Rule::Stranger => {
-                return Err(Refusal::new(
-                    Code::Unauthenticated,
-                    "no configured client matches this process; add a [[client]] for its user",
-                ));
-            }
-        };
-        match verdict {
-            Verdict::Allow => Ok(()),
-            Verdict::CrossOrg => Err(Refusal::new(Code::CrossOrg, "this client may not act for that org")),
-            Verdict::Forbidden => {
-                Err(Refusal::new(Code::Forbidden, format!("this client may not do {} here", ask.action)))
-            }
-        }
-    }
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// Of the request; in every entry.
-    pub request_id: &'a str,
-    /// What is to be done.
-    pub action: Action,
-    /// To whose belongings.
-    pub org: Option<&'a OrgId>,
-    /// Of which issuer, where policy looks at it.
-    pub provider: Option<&'a ProviderId>,
-    /// Which thing, in words for the audit log.
-    pub target: Option<&'a str>,
-}
 
 /// The right to do one thing once. Settle it, or it records itself as abandoned.
 #[must_use = "a permit is settled with what became of it"]
@@ -257,49 +115,6 @@ fn refuse_unaudited(why: AuditError) -> Refusal {
 }
 
 impl Vault {
-    /// Who a process at the application socket is.
-    #[must_use]
-    pub fn identify(&self, peer: Peer) -> Caller {
-        match self.policy.identify(&peer) {
-            Some(client) => Caller {
-                principal: Principal { name: client.name.clone(), proof: Proof::Unix(peer) },
-                allowance: self.allowances.client(client),
-                rule: Rule::Client(client.clone()),
-            },
-            None => Caller {
-                allowance: self.allowances.stranger(peer.uid),
-                principal: Principal { name: "unknown".to_owned(), proof: Proof::Unix(peer) },
-                rule: Rule::Stranger,
-            },
-        }
-    }
-
-    /// A process at the admin socket: the daemon's own user or root, whom the socket's mode let in.
-    #[must_use]
-    pub fn identify_admin(&self, peer: Peer) -> Caller {
-        let admitted = peer.uid == 0 || peer.uid == self.own_uid;
-        let (rule, allowance) = if admitted {
-            (Rule::Admin, Allowance::new(Rate::HIGHEST))
-        } else {
-            (Rule::Stranger, self.allowances.stranger(peer.uid))
-        };
-        Caller {
-            principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) },
-            rule,
-            allowance,
-        }
-    }
-
-    /// A task of the daemon itself. It has a name in the audit log like everybody else.
-    #[must_use]
-    pub fn task(&self, name: &str) -> Caller {
-        Caller {
-            principal: Principal { name: format!("task:{name}"), proof: Proof::Internal },
-            rule: Rule::Admin,
-            allowance: Allowance::new(Rate::HIGHEST),
-        }
-    }
-
     /// Lets an operation in, or records that it was refused.
     ///
     /// # Errors
@@ -353,8 +168,7 @@ impl Vault {
     /// `rate_limited`, or `audit_unavailable`.
     pub fn record_refused(&self, caller: &Caller, ask: Ask<'_>, refusal: &Refusal) -> Result<(), Refusal> {
         self.take_allowance(caller, &ask)?;
-        if let Rule::Stranger = caller.rule {
-            let unknown = caller.verdict(&ask).err().unwrap_or_else(|| refusal.clone());
+        if let Some(unknown) = caller.refused_as_stranger() {
             self.record_denial(caller, &ask, &unknown)?;
             return Err(unknown);
         }
@@ -381,15 +195,12 @@ impl Vault {
     }
 
     pub(super) fn take_allowance(&self, caller: &Caller, ask: &Ask<'_>) -> Result<(), Refusal> {
-        let now = self.started.elapsed();
-        let taken = caller.allowance.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now);
-        let Err(wait) = taken else { return Ok(()) };
+        let Err(excess) = caller.take(self.started.elapsed()) else { return Ok(()) };
         let refusal = Refusal {
-            retry_after: Some(wait.as_secs() + 1),
+            retry_after: Some(excess.wait.as_secs() + 1),
             ..Refusal::new(Code::RateLimited, "this client asks faster than its configured rate")
         };
-        let second = now.as_secs();
-        if caller.allowance.recorded_in.swap(second, Ordering::Relaxed) != second {
+        if excess.first_in_second {
             self.record_denial(caller, ask, &refusal)?;
         }
         Err(refusal)
@@ -416,7 +227,7 @@ impl Vault {
     ) -> Entry<'a> {
         Entry {
             request_id: ask.request_id,
-            principal: &caller.principal,
+            principal: caller.principal(),
             action: ask.action,
             org: ask.org.map(OrgId::as_str),
             target: ask.target,

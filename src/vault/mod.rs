@@ -6,6 +6,8 @@
 //!
 //! Nothing here is released or changed without its audit entry.
 
+pub mod ask;
+pub mod caller;
 pub mod connections;
 pub mod door;
 pub mod header;
@@ -40,7 +42,7 @@ use crate::crypto::seal::{Opened, open};
 use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
 use crate::store::{Key, Store};
-use door::Allowances;
+use caller::Allowances;
 use header::Header;
 use last_reads::LastReads;
 use orgs::Org;

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Vault;
-use super::door::{Caller, Permit};
+use super::caller::Caller;
+use super::door::Permit;
 use super::place::{Field, Table, vault_place};
 use crate::audit::AuditError;
 use crate::audit::entry::{Decision, Entry};

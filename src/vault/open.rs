@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use quick_cache::sync::Cache;
 
-use super::door::{Allowances, Ask};
+use super::ask::Ask;
+use super::caller::Allowances;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
 use super::place::Blind;
@@ -203,13 +204,7 @@ impl Vault {
     /// The audit log's.
     pub async fn record_run(&self, what: &'static str) -> Result<(), AuditError> {
         let (daemon, request) = (self.task("daemon"), RequestIds::new().next());
-        let ask = Ask {
-            request_id: request.as_str(),
-            action: Action::VaultRun,
-            org: None,
-            provider: None,
-            target: Some(what),
-        };
+        let ask = Ask::new(&request, Action::VaultRun).on(what);
         let entry = self.entry(&daemon, &ask, "ok", None, Some(self.store.health().head));
         self.audit.append_durable(&entry).await.map(|_| ())
     }

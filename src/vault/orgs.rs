@@ -7,7 +7,8 @@ use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::{OrgOut, Page};
 
-use super::door::{Ask, Caller};
+use super::ask::Ask;
+use super::caller::Caller;
 use super::page::{Cursor, PageRequest};
 use super::place::{Field, OrgBlind, Table, org_key, place};
 use super::record::{RecordView, RecordWriter};
@@ -49,7 +50,7 @@ impl Vault {
     ) -> Result<(OrgOut, bool), Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let ask = ask(&request, Action::OrgCreate, &org);
+            let ask = Ask::new(&request, Action::OrgCreate).of(&org);
             let permit = vault.admit_change(&caller, ask)?;
             match vault.read_org(&org) {
                 Ok(Some(out)) => permit.settle(Ok((out, false)), |_| None).await,
@@ -73,7 +74,7 @@ impl Vault {
         request: RequestId,
         org: &OrgId,
     ) -> Result<OrgOut, Refusal> {
-        let permit = self.admit(caller, ask(&request, Action::OrgRead, org))?;
+        let permit = self.admit(caller, Ask::new(&request, Action::OrgRead).of(org))?;
         let found = self.read_org(org).and_then(|found| found.ok_or_else(|| Refusal::not_found("org")));
         permit.settle(found, |_| None).await
     }
@@ -88,13 +89,7 @@ impl Vault {
         request: RequestId,
         page: &PageRequest,
     ) -> Result<Page<OrgOut>, Refusal> {
-        let ask = Ask {
-            request_id: request.as_str(),
-            action: Action::OrgList,
-            org: None,
-            provider: None,
-            target: None,
-        };
+        let ask = Ask::new(&request, Action::OrgList);
         let permit = self.admit(caller, ask)?;
         let after = page.after.map(|cursor| org_key(OrgBlind(cursor.0)));
         let list = || {
@@ -239,8 +234,4 @@ pub(super) fn wrapping_key(record: &Record) -> Result<KeyId, Refusal> {
 
 fn parse(record: &Record) -> Result<RecordView<'_>, Refusal> {
     RecordView::parse(&record.value).ok_or_else(|| Refusal::integrity("org", &"the record is not one"))
-}
-
-fn ask<'a>(request: &'a RequestId, action: Action, org: &'a OrgId) -> Ask<'a> {
-    Ask { request_id: request.as_str(), action, org: Some(org), provider: None, target: None }
 }

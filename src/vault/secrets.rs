@@ -11,7 +11,8 @@ use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::{Deleted, Labels, Page, SecretIn, SecretInfo, SecretVersion, to_body};
 use zeroize::Zeroizing;
 
-use super::door::{Ask, Caller};
+use super::ask::Ask;
+use super::caller::Caller;
 use super::orgs::Org;
 use super::page::{Cursor, PageRequest};
 use super::place::{Field, Table, org_prefix, place};
@@ -77,8 +78,8 @@ impl Vault {
     ) -> Result<SecretInfo, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let permit =
-                vault.admit_change(&caller, ask(&request, Action::SecretWrite, &org, Some(&name)))?;
+            let permit = vault
+                .admit_change(&caller, Ask::new(&request, Action::SecretWrite).of(&org).on(name.as_str()))?;
             let note = vault.note(&permit);
             let stored = vault.store_secret(&org, &name, secret, &note).await;
             permit.settle_change(stored, |info| Some(info.version)).await
@@ -98,7 +99,7 @@ impl Vault {
         name: &SecretName,
         version: Option<u64>,
     ) -> Result<OpenSecret, Refusal> {
-        let permit = self.admit(caller, ask(&request, Action::SecretRead, org, Some(name)))?;
+        let permit = self.admit(caller, Ask::new(&request, Action::SecretRead).of(org).on(name.as_str()))?;
         permit.settle(self.open_secret(org, name, version), |secret| Some(secret.version())).await
     }
 
@@ -113,7 +114,7 @@ impl Vault {
         org: &OrgId,
         page: &PageRequest,
     ) -> Result<Page<SecretInfo>, Refusal> {
-        let permit = self.admit(caller, ask(&request, Action::SecretList, org, None))?;
+        let permit = self.admit(caller, Ask::new(&request, Action::SecretList).of(org))?;
         let list = || {
             let org = self.org(org)?;
             let prefix = org_prefix(Table::Secret, org.blind);
@@ -142,8 +143,8 @@ impl Vault {
     ) -> Result<Deleted, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let permit =
-                vault.admit_change(&caller, ask(&request, Action::SecretDelete, &org, Some(&name)))?;
+            let permit = vault
+                .admit_change(&caller, Ask::new(&request, Action::SecretDelete).of(&org).on(name.as_str()))?;
             let note = vault.note(&permit);
             let deleted = vault.remove_secret(&org, &name, &note).await;
             permit.settle_change(deleted, |_| None).await
@@ -292,9 +293,4 @@ fn describe(metadata: Metadata) -> Result<SecretInfo, Refusal> {
         versions: metadata.versions,
         labels: metadata.labels,
     })
-}
-
-fn ask<'a>(request: &'a RequestId, action: Action, org: &'a OrgId, name: Option<&'a SecretName>) -> Ask<'a> {
-    let target = name.map(SecretName::as_str);
-    Ask { request_id: request.as_str(), action, org: Some(org), provider: None, target }
 }

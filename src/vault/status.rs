@@ -3,7 +3,8 @@
 use tokenkeep_client::wire::{AuditStatus, PrincipalOut, Status, StoreStatus};
 
 use super::Vault;
-use super::door::{Ask, Caller};
+use super::ask::Ask;
+use super::caller::Caller;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::audit::State as AuditState;
@@ -17,13 +18,7 @@ impl Vault {
     /// # Errors
     /// The door's.
     pub async fn status(&self, caller: &Caller, request: RequestId) -> Result<Status, Refusal> {
-        let ask = Ask {
-            request_id: request.as_str(),
-            action: Action::StatusRead,
-            org: None,
-            provider: None,
-            target: None,
-        };
+        let ask = Ask::new(&request, Action::StatusRead);
         let permit = self.admit(caller, ask)?;
         permit.settle(Ok(self.describe(caller)), |_| None).await
     }

@@ -15,8 +15,9 @@ use tokenkeep_client::problem::Code;
 use zeroize::Zeroizing;
 
 use super::Vault;
+use super::ask::Ask;
+use super::caller::Caller;
 use super::connections::REFRESH_NOT_AVAILABLE;
-use super::door::{Ask, Caller};
 use super::place::Field;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
@@ -124,7 +125,8 @@ impl Vault {
         wanted: Wanted,
     ) -> Result<OpenToken, Refusal> {
         let target = id.to_string();
-        let permit = self.admit(caller, ask(&request, Action::TokenRead, org, id, &target))?;
+        let permit =
+            self.admit(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id, &target))?;
         permit.settle(self.open_token(org, id, wanted), |token| Some(token.generation())).await
     }
 
@@ -140,13 +142,7 @@ impl Vault {
         ids: &[ConnectionId],
         min_ttl: Duration,
     ) -> Result<Vec<Result<OpenToken, Refusal>>, Refusal> {
-        let whole = Ask {
-            request_id: request.as_str(),
-            action: Action::TokenRead,
-            org: Some(org),
-            provider: None,
-            target: None,
-        };
+        let whole = Ask::new(&request, Action::TokenRead).of(org);
         self.take_allowance(caller, &whole)?;
         if ids.len() > BATCH_LIMIT {
             let refusal = Refusal::invalid("a batch has at most 1000 connections");
@@ -156,8 +152,10 @@ impl Vault {
         let mut results = Vec::with_capacity(ids.len());
         for id in ids {
             let target = id.to_string();
-            let permit = match self.admit_in_batch(caller, ask(&request, Action::TokenRead, org, id, &target))
-            {
+            let permit = match self.admit_in_batch(
+                caller,
+                Ask::new(&request, Action::TokenRead).of(org).on_connection(id, &target),
+            ) {
                 Err(refusal) if refusal.code == Code::AuditUnavailable => return Err(refusal),
                 Err(refusal) => {
                     results.push(Err(refusal));
@@ -184,7 +182,8 @@ impl Vault {
         id: &ConnectionId,
     ) -> Result<OpenRefreshToken, Refusal> {
         let target = id.to_string();
-        let permit = self.admit(caller, ask(&request, Action::RefreshTokenRead, org, id, &target))?;
+        let permit = self
+            .admit(caller, Ask::new(&request, Action::RefreshTokenRead).of(org).on_connection(id, &target))?;
         let open = || {
             let org = self.org(org)?;
             let key = self.blind.connection(org.blind, id);
@@ -235,20 +234,4 @@ impl Vault {
 
 fn has_section(record: &Record, field: Field) -> bool {
     super::record::RecordView::parse(&record.value).is_some_and(|view| view.section(field).is_some())
-}
-
-fn ask<'a>(
-    request: &'a RequestId,
-    action: Action,
-    org: &'a OrgId,
-    id: &'a ConnectionId,
-    target: &'a str,
-) -> Ask<'a> {
-    Ask {
-        request_id: request.as_str(),
-        action,
-        org: Some(org),
-        provider: Some(&id.provider),
-        target: Some(target),
-    }
 }

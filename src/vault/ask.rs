@@ -1,0 +1,47 @@
+//! What is asked: in words for the policy and for the audit log.
+
+use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
+
+use super::request_id::RequestId;
+use crate::domain::action::Action;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Of the request; in every entry.
+    pub request_id: &'a str,
+    /// What is to be done.
+    pub action: Action,
+    /// To whose belongings.
+    pub org: Option<&'a OrgId>,
+    /// Of which issuer, where policy looks at it.
+    pub provider: Option<&'a ProviderId>,
+    /// Which thing, in words for the audit log.
+    pub target: Option<&'a str>,
+}
+
+impl<'a> Ask<'a> {
+    /// An action on the vault as a whole.
+    #[must_use]
+    pub fn new(request: &'a RequestId, action: Action) -> Self {
+        Self { request_id: request.as_str(), action, org: None, provider: None, target: None }
+    }
+
+    /// On this org.
+    #[must_use]
+    pub fn of(self, org: &'a OrgId) -> Self {
+        Self { org: Some(org), ..self }
+    }
+
+    /// On this connection, named by `target`.
+    #[must_use]
+    pub fn on_connection(self, id: &'a ConnectionId, target: &'a str) -> Self {
+        Self { provider: Some(&id.provider), target: Some(target), ..self }
+    }
+
+    /// On this thing.
+    #[must_use]
+    pub fn on(self, target: &'a str) -> Self {
+        Self { target: Some(target), ..self }
+    }
+}
