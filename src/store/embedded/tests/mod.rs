@@ -5,6 +5,7 @@
 mod damage;
 mod faults;
 mod index;
+mod kill;
 mod power;
 
 use std::fs;
