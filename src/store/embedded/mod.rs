@@ -13,8 +13,8 @@ mod condition;
 mod front;
 mod inspection;
 mod recovery;
+mod refusal;
 
-use std::fmt;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -31,12 +31,12 @@ use self::committer::{Ask, Committer, Request};
 use self::condition::Condition;
 use self::front::Front;
 use self::recovery::{Recovered, Recovery};
+pub use self::refusal::OpenError;
 use super::device::{Device, Disk};
 use super::index::Applied;
 use super::index::tally::Digester;
 use super::journal::record;
 use super::journal::segment::{Identity, RECORDS_AT};
-use super::journal::walk::Trouble;
 use super::journal::writer::{Workshop, Writer, sync_directory};
 use super::{Batch, Commit, CommitError, Health, Key, ReadError, Record, State, Store, Unwitnessed, Witness};
 use crate::chain::Mark;
@@ -128,77 +128,6 @@ pub struct Opened {
     pub witnessed: Mark,
     /// Why the index was made anew, if it was.
     pub rebuilt: Option<String>,
-}
-
-/// Why a store could not be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another process has it open.
-    Busy(PathBuf),
-    /// The journal is not what was written: `file` at `offset`.
-    Damaged {
-        /// Which file.
-        file: PathBuf,
-        /// Where in it, in bytes.
-        offset: u64,
-        /// In which way.
-        what: String,
-    },
-    /// The kernel refused.
-    Io {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A later program wrote it.
-    NewerFormat {
-        /// Which file.
-        file: PathBuf,
-        /// Its format.
-        format: u32,
-    },
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy(directory) => {
-                write!(f, "{} is in use by another process: stop that one first", directory.display())
-            }
-            Self::Damaged { file, offset, what } => write!(
-                f,
-                "journal damaged: {} at byte {offset}: {what}; nothing was changed: keep a copy and restore from a backup",
-                file.display()
-            ),
-            Self::Io { file, error } => write!(f, "{}: {error}", file.display()),
-            Self::NewerFormat { file, format } => write!(
-                f,
-                "{} has format {format}, and this program reads up to {}: start the newer program",
-                file.display(),
-                super::journal::segment::FORMAT
-            ),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { error, .. } => Some(error),
-            Self::Busy(_) | Self::Damaged { .. } | Self::NewerFormat { .. } => None,
-        }
-    }
-}
-
-impl From<Trouble> for OpenError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Damaged { file, offset, what } => Self::Damaged { file, offset, what },
-            Trouble::Io { file, error } => Self::Io { file, error },
-            Trouble::NewerFormat { file, format } => Self::NewerFormat { file, format },
-        }
-    }
 }
 
 /// What the threads of a store share.

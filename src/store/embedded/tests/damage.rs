@@ -178,6 +178,13 @@ fn a_missing_or_foreign_segment_is_refused() {
         assert!(matches!(place.refuses(last), OpenError::Damaged { .. }), "without segment {first}");
         copy(&spare, &place.directory().join("journal"));
     }
+    // One from the middle is missed by whoever reads all: where the journal does not go on, not where it starts again.
+    fs::remove_file(place.segment(firsts[1])).unwrap();
+    fs::remove_dir_all(place.directory().join("index")).unwrap();
+    let error = place.refuses(last);
+    let OpenError::Damaged { file, .. } = &error else { panic!("{error}") };
+    assert_eq!(*file, place.segment(firsts[0]), "{error}");
+    copy(&spare, &place.directory().join("journal"));
     fs::copy(place.segment(firsts[1]), place.segment(firsts[2])).unwrap();
     assert!(matches!(place.refuses(last), OpenError::Damaged { .. }));
     copy(&spare, &place.directory().join("journal"));

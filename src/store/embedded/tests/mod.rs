@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod index;
+mod kill;
 mod power;
 
 use std::fs;
