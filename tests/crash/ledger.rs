@@ -68,6 +68,16 @@ impl State {
             Self::Secret(versions) => versions.last().map_or(0, |(_, sequence)| *sequence),
         }
     }
+
+    /// Whether it has the access token of `other`, and then something else.
+    fn mixes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Connection { access, .. }, Self::Connection { access: theirs, .. }) => {
+                access == theirs && self != other
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What must never be.
@@ -174,7 +184,9 @@ impl Ledger {
             return Ok(());
         }
         let acknowledged = &entry.acknowledged;
-        let kind = if *acknowledged != State::Absent && found.latest() <= acknowledged.latest() {
+        let kind = if found.mixes(acknowledged) || begun.as_ref().is_some_and(|begun| found.mixes(begun)) {
+            Kind::Torn
+        } else if *acknowledged != State::Absent && found.latest() <= acknowledged.latest() {
             Kind::Lost
         } else {
             Kind::Phantom
