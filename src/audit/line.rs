@@ -340,7 +340,6 @@ fn put_number(out: &mut Vec<u8>, mut value: u64) {
     let mut at = digits.len();
     loop {
         at -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder of ten")]
         let low = (value % 10) as u8;
         digits[at] = b'0' + low;
         value /= 10;

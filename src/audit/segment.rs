@@ -115,7 +115,8 @@ pub(super) fn create(directory: &Path, name: Name, opening: &[u8]) -> io::Result
         let _left = fs::remove_file(&unborn);
         return Err(error);
     }
-    sync_directory(directory)?;
+    // It has its name and is part of the chain: from here on no error may look like one that passes.
+    sync_directory(directory).map_err(io::Error::other)?;
     Ok(file)
 }
 

@@ -63,9 +63,7 @@ impl Stamp {
         let mut rest = micros % 1_000_000;
         for digit in self.text[20..26].iter_mut().rev() {
             // A remainder of ten fits a byte.
-            #[expect(clippy::cast_possible_truncation, reason = "a remainder of ten")]
-            let low = (rest % 10) as u8;
-            *digit = b'0' + low;
+            *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
         &self.text
@@ -108,7 +106,6 @@ impl fmt::Display for Day {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

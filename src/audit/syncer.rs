@@ -207,3 +207,59 @@ pub(super) async fn until_durable(
         _ => Err(AuditError::Unavailable("the audit log is closed".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::entry::{Decision, Entry};
+    use crate::audit::writer::Ground;
+    use crate::clock::SystemClock;
+    use crate::crypto::mac::MacKey;
+    use crate::domain::action::Action;
+    use crate::domain::principal::{Principal, Proof};
+
+    #[test]
+    fn a_line_counts_as_durable_only_after_the_sync_that_began_after_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let ground = Ground {
+            directory: scratch.path().to_path_buf(),
+            vault: [0; 16],
+            key: MacKey::new(&[0; 32]),
+            clock: Arc::new(SystemClock),
+            segment_most: u64::MAX,
+        };
+        let shared = Shared::new(Writer::begin(ground).unwrap(), Duration::from_secs(86_400));
+        let begun = shared.durable();
+        let principal = Principal { name: "task:test".into(), proof: Proof::Internal };
+        let append = || {
+            let mark = shared.writer().append(&Entry {
+                request_id: "r",
+                principal: &principal,
+                action: Action::VaultRun,
+                org: None,
+                target: None,
+                decision: Decision::Allow,
+                outcome: "ok",
+                generation: None,
+                journal: None,
+            });
+            shared.note_line();
+            mark.unwrap()
+        };
+        let first = append();
+        shared.hurry();
+        assert_eq!(shared.rest(Instant::now() + WATCH), (true, false));
+        assert_eq!(shared.durable(), begun, "asked for, not done");
+        let (_, covered) = shared.writer().to_sync();
+        assert_eq!(covered, first);
+        shared.sync().unwrap();
+        assert_eq!(shared.durable(), first);
+        append();
+        assert_eq!(shared.durable(), first);
+        assert!(shared.signal().dirty_since.is_some(), "a line after the sync asks for the next one");
+        assert_eq!(shared.rest(Instant::now()), (false, false), "but does not hurry");
+        shared.fail("the disk is gone");
+        shared.sync().unwrap();
+        assert_eq!(shared.durable(), first, "never synced again");
+    }
+}

@@ -2,12 +2,12 @@
 //!
 //! Never waits for a time to pass where it can wait for what it brings.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
-
 mod breaks;
 mod chain;
 mod crash;
+mod document;
 mod faults;
+mod kill;
 mod segments;
 mod speed;
 

@@ -228,12 +228,14 @@ impl Writer {
     }
 
     fn reserve(&mut self) {
-        // Twice the room, so that it is asked for once in 10,000 lines. Whatever the kernel's reason to refuse,
-        // changes stop and reads go on: the writes tell whether more is wrong.
-        let upto = self.size + 2 * ROOM;
-        self.low = space::reserve(&self.file, self.size, upto - self.size).is_err();
-        if !self.low {
-            self.reserved = upto;
+        // Twice the room where it is to be had, so that it is asked for once in 10,000 lines. Whatever the
+        // kernel's reason to refuse, changes stop and reads go on: the writes tell whether more is wrong.
+        self.low = true;
+        for room in [2 * ROOM, ROOM] {
+            if space::reserve(&self.file, self.size, room).is_ok() {
+                (self.low, self.reserved) = (false, self.size + room);
+                return;
+            }
         }
     }
 

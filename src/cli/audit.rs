@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokenkeep_client::Request;
 use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::moment::Moment;
-use tokenkeep_client::wire::{AuditEntry, AuditVerifyOut, Page};
+use tokenkeep_client::wire::{AuditVerifyOut, Page};
 use zeroize::Zeroizing;
 
 use super::Session;
@@ -29,6 +29,9 @@ const VERIFY_DEADLINE: Duration = Duration::from_secs(60 * 60);
 
 /// While following, a daemon that restarts is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Largest answer: some ten thousand entries.
+const ANSWER: usize = 32 << 20;
 
 /// Entries that a query shows where no limit is given: the log may have millions.
 const QUERY: u32 = 1000;
@@ -76,12 +79,32 @@ pub(super) struct Query {
     part: Part,
 }
 
+/// An entry, as far as a person reads it on one line.
+#[derive(Deserialize)]
+struct Entry {
+    seq: u64,
+    at: String,
+    principal: Principal,
+    action: String,
+    org: Option<String>,
+    target: Option<String>,
+    decision: String,
+    outcome: String,
+    generation: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Principal {
+    name: String,
+    proof: String,
+}
+
 impl Session {
     pub(super) async fn audit(&mut self, command: Command) -> Result<Exit, Failure> {
         match command {
             Command::Query(mut query) => {
                 query.part.limit.get_or_insert(QUERY);
-                let request = Request::get("/admin/v1/audit")
+                let request = entries()
                     .with_query_if("org", query.org)
                     .with_query_if("action", query.action)
                     .with_query_if("principal", query.principal)
@@ -94,7 +117,7 @@ impl Session {
                 Ok(Exit::Done)
             }
             Command::Tail { lines, follow } => {
-                let request = Request::get("/admin/v1/audit").with_query("last", lines);
+                let request = entries().with_query("last", lines);
                 let page: Page<Value> = self.client.send(&request).await?.read()?;
                 if follow {
                     return self.follow(page.items).await;
@@ -106,12 +129,12 @@ impl Session {
         }
     }
 
-    async fn follow(&mut self, mut entries: Vec<Value>) -> Result<Exit, Failure> {
+    async fn follow(&mut self, mut news: Vec<Value>) -> Result<Exit, Failure> {
         let patient = self.client.clone().with_patience(PATIENCE);
         let mut after = 0;
         loop {
-            after = entries.iter().filter_map(sequence).fold(after, u64::max);
-            for entry in entries.iter().filter(|entry| !is_own_reading(entry)) {
+            after = news.iter().filter_map(sequence).fold(after, u64::max);
+            for entry in news.iter().filter(|entry| !is_own_reading(entry)) {
                 if self.screen.is_text() {
                     self.screen.line(line(entry));
                 } else {
@@ -123,7 +146,7 @@ impl Session {
             }
             tokio::time::sleep(LOOK).await;
             let part = Part { after: Some(after.to_string()), ..Part::ALL };
-            entries = part.read(&patient, &Request::get("/admin/v1/audit")).await?.items;
+            news = part.read(&patient, &entries()).await?.items;
         }
     }
 
@@ -134,6 +157,10 @@ impl Session {
         self.screen.show(&verified, verdict);
         Ok(if verified.intact { Exit::Done } else { Exit::Refused })
     }
+}
+
+fn entries() -> Request {
+    Request::get("/admin/v1/audit").with_answer_up_to(ANSWER)
 }
 
 fn verdict(verified: &AuditVerifyOut) -> Vec<String> {
@@ -151,7 +178,7 @@ fn verdict(verified: &AuditVerifyOut) -> Vec<String> {
 
 /// One entry on one line; what cannot be read as one is shown as it came.
 fn line(value: &Value) -> String {
-    let Ok(entry) = AuditEntry::deserialize(value) else { return value.to_string() };
+    let Ok(entry) = Entry::deserialize(value) else { return value.to_string() };
     let org = entry.org.as_deref().unwrap_or("-");
     let target = entry.target.as_deref().unwrap_or("-");
     let generation = entry.generation.map(|n| format!(" generation {n}")).unwrap_or_default();

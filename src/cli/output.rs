@@ -3,7 +3,7 @@
 //! 1. stdout carries the answer and nothing else; stderr carries notes, questions, progress and errors.
 //! 2. Text is for people and may change. With `--output json` stdout is one JSON document on one line, whose
 //!    fields are only ever added to; `audit tail --follow` prints one entry a line.
-//! 3. An error is two lines, `error:` what happened and `mend:` what to do; in JSON mode it is
+//! 3. An error is two lines, `error:` what happened and `mend:` what to do about it; in JSON mode it is
 //!    `{"error":{"code","detail","mend","request_id"?}}`, on stderr too.
 //! 4. Exit codes: 0 done, 1 refused or failed here, 2 the daemon failed or is not ready, 64 usage.
 //! 5. No colours. A progress bar only where stderr is a terminal, and only in text mode.

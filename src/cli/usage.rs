@@ -78,10 +78,9 @@ fn mend(error: &Error) -> String {
 /// The option or the placeholder that the error is about; nothing that was typed but the name of an option.
 fn name_of(error: &Error) -> Option<String> {
     let named = strings(error, ContextKind::InvalidArg).into_iter().next()?;
-    let option = named.split(['=', ' ']).next().unwrap_or_default();
     match error.kind() {
         // What was typed: an unknown option by its name, anything else not at all.
-        ErrorKind::UnknownArgument => option.starts_with("--").then(|| option.to_owned()),
+        ErrorKind::UnknownArgument => named.starts_with("--").then_some(named),
         _ => Some(named),
     }
 }

@@ -58,6 +58,7 @@ pub enum Memory {
 pub fn findings(facts: &Facts, checked: &Checked) -> Vec<Finding> {
     let mut findings = vec![
         user(facts),
+        kernel(facts),
         core_dumps(facts),
         inspection(facts),
         tracing(facts),
@@ -82,6 +83,24 @@ fn user(facts: &Facts) -> Finding {
             "give it a user of its own: User=tokenkeep in the systemd unit",
         ),
         uid => ok("user", format!("the daemon runs as user {uid}")),
+    }
+}
+
+/// `SO_PEERPIDFD` came with Linux 6.5; without it no unit is ever proved.
+fn kernel(facts: &Facts) -> Finding {
+    let mut numbers = facts.kernel.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) if (major, minor) >= (6, 5) => {
+            ok("kernel", format!("Linux {major}.{minor}"))
+        }
+        (Some(major), Some(minor)) => warn(
+            "kernel",
+            format!(
+                "Linux {major}.{minor} cannot prove the unit of a caller: clients with a unit never match"
+            ),
+            "run Linux 6.5 or later, or tell clients apart by user",
+        ),
+        _ => unknown("kernel", "the release of the kernel"),
     }
 }
 

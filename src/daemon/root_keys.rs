@@ -19,12 +19,26 @@ pub(super) enum RootKeyError {
     NotAList(KeyListError),
     /// The source is not safe to use.
     Refused(SourceError),
+    /// What was configured cannot be a source.
+    Unusable(SourceError),
+}
+
+impl RootKeyError {
+    fn of(why: SourceError) -> Self {
+        if why.is_unsafe() {
+            Self::Refused(why)
+        } else if why.is_retryable() {
+            Self::Absent(why)
+        } else {
+            Self::Unusable(why)
+        }
+    }
 }
 
 impl fmt::Display for RootKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent(why) | Self::Refused(why) => write!(f, "root key: {why}"),
+            Self::Absent(why) | Self::Refused(why) | Self::Unusable(why) => write!(f, "root key: {why}"),
             Self::NotAList(why) => write!(f, "root key: {why}"),
         }
     }
@@ -49,10 +63,8 @@ pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
 
 fn read(root_key: &RootKey, patience: &Patience) -> Result<RootKeys, RootKeyError> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into);
-    let source = root_key.source(credentials).map_err(RootKeyError::Refused)?;
+    let source = root_key.source(credentials).map_err(RootKeyError::of)?;
     let random = || u64::from_be_bytes(random::bytes());
-    let text = fetch(&*source, patience, &std::thread::sleep, &random).map_err(|why| {
-        if why.is_retryable() { RootKeyError::Absent(why) } else { RootKeyError::Refused(why) }
-    })?;
+    let text = fetch(&*source, patience, &std::thread::sleep, &random).map_err(RootKeyError::of)?;
     RootKeys::parse(&text).map_err(RootKeyError::NotAList)
 }

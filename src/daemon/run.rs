@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::config::{AuditSync, Config, DEFAULT_FILE};
+use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
 use super::root_keys::{self, RootKeyError};
 use super::{examination, logging};
@@ -123,8 +123,10 @@ fn check(config: &Config) -> Result<(), Failure> {
 }
 
 fn own_state(config: &Config) -> Result<Lock, Failure> {
-    private_file::create_directory(&config.state_directory)
-        .map_err(|why| Failure::new(Exit::Unsafe, &why))?;
+    private_file::create_directory(&config.state_directory).map_err(|why| {
+        let why = ConfigError::from(why);
+        Failure::new(why.exit(), &why)
+    })?;
     Lock::take(&config.state_directory.join("lock")).map_err(|why| {
         let exit = if matches!(why, LockError::Held(_)) { Exit::Configuration } else { Exit::Storage };
         Failure::new(exit, &why)
@@ -303,6 +305,7 @@ fn of_root_key(why: &RootKeyError) -> Failure {
         RootKeyError::Absent(_) => Exit::RootKeyAbsent,
         RootKeyError::Refused(_) => Exit::Unsafe,
         RootKeyError::NotAList(_) => Exit::RootKeyWrong,
+        RootKeyError::Unusable(_) => Exit::Configuration,
     };
     Failure::new(exit, why)
 }

@@ -86,8 +86,6 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     const fn ms(milliseconds: u64) -> Duration {

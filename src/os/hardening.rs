@@ -88,9 +88,9 @@ fn during(step: &'static str) -> impl Fn(Errno) -> HardeningError + Copy {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
     use super::*;
+    use crate::os::socket::{Audience, listen_at};
+    use std::os::unix::fs::PermissionsExt;
 
     const INSIDE: &str = "TOKENKEEP_TEST_HARDENED";
 
@@ -102,6 +102,7 @@ mod tests {
             let status = std::process::Command::new(std::env::current_exe().unwrap())
                 .args([name, "--exact", "--test-threads=1"])
                 .env(INSIDE, "1")
+                .stdout(std::process::Stdio::null())
                 .status()
                 .unwrap();
             assert!(status.success());
@@ -113,6 +114,11 @@ mod tests {
         assert!(prctl::get_no_new_privs().unwrap());
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!(soft, hard);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let (_listener, _bound) = listen_at(&path, Audience::Everyone).unwrap();
+        let mode = std::fs::symlink_metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o666, "the umask does not shut out those who may connect");
         assert_eq!(umask(Mode::empty()).bits(), 0o077);
     }
 }

@@ -141,8 +141,6 @@ fn parse_swaps(text: &str) -> Vec<Swap> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[test]
@@ -172,7 +170,7 @@ mod tests {
     fn a_path_is_found_with_mode_and_owner_or_not_at_all() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("made");
-        super::super::private_file::create_directory(&path).unwrap();
+        crate::os::private_file::create_directory(&path).unwrap();
         let found = Found::at(&path);
         assert_eq!((found.mode, found.uid), (Some(0o700), Some(user::effective())));
         assert_eq!(Found::at(&directory.path().join("none")).mode, None);

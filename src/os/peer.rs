@@ -8,10 +8,14 @@
 //! All of it is about the process that called connect(2). One that hands its connected socket to another
 //! process vouches for it.
 //!
+//! In a user namespace, all users that have no id there are shown as one, `nobody`. Where that can be, that id
+//! is nobody's, and such a peer is refused.
+//!
 //! When in doubt there is no unit, and a client that is bound to a unit is not matched.
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -34,12 +38,29 @@ impl Peer {
     /// Asks the kernel who connected this Unix socket.
     ///
     /// # Errors
-    /// The kernel's; for one, if it is not a connected Unix socket.
+    /// The kernel's; for one, if it is not a connected Unix socket. `PermissionDenied`, if the peer's user has
+    /// no id in our user namespace.
     pub fn of(socket: &impl AsFd) -> io::Result<Self> {
+        static NOBODY: OnceLock<Option<u32>> = OnceLock::new();
         let credentials = getsockopt(socket, sockopt::PeerCredentials)?;
+        let nobody = NOBODY.get_or_init(|| {
+            let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+            nobody(&read("/proc/self/uid_map"), &read("/proc/sys/kernel/overflowuid"))
+        });
+        if *nobody == Some(credentials.uid()) {
+            let what = "the caller's user has no id in the daemon's user namespace";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+        }
         let pid = u32::try_from(credentials.pid()).unwrap_or(0);
         Ok(Self { uid: credentials.uid(), gid: credentials.gid(), pid, unit: unit_of(socket, pid) })
     }
+}
+
+/// The id that stands for all users without one here (user_namespaces(7), "Unmapped user and group IDs"), unless
+/// all have one: from the text of `uid_map` and of `overflowuid`.
+fn nobody(uid_map: &str, overflow: &str) -> Option<u32> {
+    let is_whole = |line: &str| line.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"];
+    (!uid_map.lines().any(is_whole)).then(|| overflow.trim().parse().unwrap_or(65_534))
 }
 
 fn unit_of(socket: &impl AsFd, pid: u32) -> Option<String> {
@@ -48,9 +69,14 @@ fn unit_of(socket: &impl AsFd, pid: u32) -> Option<String> {
     }
     // Before Linux 6.5: ENOPROTOOPT. The process is gone and reaped: ESRCH, or EINVAL in some kernels.
     let pidfd = getsockopt(socket, sockopt::PeerPidfd).ok()?;
-    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let unit = unit_of_cgroup(&cgroups)?;
-    is_alive(&pidfd).then_some(unit)
+    let cgroups = read_while_alive(&pidfd, || std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok())?;
+    unit_of_cgroup(&cgroups)
+}
+
+/// What was read, if the process was still there afterwards: then its id was still its own.
+fn read_while_alive<T>(pidfd: &impl AsFd, read: impl FnOnce() -> Option<T>) -> Option<T> {
+    let found = read()?;
+    is_alive(pidfd).then_some(found)
 }
 
 /// A pidfd becomes readable when its process ends (pidfd_open(2)).
@@ -114,8 +140,6 @@ fn is_named(name: &str, kind: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use std::os::unix::net::UnixStream;
 
@@ -139,6 +163,7 @@ mod tests {
             ("0::/system.slice", None),
             ("0::/docker/0123", None),
             ("0::/web.service (deleted)", None),
+            ("0::/web.service/worker (deleted)", None),
             ("0::/../web.service", None),
             ("0::/system.slice/.service", None),
             ("3:cpu:/system.slice/web.service", None),
@@ -155,6 +180,14 @@ mod tests {
         assert_eq!(unit_of_cgroup(delegated).as_deref(), Some("evil.service"));
         let users_own = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service";
         assert_eq!(unit_of_cgroup(users_own).as_deref(), Some("user@1000.service"));
+    }
+
+    #[test]
+    fn nobody_is_a_user_only_where_all_users_have_ids() {
+        assert_eq!(nobody("         0          0 4294967295\n", "65534\n"), None);
+        assert_eq!(nobody("         0     100000      65536\n", "65534\n"), Some(65_534));
+        assert_eq!(nobody("0 0 1\n990 990 1\n", "65533\n"), Some(65_533));
+        assert_eq!(nobody("", ""), Some(65_534));
     }
 
     #[test]
@@ -191,8 +224,13 @@ mod tests {
         let pidfd = getsockopt(&accepted, sockopt::PeerPidfd).unwrap();
         assert!(is_alive(&pidfd));
         assert_eq!(Peer::of(&accepted).unwrap().pid, child.id());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        assert_eq!(read_while_alive(&pidfd, || Some(1)), Some(1));
+        let ends_meanwhile = || {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            Some(1)
+        };
+        assert_eq!(read_while_alive(&pidfd, ends_meanwhile), None);
         assert!(!is_alive(&pidfd));
         let peer = Peer::of(&accepted).unwrap();
         assert_eq!((peer.uid, peer.unit), (nix::unistd::geteuid().as_raw(), None));

@@ -118,7 +118,10 @@ pub fn listen_at(path: &Path, audience: Audience) -> Result<(UnixListener, Bound
         errno => io(errno.into()),
     })?;
     let born = symlink_metadata(path).map_err(io)?;
-    if born.mode() & 0o777 != audience.mode() {
+    if born.mode() & 0o7777 & !audience.mode() != 0 {
+        return Err(io(io::Error::other("the kernel let the socket be born with a looser mode")));
+    }
+    if born.mode() & 0o7777 != audience.mode() {
         std::fs::set_permissions(path, Permissions::from_mode(audience.mode())).map_err(io)?;
     }
     // As many as the kernel allows (net.core.somaxconn): whoever does not fit gets EAGAIN and asks again.

@@ -170,3 +170,6 @@ pub trait Witness: Send + Sync + 'static {
     /// The last entry that is known to be on disk.
     fn durable_head(&self) -> Mark;
 }
+
+#[cfg(test)]
+mod tests;

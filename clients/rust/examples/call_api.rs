@@ -36,7 +36,12 @@ async fn run() -> Result<StatusCode, Failure> {
     let [socket, org, provider, name, url] = arguments.as_slice() else { return Err(Failure::Usage) };
     let org: OrgId = org.parse().map_err(|_| Failure::Usage)?;
     let (Ok(provider), Ok(name)) = (provider.parse(), name.parse()) else { return Err(Failure::Usage) };
-    let (id, url) = (ConnectionId { provider, name }, url.parse().map_err(|_| Failure::Usage)?);
+    let id = ConnectionId { provider, name };
+    let url: Uri = url.parse().map_err(|_| Failure::Usage)?;
+    // Plain HTTP shows the token to every hop, so it may go to this host alone.
+    if url.scheme_str() != Some("http") || url.host() != Some("127.0.0.1") {
+        return Err(Failure::Usage);
+    }
 
     let vault = Client::unix(socket);
     let token = vault.org(&org).token(&id, Duration::from_secs(60)).await.map_err(Failure::Vault)?;

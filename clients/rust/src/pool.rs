@@ -1,9 +1,12 @@
 //! The connections to the daemon: few, kept, used again.
 //!
 //! A slot is a right to one connection; whoever finds none free waits. A connection is given back before
-//! its slot and opened only where none is kept, so that no more are open than there are slots. The daemon closes connections when it stops:
-//! a kept one is looked at before it is used, and one that dies with the request still in hand gives the
-//! request back, provably unsent.
+//! its slot and opened only where none is kept, so that no more are open than there are slots.
+//!
+//! The hard part: a daemon that stops closes its connections, and a write must not go out on one of them,
+//! for then nobody knows what became of it. The runtime may not have noticed yet, so the kernel itself is
+//! asked before a kept connection is used. One that dies even so, with the request still in hand, gives
+//! the request back, provably unsent.
 //!
 //! Never hands out a connection that carries another request.
 
@@ -13,13 +16,13 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Requests under way at once. One connection carries thousands of reads a second; more than these
@@ -40,10 +43,12 @@ struct Kept {
     since: Instant,
 }
 
-/// One connection, with the task that moves its bytes.
+/// One connection. A task moves its bytes; hyper ends it, and the connection, when this is dropped with a
+/// request under way.
 pub(crate) struct Line {
     sender: SendRequest<Full<Bytes>>,
-    driver: JoinHandle<()>,
+    /// The same socket under another descriptor.
+    probe: std::os::unix::net::UnixStream,
 }
 
 /// How an exchange on a line failed.
@@ -75,7 +80,11 @@ impl Pool {
     pub(crate) async fn kept(&self) -> Option<Line> {
         while let Some(mut kept) = self.pop() {
             let fresh = kept.since.elapsed() < KEPT_FOR;
-            if fresh && !kept.line.sender.is_closed() && kept.line.sender.ready().await.is_ok() {
+            if fresh
+                && kept.line.is_at_rest()
+                && !kept.line.sender.is_closed()
+                && kept.line.sender.ready().await.is_ok()
+            {
                 return Some(kept.line);
             }
         }
@@ -84,10 +93,11 @@ impl Pool {
 
     pub(crate) async fn open(&self) -> io::Result<Line> {
         let stream = UnixStream::connect(&self.socket).await?;
+        let probe = stream.as_fd().try_clone_to_owned()?.into();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         // How it ends, the request in flight learns from its own answer.
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Line { sender, driver })
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Line { sender, probe })
     }
 
     /// Takes back a connection whose answer was read to its end.
@@ -107,6 +117,12 @@ impl Pool {
 }
 
 impl Line {
+    /// Whether the connection stands and says nothing. tokio's sockets do not block, and this one shares
+    /// their mode: between answers a read finds nothing, at the end of the connection it finds the end.
+    fn is_at_rest(&self) -> bool {
+        matches!((&self.probe).read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     pub(crate) async fn exchange(
         &mut self,
         request: hyper::Request<Full<Bytes>>,
@@ -120,12 +136,5 @@ impl Line {
                 Broken::Lost
             }
         })
-    }
-}
-
-impl Drop for Line {
-    /// A request that is given up must not leave its connection behind.
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }

@@ -418,52 +418,6 @@ pub struct DoctorOut {
     pub findings: Vec<Finding>,
 }
 
-/// Who asked, in an entry of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditPrincipal {
-    /// The configured client, `admin`, `task:NAME`, or `unknown`.
-    pub name: String,
-    /// How it was proved: `unix`, `admin` or `internal`.
-    pub proof: String,
-    /// From the kernel; none for a task of the daemon itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<u32>,
-    /// From the kernel.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
-    /// The systemd unit of the process, where it runs in one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-}
-
-/// An entry of the audit log, as far as a person reads it; the line itself says more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// Its place in the log.
-    pub seq: u64,
-    /// RFC 3339 in UTC, to the microsecond.
-    pub at: String,
-    /// Also in `X-Request-Id`.
-    pub request_id: String,
-    /// Who asked.
-    pub principal: AuditPrincipal,
-    /// What was asked.
-    pub action: String,
-    /// The org, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub org: Option<String>,
-    /// The thing inside the org, or of the vault.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// `allow` or `deny`.
-    pub decision: String,
-    /// `ok`, or the code of the problem.
-    pub outcome: String,
-    /// The generation or version concerned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u64>,
-}
-
 /// POST `/admin/v1/audit/verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditVerifyOut {

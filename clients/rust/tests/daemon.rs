@@ -110,15 +110,17 @@ async fn a_write_that_may_have_been_read_is_never_sent_again() {
     assert_eq!(daemon.connections(), 1);
 }
 
-#[tokio::test]
-async fn a_write_that_never_left_goes_out_on_a_fresh_connection() {
-    let daemon = Daemon::start(|asked| match asked.nth {
-        1 => Answer::JsonThenHangUp(200, TOKEN.into()),
-        _ => Answer::Json(200, CONNECTION.into()),
+/// A write after the daemon has closed the kept connection.
+async fn write_after_hang_up(wait: impl AsyncFnOnce(&Daemon)) {
+    let daemon = Daemon::start(|asked| {
+        Answer::Json(200, if asked.line.starts_with("PUT") { CONNECTION } else { TOKEN }.into())
     });
     let client = Client::unix(daemon.socket());
     token(&client).await.unwrap();
-    hang_up(&daemon).await;
+    // The connection comes to rest.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    daemon.hang_up();
+    wait(&daemon).await;
     let stored =
         client.org(&acme()).put_connection(&id("main"), &token_set(), Condition::Generation(7)).await;
     assert_eq!(stored.unwrap().generation, 8);
@@ -130,16 +132,31 @@ async fn a_write_that_never_left_goes_out_on_a_fresh_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_known_to_be_dead_is_not_used_for_a_write() {
+    write_after_hang_up(async |daemon| hang_up(daemon).await).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_died_a_moment_ago_is_not_used_for_a_write() {
+    // The one thread goes on at once: the runtime has not seen the end of the connection.
+    write_after_hang_up(async |_| {}).await;
+}
+
+#[tokio::test]
 async fn the_deadline_ends_a_request_that_is_not_answered_and_its_connection() {
     let daemon = Daemon::start(|asked| match asked.nth {
         1 => Answer::Silence,
+        2 => Answer::Raw(b"HTTP/1.1 200 X\r\ncontent-length: 9\r\n\r\n123".to_vec()),
         _ => Answer::Json(200, TOKEN.into()),
     });
-    let hasty = Client::unix(daemon.socket()).with_deadline(Duration::from_millis(50));
-    assert_eq!(token(&hasty).await.unwrap_err(), Error::Transport(Transport::Silent));
-    hang_up(&daemon).await;
-    token(&hasty.clone().with_deadline(Duration::from_secs(10))).await.unwrap();
-    assert_eq!(daemon.connections(), 2);
+    let client = Client::unix(daemon.socket());
+    let hasty = client.clone().with_deadline(Duration::from_millis(50));
+    for _ in ["no answer", "half an answer"] {
+        assert_eq!(token(&hasty).await.unwrap_err(), Error::Transport(Transport::Silent));
+        hang_up(&daemon).await;
+    }
+    token(&client).await.unwrap();
+    assert_eq!(daemon.connections(), 3);
 }
 
 #[tokio::test]
@@ -307,6 +324,20 @@ async fn more_than_a_thousand_connections_take_several_batches() {
     assert_eq!(daemon.asked().len(), 2);
     assert!(client.org(&acme()).tokens(&[], MIN_TTL).await.unwrap().is_empty());
     assert_eq!(daemon.asked().len(), 2, "nothing to ask");
+}
+
+#[tokio::test]
+async fn a_batch_of_the_largest_tokens_fits() {
+    let daemon = Daemon::start(|_| {
+        let token = TOKEN.replace("at-1", &"a".repeat(16 << 10));
+        let results: Vec<_> =
+            (0..1000).map(|n| format!(r#"{{"provider":"github","name":"c{n}","token":{token}}}"#)).collect();
+        Answer::Json(200, format!(r#"{{"results":[{}]}}"#, results.join(",")))
+    });
+    let client = Client::unix(daemon.socket());
+    let ids: Vec<_> = (0..1000).map(|n| id(&format!("c{n}"))).collect();
+    let tokens = client.org(&acme()).tokens(&ids, MIN_TTL).await.unwrap();
+    assert!(tokens.iter().all(|token| token.as_ref().unwrap().access_token.expose().len() == 16 << 10));
 }
 
 #[tokio::test]

@@ -183,6 +183,32 @@ fn a_log_that_was_grown_again_from_an_old_copy_is_not_the_one_that_was_witnessed
 }
 
 #[test]
+fn a_segment_of_another_history_does_not_follow() {
+    let kit = Kit::new();
+    let (log, _) = kit.open();
+    append(&log, 5);
+    let old = fs::read(kit.path(FIRST)).unwrap();
+    append(&log, 3);
+    kit.clock.advance(Duration::from_secs(86_400));
+    let head = append(&log, 3);
+    drop(log);
+    let aside = kit.scratch.path().join("aside");
+    fs::rename(kit.path(SECOND), &aside).unwrap();
+    fs::write(kit.path(FIRST), &old).unwrap();
+    let earlier = Kit { clock: Arc::new(ManualClock::at(evening())), ..kit };
+    let (log, _) = earlier.open();
+    let principal = asked_by("b");
+    for _ in 0..3 {
+        log.append(&read_of(&principal, "another history")).unwrap();
+    }
+    drop(log);
+    fs::rename(&aside, earlier.path(SECOND)).unwrap();
+    let found = first_break(&earlier, head);
+    assert_eq!((found.file.as_str(), found.line, found.kind), (SECOND, 1, BreakKind::Changed));
+    assert!(earlier.refusal().contains(FIRST), "a start looks at the end of the segment before");
+}
+
+#[test]
 fn another_key_or_another_vault_is_refused() {
     let (kit, head) = story();
     assert!(verify(&kit.directory(), &MacKey::new(&[4; 32]), VAULT, Some(head)).is_err());

@@ -82,3 +82,18 @@ fn files_are_for_their_owner_only() {
     }
     kit.open();
 }
+
+#[test]
+fn the_opening_carries_the_newest_journal_mark_not_the_last() {
+    let kit = Kit::new();
+    let (log, _) = kit.open();
+    let principal = asked_by("b");
+    let newest = Mark { sequence: 12, chain: [2; 32] };
+    for mark in [newest, Mark { sequence: 11, chain: [1; 32] }] {
+        log.append(&Entry { journal: Some(mark), ..read_of(&principal, "change") }).unwrap();
+    }
+    kit.clock.advance(DAY);
+    append(&log, 1);
+    drop(log);
+    assert_eq!(kit.open().1.journal, newest);
+}

@@ -37,3 +37,36 @@ fn an_entry_costs() {
     drop(Log::open(kit.options()).unwrap());
     eprintln!("open: {:?}", began.elapsed());
 }
+
+#[test]
+#[ignore = "a measurement"]
+fn a_durable_entry_costs() {
+    let kit = Kit::new();
+    let (log, _) = kit.open();
+    let log = Arc::new(log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    for writers in [1, 8, 64] {
+        let each = 6_400 / writers;
+        let began = Instant::now();
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..writers)
+                .map(|_| {
+                    let log = Arc::clone(&log);
+                    tokio::spawn(async move {
+                        let principal = asked_by("billing.service");
+                        for _ in 0..each {
+                            log.append_durable(&read_of(&principal, "r")).await.unwrap();
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+        eprintln!(
+            "{writers} writers: {:.0} durable entries a second",
+            6_400.0 / began.elapsed().as_secs_f64()
+        );
+    }
+}

@@ -32,7 +32,7 @@ impl CredentialSource {
         if is_credential_name(&name) {
             return Ok(Self { directory, name });
         }
-        Err(SourceError::Refused {
+        Err(SourceError::Unusable {
             what: "the name of the credential is not one that systemd takes".into(),
             mend: "use letters, digits, '.', '_' and '-'".into(),
         })
@@ -50,18 +50,18 @@ impl RootKeySource for CredentialSource {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
         let load = || format!("set LoadCredential={}:PATH in the systemd unit", self.name);
         let Some(directory) = self.directory.as_ref().filter(|directory| directory.is_absolute()) else {
-            return Err(SourceError::Refused {
-                what: format!("root key: {DIRECTORY_VARIABLE} is not set, so systemd gave no credential"),
+            return Err(SourceError::Unusable {
+                what: format!("{DIRECTORY_VARIABLE} is not set, so systemd gave no credential"),
                 mend: load(),
             });
         };
         private_file::read_credential(&directory.join(&self.name), LONGEST_LIST).map_err(
             |error| match error {
-                PrivateFileError::Absent(_) => SourceError::Refused {
-                    what: format!("root key: systemd gave no credential of the name {}", self.name),
+                PrivateFileError::Absent(_) => SourceError::Unusable {
+                    what: format!("systemd gave no credential of the name {}", self.name),
                     mend: load(),
                 },
-                error => file::refused(&error),
+                error => file::judged(&error),
             },
         )
     }

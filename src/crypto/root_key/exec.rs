@@ -27,7 +27,7 @@ impl ExecSource {
         if program.is_absolute() {
             return Ok(Self { program, arguments, deadline });
         }
-        Err(refused(&ExecError::NotAbsolute))
+        Err(judged(&ExecError::NotAbsolute))
     }
 }
 
@@ -36,13 +36,13 @@ impl RootKeySource for ExecSource {
         let output = exec::output_of(&self.program, &self.arguments, self.deadline, LONGEST_LIST);
         output.map_err(|error| match error {
             ExecError::Failed(_) | ExecError::Io(_) | ExecError::TimedOut(_) => SourceError::Retryable {
-                what: format!("root key: {error}"),
+                what: error.to_string(),
                 mend: format!(
                     "run {} as the daemon's user, in / and with PATH alone in its environment, to see why",
                     self.program.display()
                 ),
             },
-            error => refused(&error),
+            error => judged(&error),
         })
     }
 
@@ -51,12 +51,15 @@ impl RootKeySource for ExecSource {
     }
 }
 
-fn refused(error: &ExecError) -> SourceError {
+fn judged(error: &ExecError) -> SourceError {
+    let what = error.to_string();
     let mend = match error {
-        ExecError::Loose(_) => "whoever can change it gets the root keys",
+        ExecError::Loose(_) => {
+            return SourceError::Refused { what, mend: "whoever can change it gets the root keys".into() };
+        }
         ExecError::NotAbsolute => "write its path from the root directory on",
         ExecError::OutputTooLarge(_) => "it must write the key list, one Fernet key a line, and nothing else",
         _ => "install it, or correct the path",
     };
-    SourceError::Refused { what: format!("root key: {error}"), mend: mend.into() }
+    SourceError::Unusable { what, mend: mend.into() }
 }

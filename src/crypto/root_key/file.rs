@@ -27,7 +27,7 @@ impl FileSource {
         if path.is_absolute() {
             return Ok(Self { path });
         }
-        Err(SourceError::Refused {
+        Err(SourceError::Unusable {
             what: "the path of the root key file is relative".into(),
             mend: "write it from the root directory on".into(),
         })
@@ -38,10 +38,10 @@ impl RootKeySource for FileSource {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
         private_file::read(&self.path, LONGEST_LIST).map_err(|error| match error {
             PrivateFileError::Absent(_) => SourceError::Retryable {
-                what: format!("root key: {error}"),
+                what: error.to_string(),
                 mend: "put the key list there, with mode 0600, owned by the daemon's user".into(),
             },
-            error => refused(&error),
+            error => judged(&error),
         })
     }
 
@@ -50,17 +50,21 @@ impl RootKeySource for FileSource {
     }
 }
 
-/// What is wrong with the file; the mend where the error does not name one.
-pub(super) fn refused(error: &PrivateFileError) -> SourceError {
-    let mend = match error {
-        PrivateFileError::Absent(_) => "see that it is put there before the daemon starts",
-        PrivateFileError::Io(..) => "see that the daemon's user can read it, and that the disk is well",
-        PrivateFileError::Loose(..) => {
-            "then rotate the root keys, for others may have read them (tokenkeep key rotate)"
+/// Whether it is unsafe or of no use, and the mend where the error does not name one.
+pub(super) fn judged(error: &PrivateFileError) -> SourceError {
+    let what = error.to_string();
+    let unusable = |mend: &str| SourceError::Unusable { what: what.clone(), mend: mend.into() };
+    let refused = |mend: &str| SourceError::Refused { what: what.clone(), mend: mend.into() };
+    match error {
+        PrivateFileError::Absent(_) => unusable("see that it is put there before the daemon starts"),
+        PrivateFileError::Io(..) => {
+            unusable("see that the daemon's user can read it, and that the disk is well")
         }
-        PrivateFileError::NotRegular(_) => "name the file itself, not a link to it",
-        PrivateFileError::Owner(..) => "give it mode 0600 too",
-        PrivateFileError::TooLarge(..) => "a key list is one Fernet key a line and nothing else",
-    };
-    SourceError::Refused { what: format!("root key: {error}"), mend: mend.into() }
+        PrivateFileError::Loose(..) => {
+            refused("then rotate the root keys, for others may have read them (tokenkeep key rotate)")
+        }
+        PrivateFileError::NotRegular(_) => refused("name the file itself, not a link to it"),
+        PrivateFileError::Owner(..) => refused("give it mode 0600 too"),
+        PrivateFileError::TooLarge(..) => unusable("a key list is one Fernet key a line and nothing else"),
+    }
 }

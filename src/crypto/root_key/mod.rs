@@ -32,7 +32,7 @@ pub trait RootKeySource: Send + Sync {
 /// Why there is no key list. Never carries bytes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceError {
-    /// The operator must change something; trying again is of no use.
+    /// It is not safe to use: others can get at it. Trying again is of no use.
     Refused {
         /// What is wrong.
         what: String,
@@ -46,9 +46,23 @@ pub enum SourceError {
         /// What to do if it stays so.
         mend: String,
     },
+    /// It cannot be what was meant: a wrong path, no credential, something far too large. Trying again is of no
+    /// use.
+    Unusable {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        mend: String,
+    },
 }
 
 impl SourceError {
+    /// Whether it was refused for safety.
+    #[must_use]
+    pub fn is_unsafe(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether waiting may help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -59,7 +73,9 @@ impl SourceError {
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { what, mend } | Self::Retryable { what, mend } => write!(f, "{what}; {mend}"),
+            Self::Refused { what, mend } | Self::Retryable { what, mend } | Self::Unusable { what, mend } => {
+                write!(f, "{what}; {mend}")
+            }
         }
     }
 }

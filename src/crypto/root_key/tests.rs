@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Root key sources, against real files, credentials and programs.
 
 use super::credential::CredentialSource;
 use super::exec::ExecSource;
@@ -108,8 +108,11 @@ fn a_file_is_read_waited_for_or_refused() {
     assert_eq!(good.read().unwrap().as_slice(), b"canary-key");
     assert!(at(directory.path().join("none")).read().unwrap_err().is_retryable());
     let loose = at(written(directory.path(), "loose", 0o640)).read().unwrap_err();
-    assert!(!loose.is_retryable() && loose.to_string().contains("chmod"), "{loose}");
+    assert!(loose.is_unsafe() && loose.to_string().contains("chmod"), "{loose}");
     assert!(!loose.to_string().contains("canary"));
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(directory.path().join("good"), &link).unwrap();
+    assert!(at(link).read().unwrap_err().is_unsafe());
     assert!(!FileSource::new("relative".into()).unwrap_err().is_retryable());
 }
 
@@ -128,7 +131,10 @@ fn a_credential_is_read_by_name_from_its_directory_alone() {
     let named = |name: &str| CredentialSource::new(Some(directory.path().to_owned()), name.into());
     assert_eq!(named("root").unwrap().read().unwrap().as_slice(), b"canary-key");
     let absent = named("other").unwrap().read().unwrap_err();
-    assert!(!absent.is_retryable() && absent.to_string().contains("LoadCredential=other"), "{absent}");
+    assert!(
+        !absent.is_retryable() && !absent.is_unsafe() && absent.to_string().contains("LoadCredential=other"),
+        "{absent}"
+    );
     for name in ["", ".", "..", "../root", "/etc/shadow", "a/b", "a\0b", "a\nb"] {
         assert!(named(name).is_err(), "{name:?}");
     }
@@ -147,6 +153,10 @@ fn a_program_is_run_tried_again_or_refused() {
     assert!(failed.is_retryable() && !failed.to_string().contains("canary"), "{failed}");
     assert!(!sh("head -c 70000 /dev/zero").unwrap_err().is_retryable());
     let none = ExecSource::new("/no/such/program".into(), vec![], Duration::from_secs(1)).unwrap();
-    assert!(!none.read().unwrap_err().is_retryable());
+    let absent = none.read().unwrap_err();
+    assert!(!absent.is_retryable() && !absent.is_unsafe());
+    let directory = tempfile::tempdir().unwrap();
+    let loose = ExecSource::new(written(directory.path(), "loose", 0o777), vec![], Duration::from_secs(1));
+    assert!(loose.unwrap().read().unwrap_err().is_unsafe());
     assert!(ExecSource::new("op".into(), vec![], Duration::from_secs(1)).is_err());
 }

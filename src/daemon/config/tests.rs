@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! The configuration: what is read, and what is refused with which line and mend.
 
 use super::*;
 use crate::daemon::exit::Exit;
@@ -103,7 +103,10 @@ format = "json"
     let Among::Only(orgs) = &worker.orgs else { panic!("listed") };
     assert!(orgs.contains("acme"));
     let other = OrgId::parse("other").unwrap();
-    assert_eq!(judge(worker, Action::TokenRead, Some(&other), Some(&config.providers[0].id)), Verdict::CrossOrg);
+    assert_eq!(
+        judge(worker, Action::TokenRead, Some(&other), Some(&config.providers[0].id)),
+        Verdict::CrossOrg
+    );
 }
 
 /// A client with everything but what the line says.

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! What doctor finds, fact by fact.
 
 use super::*;
 use crate::os::host::Swap;
@@ -57,7 +57,7 @@ fn one(check: &str, level: &str) -> Vec<(String, String)> {
 fn a_host_where_all_is_well_has_nothing_to_mend() {
     assert_eq!(ailing(|_, _| ()), []);
     let (facts, checked) = well();
-    assert_eq!(findings(&facts, &checked).len(), 13);
+    assert_eq!(findings(&facts, &checked).len(), 14);
 }
 
 #[test]
@@ -78,6 +78,15 @@ fn each_ailment_is_found_alone() {
     assert_eq!(ailing(|f, _| f.is_clock_synchronised = Some(false)), one("clock", "warn"));
     assert_eq!(ailing(|_, c| c.root_key_age = Some(DAY * 400)), one("root_key_age", "warn"));
     assert_eq!(ailing(|_, c| c.root_key_age = None), []);
+    for (release, expected) in [
+        ("6.5.0-14-generic", vec![]),
+        ("10.0-rc1", vec![]),
+        ("6.4.99", one("kernel", "warn")),
+        ("5.15.0", one("kernel", "warn")),
+        ("", one("kernel", "warn")),
+    ] {
+        assert_eq!(ailing(|f, _| f.kernel = release.into()), expected, "{release}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Policy: who is identified as whom, and what each may do.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Private files: whose they are, who may read them, how they are replaced.
 
 use super::*;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -62,6 +62,11 @@ fn systemd_may_show_the_mask_of_an_access_control_list() {
     let status = std::fs::metadata(&path).unwrap();
     let of_root = status.uid() == 0 && status.gid() == 0;
     assert_eq!(read_credential(&path, 6).is_ok(), of_root);
+    if of_root {
+        chown(&path, None, Some(4711)).unwrap(); // a group of people, not the mask of a list
+        assert!(matches!(read_credential(&path, 6), Err(PrivateFileError::Loose(..))));
+        chown(&path, None, Some(0)).unwrap();
+    }
     for mode in [0o444, 0o460, 0o450, 0o404] {
         set_mode(&path, mode);
         assert!(matches!(read_credential(&path, 6), Err(PrivateFileError::Loose(..))), "{mode:o}");

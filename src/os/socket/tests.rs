@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Listening sockets: stale ones, living ones, and the mode they are born with.
 
 use super::*;
 use std::os::unix::fs::{chown, symlink};

@@ -1,1 +1,95 @@
+//! The cache against readers that come late.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use super::*;
+use crate::chain::Mark;
+use crate::store::index::memory::Memory;
+use crate::store::index::{Applied, Index};
+
+fn key(number: u8) -> Key {
+    Key([number; KEY_LENGTH])
+}
+
+fn record(revision: u64) -> Record {
+    Record { revision, value: revision.to_le_bytes().to_vec().into() }
+}
+
+#[test]
+fn a_reader_that_looked_before_a_change_does_not_store_what_it_saw_after_it() {
+    for after in [Some(record(2)), None] {
+        let cache = Cache::new(1 << 20);
+        let seen = cache.read(&key(1), || {
+            // The change comes between the look and the storing.
+            cache.renew(vec![(key(1), after.clone())]);
+            Ok(Some(record(1)))
+        });
+        assert_eq!(seen.unwrap().unwrap().revision, 1);
+        assert_eq!(cache.peek(&key(1)).map(|record| record.revision), after.map(|record| record.revision));
+    }
+}
+
+#[test]
+fn a_record_too_large_to_keep_voids_claims_all_the_same() {
+    let cache = Cache::new(1 << 16);
+    let large = Record { revision: 2, value: vec![0; 1 << 15].into() };
+    let seen = cache.read(&key(1), || {
+        cache.renew(vec![(key(1), Some(large.clone()))]);
+        Ok(Some(record(1)))
+    });
+    assert_eq!(seen.unwrap().unwrap().revision, 1);
+    assert!(cache.peek(&key(1)).is_none());
+    assert!(cache.read(&key(2), || Ok(Some(large.clone()))).unwrap().is_some());
+    assert!(cache.peek(&key(2)).is_none());
+}
+
+#[test]
+fn it_stays_within_its_bound() {
+    let cache = Cache::new(1 << 20);
+    for number in 0..20_000_u64 {
+        let mut bytes = [0; KEY_LENGTH];
+        bytes[1..9].copy_from_slice(&number.to_le_bytes());
+        let full = Record { revision: number, value: vec![0; 500].into() };
+        cache.read(&Key(bytes), || Ok(Some(full))).unwrap();
+    }
+    assert!(cache.entries.weight() <= 1 << 20);
+    assert!(cache.entries.len() > 500);
+}
+
+#[test]
+fn what_is_read_never_goes_back_under_many_readers() {
+    let cache = Cache::new(1 << 14);
+    let index = Memory::default();
+    let published = [const { AtomicU64::new(0) }; 4];
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    for number in 0..4_u8 {
+                        let least = published[usize::from(number)].load(Ordering::SeqCst);
+                        let found = cache.read(&key(number), || index.read(&key(number))).unwrap();
+                        let revision = found.map_or(0, |record| record.revision);
+                        // Every fourth revision is an absence.
+                        assert!(revision == 0 || revision >= least, "{revision} after {least}");
+                        assert!(
+                            revision != 0
+                                || least == 0
+                                || published[usize::from(number)].load(Ordering::SeqCst) / 4 >= least / 4
+                        );
+                    }
+                }
+            });
+        }
+        for revision in 1..40_000_u64 {
+            for number in 0..4_u8 {
+                let update = vec![(key(number), (!revision.is_multiple_of(4)).then(|| record(revision)))];
+                index.apply(update.clone(), &Applied { mark: Mark::START, ..Applied::NOTHING }).unwrap();
+                cache.renew(update);
+                published[usize::from(number)].store(revision, Ordering::SeqCst);
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}

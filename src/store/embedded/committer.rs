@@ -43,12 +43,15 @@ pub(crate) enum Request {
     Replace(String),
 }
 
+/// Who waits for a batch.
+type Answer = oneshot::Sender<Result<Mark, CommitError>>;
+
 /// A batch and who waits for it.
 pub(crate) struct Ask {
     pub(crate) batch: Batch,
     /// As a record.
     pub(crate) length: usize,
-    pub(crate) answer: oneshot::Sender<Result<Mark, CommitError>>,
+    pub(crate) answer: Answer,
 }
 
 /// The thread's own state.
@@ -70,7 +73,7 @@ struct Group<'a> {
     head: Mark,
     witness: Mark,
     written_at: u64,
-    answers: Vec<(oneshot::Sender<Result<Mark, CommitError>>, Result<Mark, CommitError>)>,
+    answers: Vec<(Answer, Result<Mark, CommitError>)>,
 }
 
 impl Committer {
@@ -273,6 +276,8 @@ impl Committer {
                 Ok(())
             }
             Err(error) if is_full(&error) => {
+                // What else there is room for must be asked anew: a smaller batch is not to slip in behind this one.
+                self.room_seen_at = None;
                 self.shared.condition.turn(State::Full);
                 Err(CommitError::Full)
             }

@@ -7,21 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::store::cache::Cache;
 use crate::store::index::memory::Memory;
-use crate::store::index::tree::Tree;
 use crate::store::index::{Applied, Broken, Index, Update};
 use crate::store::{Key, Record};
 
 /// Cache and index as one index.
 pub(crate) struct Front {
     cache: Cache,
-    tree: Option<Tree>,
+    tree: Option<Box<dyn Index>>,
     /// Set once at most: at start where there is no tree, or when the tree has broken.
     memory: OnceLock<Memory>,
     broken: AtomicBool,
 }
 
 impl Front {
-    pub(crate) fn over_tree(tree: Tree, cache_bytes: u64) -> Self {
+    pub(crate) fn over_tree(tree: Box<dyn Index>, cache_bytes: u64) -> Self {
         Self {
             cache: Cache::new(cache_bytes),
             tree: Some(tree),
@@ -95,7 +94,7 @@ impl Front {
     fn index(&self) -> Result<&dyn Index, Broken> {
         match (self.memory.get(), &self.tree) {
             (Some(memory), _) => Ok(memory),
-            (None, Some(tree)) => Ok(tree),
+            (None, Some(tree)) => Ok(&**tree),
             (None, None) => Err(Broken("there is no index".into())),
         }
     }

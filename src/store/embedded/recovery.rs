@@ -27,7 +27,10 @@ use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk};
 use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
 
 /// Bytes of values gathered before they go into the index during a replay.
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = 16 << 20;
+
+/// Records put into a new tree at once.
+const PART: usize = 4096;
 
 /// A store that adds up.
 pub(crate) struct Recovered {
@@ -83,7 +86,9 @@ impl Recovery<'_> {
         let segments = self.segments()?;
         let fresh = segments.len() == 1 && !self.index().exists();
         let (front, pass, rebuilt, start) = match self.try_index(&segments) {
-            Ok((tree, pass, start)) => (Front::over_tree(tree, self.options.cache_bytes), pass, None, start),
+            Ok((tree, pass, start)) => {
+                (Front::over_tree(Box::new(tree), self.options.cache_bytes), pass, None, start)
+            }
             Err(Failure::Journal(trouble)) => return Err(trouble.into()),
             Err(Failure::Index(why)) => {
                 let (front, pass) = self.rebuild(&segments, &why)?;
@@ -125,7 +130,7 @@ impl Recovery<'_> {
         if !self.index().exists() {
             return Err(Failure::Index("there was no index".into()));
         }
-        let (tree, survey) = Tree::open(&self.index(), self.digester)?;
+        let (tree, survey) = Tree::open(&self.index(), self.options.index_cache_bytes, self.digester)?;
         let applied =
             survey.applied.ok_or_else(|| Failure::Index("it does not say how far it has come".into()))?;
         if applied.tally != survey.tally {
@@ -137,43 +142,55 @@ impl Recovery<'_> {
         Ok((tree, pass, start))
     }
 
-    /// A new index from the whole journal; in memory where sled cannot have one.
+    /// A new index from the whole journal: gathered in memory, where the changes of one record do not cost sled a
+    /// page each, and left there if sled cannot have it.
     fn rebuild(&mut self, segments: &[Segment], why: &str) -> Result<(Front, Pass), OpenError> {
-        let is_full = self.workshop.device.free(&self.options.directory).is_ok_and(|free| free < RESERVE);
-        match if is_full {
-            Err(Failure::Index("the disk is full".into()))
-        } else {
-            self.rebuild_tree(segments, why)
-        } {
-            Ok((tree, pass)) => return Ok((Front::over_tree(tree, self.options.cache_bytes), pass)),
-            Err(Failure::Journal(trouble)) => return Err(trouble.into()),
-            Err(Failure::Index(again)) => {
-                tracing::warn!(%why, %again, "served from an index in memory until the next start")
-            }
-        }
         let memory = Memory::default();
-        match self.pass(&memory, &Applied::NOTHING, segments, 0) {
-            Ok(pass) => Ok((Front::over_memory(memory, self.options.cache_bytes), pass)),
-            Err(Failure::Journal(trouble)) => Err(trouble.into()),
+        let pass = match self.pass(&memory, &Applied::NOTHING, segments, 0) {
+            Ok(pass) => pass,
+            Err(Failure::Journal(trouble)) => return Err(trouble.into()),
             Err(Failure::Index(why)) => {
-                Err(OpenError::Io { file: self.index(), error: io::Error::other(why) })
+                return Err(OpenError::Io { file: self.index(), error: io::Error::other(why) });
             }
-        }
+        };
+        let is_full = self.workshop.device.free(&self.options.directory).is_ok_and(|free| free < RESERVE);
+        let planted =
+            if is_full { Err(Broken("the disk is full".into())) } else { self.plant(&memory, &pass, why) };
+        let front = match planted {
+            Ok(tree) => Front::over_tree(Box::new(tree), self.options.cache_bytes),
+            Err(again) => {
+                tracing::warn!(%why, %again, "served from an index in memory until the next start");
+                Front::over_memory(memory, self.options.cache_bytes)
+            }
+        };
+        Ok((front, pass))
     }
 
-    fn rebuild_tree(&mut self, segments: &[Segment], why: &str) -> Result<(Tree, Pass), Failure> {
-        let unfit = |error: io::Error| Failure::Index(error.to_string());
+    /// Puts into a new tree what was gathered in memory.
+    fn plant(&self, memory: &Memory, pass: &Pass, why: &str) -> Result<Tree, Broken> {
+        let unfit = |error: io::Error| Broken(error.to_string());
         let index = self.index();
         if index.exists() {
             let since = self.options.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let aside = set_aside(&self.options.directory, &index, since).map_err(unfit)?;
-            tracing::warn!(%why, aside = %aside.display(), "the index is of no use; making it anew from the journal");
+            tracing::warn!(%why, aside = %aside.display(), "the index is of no use; made anew from the journal");
         }
         super::make_directory(&index).map_err(unfit)?;
-        let (tree, _) = Tree::open(&index, self.digester)?;
-        let pass = self.pass(&tree, &Applied::NOTHING, segments, 0)?;
+        let (tree, _) = Tree::open(&index, self.options.index_cache_bytes, self.digester)?;
+        let mut after = None;
+        loop {
+            let part = memory.scan(&[], after.as_ref(), PART)?;
+            let Some((last, _)) = part.last() else { break };
+            after = Some(*last);
+            // Until it is whole it says that it holds nothing, so a start that finds it half done makes it anew.
+            tree.apply(
+                part.into_iter().map(|(key, record)| (key, Some(record))).collect(),
+                &Applied::NOTHING,
+            )?;
+        }
+        tree.apply(Vec::new(), &pass.applied)?;
         tree.flush()?;
-        Ok((tree, pass))
+        Ok(tree)
     }
 
     /// Reads the journal from segment `start`, holds it against the audit log and the index, and brings the index

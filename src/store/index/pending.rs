@@ -60,9 +60,11 @@ impl<'a> Pending<'a> {
         self.bytes
     }
 
-    /// What to apply; gathers anew from here.
+    /// What to apply, in key order: neighbours share a page of the index. Gathers anew from here.
     pub(crate) fn drain(&mut self) -> Vec<Update> {
         self.bytes = 0;
-        self.updates.drain().collect()
+        let mut updates: Vec<Update> = self.updates.drain().collect();
+        updates.sort_unstable_by_key(|(key, _)| *key);
+        updates
     }
 }

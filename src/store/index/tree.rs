@@ -31,9 +31,6 @@ use crate::store::{KEY_LENGTH, Key, Record};
 /// Under which key it says how far it has come: no record has a key of this length.
 const APPLIED_KEY: &[u8] = b"";
 
-/// sled's own page cache; ours stands in front of it.
-const CACHE_BYTES: u64 = 64 << 20;
-
 /// How long sled may give no sign of life while it is opened. A million records open in 0.2 s; a disk that is
 /// just recovering deserves patience.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -65,12 +62,16 @@ enum Sign {
 }
 
 impl Tree {
-    /// Opens it and counts what it holds, on a thread of its own that is left behind if it hangs.
-    pub(crate) fn open(directory: &Path, digester: &Digester) -> Result<(Self, Survey), Broken> {
+    /// Opens it, with so much of it in memory, and counts what it holds, on a thread of its own that is left behind if it hangs.
+    pub(crate) fn open(
+        directory: &Path,
+        cache_bytes: u64,
+        digester: &Digester,
+    ) -> Result<(Self, Survey), Broken> {
         let (signs, received) = mpsc::channel();
         let (directory, digester) = (directory.to_owned(), digester.clone());
         let work = move || {
-            let opened = Self::open_here(&directory).and_then(|tree| {
+            let opened = Self::open_here(&directory, cache_bytes).and_then(|tree| {
                 let survey = tree.survey(&digester, &|| drop(signs.send(Sign::Alive)))?;
                 Ok((tree, survey))
             });
@@ -88,9 +89,9 @@ impl Tree {
         }
     }
 
-    fn open_here(directory: &Path) -> Result<Self, Broken> {
+    fn open_here(directory: &Path, cache_bytes: u64) -> Result<Self, Broken> {
         let deadline = Instant::now() + LOCK_PATIENCE;
-        let config = || sled::Config::new().path(directory).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        let config = || sled::Config::new().path(directory).cache_capacity(cache_bytes).flush_every_ms(None);
         let database = loop {
             match fence(|| config().open()) {
                 // The threads of a sled just dropped hold its lock a moment longer; no other process can, we hold ours.

@@ -231,8 +231,6 @@ fn take_counted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
     use proptest::collection::vec;
     use proptest::prelude::*;
 

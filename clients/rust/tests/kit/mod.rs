@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,6 +63,7 @@ struct Shared {
     asked: Arc<Mutex<Vec<Asked>>>,
     connections: AtomicUsize,
     closed: Sender<usize>,
+    streams: Mutex<Vec<UnixStream>>,
 }
 
 impl Daemon {
@@ -81,6 +83,7 @@ impl Daemon {
             asked: Arc::clone(&asked),
             connections: AtomicUsize::new(0),
             closed,
+            streams: Mutex::default(),
         });
         Self { directory, asked, closed: Mutex::new(hear), shared }
     }
@@ -92,6 +95,7 @@ impl Daemon {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
                 let connection = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                shared.streams.lock().expect("lock").push(stream.try_clone().expect("clone the stream"));
                 thread::spawn(move || serve(stream, connection, &shared));
             }
         });
@@ -111,6 +115,13 @@ impl Daemon {
 
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Closes every connection, now.
+    pub fn hang_up(&self) {
+        for stream in self.shared.streams.lock().expect("lock").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Whether a connection has ended since the last time this said so.
@@ -139,7 +150,7 @@ fn serve(stream: UnixStream, connection: usize, shared: &Shared) {
             break;
         }
     }
-    drop((stream, reader));
+    let _ = stream.shutdown(Shutdown::Both);
     // Nobody may be listening any more.
     let _ = shared.closed.send(connection);
 }

@@ -1,0 +1,209 @@
+//! The house rules that the compiler cannot hold: arrows point down, each tool stays in its room, each file
+//! says what it is for, and secrets leave their types only in the files that may let them.
+//!
+//! Each finding names file and line and says what to do.
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Layers from top to bottom. A layer may import what stands below it; rooms on one floor do not know each other.
+const FLOORS: &[&[&str]] = &[
+    &["bin"],
+    &["daemon", "cli"],
+    &["transport"],
+    &["service"],
+    &["vault"],
+    &["audit"],
+    &["domain"],
+    &["store"],
+    &["crypto"],
+    &["chain", "clock", "os"],
+];
+
+/// Crates that only one layer may use.
+const ROOMS: &[(&str, &str)] = &[
+    ("aes", "crypto"),
+    ("cbc", "crypto"),
+    ("fernet", "crypto"),
+    ("getrandom", "crypto"),
+    ("hmac", "crypto"),
+    ("hyper", "transport"),
+    ("hyper_util", "transport"),
+    ("indicatif", "cli"),
+    ("nix", "os"),
+    ("sha2", "crypto"),
+    ("sled", "store"),
+    ("subtle", "crypto"),
+    ("toml", "daemon"),
+    ("tracing_subscriber", "daemon"),
+];
+
+/// Files in which a secret may leave its type, each with its reason.
+const MAY_EXPOSE: &[(&str, &str)] = &[
+    ("cli/key.rs", "a new root key is printed where the admin asks for it"),
+    ("cli/key_file.rs", "a new root key is written where the admin wants it"),
+    ("crypto/key.rs", "the text of a key becomes a key"),
+    ("crypto/key_list.rs", "its tests write key lists"),
+    ("crypto/seal/tests.rs", "compares what was sealed with what opens"),
+    ("daemon/config/development.rs", "writes the root key of a development vault"),
+    ("domain/token_set.rs", "judges the text of tokens"),
+    ("transport/application.rs", "writes answers"),
+    ("vault/connections.rs", "seals token sets, opens metadata"),
+    ("vault/header.rs", "wraps and unwraps the vault's own keys"),
+    ("vault/note.rs", "opens its own notes"),
+    ("vault/orgs.rs", "wraps and unwraps org keys, opens metadata"),
+    ("vault/secrets.rs", "seals and opens secrets"),
+    ("vault/tokens.rs", "splices answers from opened tokens"),
+];
+
+#[test]
+fn the_house_is_in_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut findings = Vec::new();
+    for file in sources(&root.join("src")) {
+        let name = file.strip_prefix(root.join("src")).expect("below src").to_string_lossy().into_owned();
+        findings.extend(judge(&name, &fs::read_to_string(&file).expect("readable")));
+    }
+    for file in sources(&root.join("clients/rust")) {
+        let name = file.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
+        findings.extend(judge_client(&name, &fs::read_to_string(&file).expect("readable")));
+    }
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn every_exception_is_still_needed() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, _) in MAY_EXPOSE {
+        let text = fs::read_to_string(src.join(file)).unwrap_or_default();
+        assert!(
+            text.contains(".expose(") || text.contains("::expose"),
+            "{file} exposes nothing: take it off the list"
+        );
+    }
+}
+
+#[test]
+fn what_is_out_of_order_is_found() {
+    let found = |file: &str, line: &str| judge(file, &format!("//! A file.\n{line}\n")).len();
+    assert_eq!(found("store/mod.rs", "use crate::vault::Vault;"), 1, "an upward import");
+    assert_eq!(found("vault/mod.rs", "use crate::store::Store;"), 0, "a downward import");
+    assert_eq!(
+        found("vault/mod.rs", "    let x = crate::transport::route::Route::Health;"),
+        1,
+        "an upward path"
+    );
+    assert_eq!(found("os/mod.rs", "use crate::clock::Clock;"), 1, "a neighbour");
+    assert_eq!(found("vault/door.rs", "use super::super::transport::x;"), 1, "an upward import in disguise");
+    assert_eq!(found("vault/mod.rs", "use sled::Db;"), 1, "sled outside the store");
+    assert_eq!(found("store/index.rs", "use sled::Db;"), 0, "sled in the store");
+    assert_eq!(found("audit/mod.rs", "    nix::unistd::getuid()"), 1, "nix outside os");
+    assert_eq!(found("audit/mod.rs", "    token.expose()"), 1, "an exposed secret");
+    assert_eq!(found("audit/mod.rs", "// see sled::Db and crate::vault"), 0, "a comment");
+    assert_eq!(judge("audit/mod.rs", "use std::fs;\n").len(), 1, "no header");
+    assert_eq!(judge("attic/mod.rs", "//! A file.\n").len(), 1, "a room without a floor");
+    assert_eq!(judge_client("clients/rust/src/lib.rs", "//! A file.\nuse tokenkeep::vault;\n").len(), 1);
+}
+
+fn judge(file: &str, text: &str) -> Vec<String> {
+    let room = file.split(['/', '.']).next().unwrap_or_default();
+    let mut findings = headless(file, text);
+    if room == "lib" {
+        return findings;
+    }
+    let Some(floor) = floor_of(room) else {
+        findings
+            .push(format!("{file}:1: the layer `{room}` has no floor; give it one in tests/architecture.rs"));
+        return findings;
+    };
+    let depth = file.trim_end_matches(".rs").trim_end_matches("/mod").split('/').count();
+    for (number, line) in code(text) {
+        for target in after(line, "crate::") {
+            let allowed = target == room || floor_of(&target).is_some_and(|below| below > floor);
+            if !allowed && floor_of(&target).is_some() {
+                findings.push(format!(
+                    "{file}:{number}: `{room}` imports `{target}`, which is not below it; move what is shared down, or the caller up"
+                ));
+            }
+        }
+        if line.matches("super::").count() >= depth && line.contains(&"super::".repeat(depth)) {
+            findings.push(format!("{file}:{number}: reaches out of its layer with super::; write crate::"));
+        }
+        for (tool, home) in ROOMS {
+            if room != *home && uses(line, tool) {
+                findings.push(format!(
+                    "{file}:{number}: `{tool}` belongs into `{home}`; give `{home}` what you need"
+                ));
+            }
+        }
+        let exposes = line.contains(".expose(") || line.contains("::expose");
+        if exposes && !MAY_EXPOSE.iter().any(|(may, _)| *may == file) {
+            findings.push(format!(
+                "{file}:{number}: a secret leaves its type; do it where it is listed, or list the reason"
+            ));
+        }
+    }
+    findings
+}
+
+fn judge_client(file: &str, text: &str) -> Vec<String> {
+    let mut findings = headless(file, text);
+    for (number, line) in code(text) {
+        if line.contains("tokenkeep::") {
+            findings.push(format!("{file}:{number}: the client imports nothing of the daemon"));
+        }
+    }
+    findings
+}
+
+fn headless(file: &str, text: &str) -> Vec<String> {
+    if text.starts_with("//!") {
+        Vec::new()
+    } else {
+        vec![format!("{file}:1: says not what it is for; begin with //!")]
+    }
+}
+
+fn floor_of(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&room))
+}
+
+/// Lines that are not comments, with their numbers.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = text.lines().enumerate().map(|(at, line)| (at + 1, line));
+    numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// The words that follow `mark`.
+fn after<'a>(line: &'a str, mark: &'a str) -> impl Iterator<Item = String> + 'a {
+    let starts = line.match_indices(mark).filter(|(at, _)| !ends_in_word(&line[..*at]));
+    starts.map(|(at, _)| {
+        let rest = &line[at + mark.len()..];
+        rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    })
+}
+
+fn uses(line: &str, tool: &str) -> bool {
+    let path = format!("{tool}::");
+    line.match_indices(&path).any(|(at, _)| !ends_in_word(&line[..at]))
+}
+
+/// Whether a path goes on from here: `dollar_crate::`, `a::nix::`.
+fn ends_in_word(before: &str) -> bool {
+    before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+}
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
