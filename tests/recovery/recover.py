@@ -75,7 +75,7 @@ class Vault:
 def read_journal(vault, directory):
     """Applies every change of every whole record, in order. Gives the store: bytes under 33-byte keys."""
     head_key, record_key = mac(vault.journal_key, b"journal segment"), mac(vault.journal_key, b"journal record")
-    store, sequence, chain = {}, 0, bytes(32)
+    store, sequence, chain, count = {}, 0, bytes(32), 0
     segments = sorted(pathlib.Path(directory).glob("[0-9]*.journal"))
     if not segments:
         raise SystemExit(f"{directory}: no journal")
@@ -89,9 +89,12 @@ def read_journal(vault, directory):
         at = 4096
         while record := whole_record(record_key, chain, sequence + 1, segment, at):
             apply(record, store)
+            (count,) = struct.unpack_from("<Q", record, 60)
             sequence, chain, at = sequence + 1, record[-36:-4], at + len(record)
         if any(segment[at:]):  # a torn record at the very end is what a crash leaves of a change nobody was told of
             print(f"{path}: what follows record {sequence} at byte {at} is no whole record", file=sys.stderr)
+    if len(store) != count:
+        raise SystemExit(f"{directory}: there are {len(store)} records where the journal says {count}")
     return store
 
 
