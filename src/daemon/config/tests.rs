@@ -103,7 +103,10 @@ format = "json"
     let Among::Only(orgs) = &worker.orgs else { panic!("listed") };
     assert!(orgs.contains("acme"));
     let other = OrgId::parse("other").unwrap();
-    assert_eq!(judge(worker, Action::TokenRead, Some(&other), Some(&config.providers[0].id)), Verdict::CrossOrg);
+    assert_eq!(
+        judge(worker, Action::TokenRead, Some(&other), Some(&config.providers[0].id)),
+        Verdict::CrossOrg
+    );
 }
 
 /// A client with everything but what the line says.
