@@ -1,0 +1,8 @@
+//! The contract, story by story, each over HTTP/1.1 and over HTTP/2.
+
+mod batch;
+mod connections;
+mod orgs;
+mod secrets;
+mod state;
+mod tokens;

@@ -1,0 +1,10 @@
+//! The daemon from end to end: the real program, real Unix sockets, real kills, and what is really on its disk.
+//!
+//! Runs as root and as an ordinary user. What only root can do (another user's process, a small file system)
+//! is skipped elsewhere, and says so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
+
+mod api;
+mod kit;
