@@ -9,7 +9,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokenkeep_client::wire::{AuditEntry, AuditVerifyOut, Page};
+use tokenkeep_client::wire::{AuditVerifyOut, Page};
+
+use super::entry::AuditEntry;
 
 use super::line::Protocol;
 use super::{Configuration, Line, Request, Response, poll};
