@@ -1,5 +1,7 @@
 //! What an audit entry says. Never a secret, never input bytes that were not parsed into an identifier.
 
+use tokenkeep_client::ids::ConnectionId;
+
 use crate::chain::Mark;
 use crate::domain::action::Action;
 use crate::domain::principal::Principal;
@@ -24,6 +26,15 @@ impl Decision {
     }
 }
 
+/// The thing inside an org, or of the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// A connection; written as `provider/name`.
+    Connection(&'a ConnectionId),
+    /// By its name.
+    Named(&'a str),
+}
+
 /// One entry, before it has its place in the chain.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
@@ -35,8 +46,8 @@ pub struct Entry<'a> {
     pub action: Action,
     /// The org, where there is one.
     pub org: Option<&'a str>,
-    /// The thing inside the org: `github/main`, `stripe-key`; or of the vault.
-    pub target: Option<&'a str>,
+    /// The thing concerned, where there is one.
+    pub target: Option<Target<'a>>,
     /// Whether it was let in.
     pub decision: Decision,
     /// `ok`, or the code of the problem.

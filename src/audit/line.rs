@@ -17,7 +17,7 @@ mod text;
 use std::fmt;
 
 use self::text::{EntryText, OpeningText};
-use super::entry::Entry;
+use super::entry::{Entry, Target};
 use super::stamp::{self, Stamp};
 use crate::chain::Mark;
 
@@ -245,7 +245,7 @@ struct Fields<'a> {
     peer: Option<(u32, u32, u32, Option<&'a str>)>,
     action: &'a str,
     org: Option<&'a str>,
-    target: Option<&'a str>,
+    target: Option<Target<'a>>,
     decision: &'a str,
     outcome: &'a str,
     generation: Option<u64>,
@@ -269,7 +269,18 @@ impl Fields<'_> {
         out.push(b'}');
         put_field(out, b",\"action\":", Some(self.action));
         put_field(out, b",\"org\":", self.org);
-        put_field(out, b",\"target\":", self.target);
+        match self.target {
+            // Identifiers need no escapes: their alphabets have neither quote nor backslash.
+            Some(Target::Connection(id)) => {
+                out.extend_from_slice(b",\"target\":\"");
+                out.extend_from_slice(id.provider.as_str().as_bytes());
+                out.push(b'/');
+                out.extend_from_slice(id.name.as_str().as_bytes());
+                out.push(b'"');
+            }
+            Some(Target::Named(name)) => put_field(out, b",\"target\":", Some(name)),
+            None => {}
+        }
         put_field(out, b",\"decision\":", Some(self.decision));
         put_field(out, b",\"outcome\":", Some(self.outcome));
         if let Some(generation) = self.generation {
@@ -290,7 +301,7 @@ impl Recorded {
             peer: peer.map(|peer| (peer.uid, peer.gid, peer.pid, peer.unit.as_deref())),
             action: &self.action,
             org: self.org.as_deref(),
-            target: self.target.as_deref(),
+            target: self.target.as_deref().map(Target::Named),
             decision: &self.decision,
             outcome: &self.outcome,
             generation: self.generation,

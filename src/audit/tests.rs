@@ -103,7 +103,7 @@ fn read_of<'a>(principal: &'a Principal, request_id: &'a str) -> Entry<'a> {
         principal,
         action: Action::TokenRead,
         org: Some("acme"),
-        target: Some("github/main"),
+        target: Some(Target::Named("github/main")),
         decision: Decision::Allow,
         outcome: "ok",
         generation: Some(7),

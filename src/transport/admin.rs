@@ -8,7 +8,7 @@ use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::{DoctorOut, Finding};
 
 use super::answer::{self, Answer};
-use super::application::Exchange;
+use super::exchange::Exchange;
 use super::route::Route;
 use crate::audit::Filter;
 use crate::domain::action::Action;

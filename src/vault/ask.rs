@@ -3,6 +3,7 @@
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
 
 use super::request_id::RequestId;
+use crate::audit::entry::Target;
 use crate::domain::action::Action;
 
 /// What is asked.
@@ -17,7 +18,7 @@ pub struct Ask<'a> {
     /// Of which issuer, where policy looks at it.
     pub provider: Option<&'a ProviderId>,
     /// Which thing, in words for the audit log.
-    pub target: Option<&'a str>,
+    pub target: Option<Target<'a>>,
 }
 
 impl<'a> Ask<'a> {
@@ -33,15 +34,15 @@ impl<'a> Ask<'a> {
         Self { org: Some(org), ..self }
     }
 
-    /// On this connection, named by `target`.
+    /// On this connection.
     #[must_use]
-    pub fn on_connection(self, id: &'a ConnectionId, target: &'a str) -> Self {
-        Self { provider: Some(&id.provider), target: Some(target), ..self }
+    pub fn on_connection(self, id: &'a ConnectionId) -> Self {
+        Self { provider: Some(&id.provider), target: Some(Target::Connection(id)), ..self }
     }
 
     /// On this thing.
     #[must_use]
     pub fn on(self, target: &'a str) -> Self {
-        Self { target: Some(target), ..self }
+        Self { target: Some(Target::Named(target)), ..self }
     }
 }

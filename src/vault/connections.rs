@@ -88,10 +88,9 @@ impl Vault {
     ) -> Result<ConnectionOut, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let target = id.to_string();
             let permit = vault.admit_change(
                 &caller,
-                Ask::new(&request, Action::ConnectionWrite).of(&org).on_connection(&id, &target),
+                Ask::new(&request, Action::ConnectionWrite).of(&org).on_connection(&id),
             )?;
             let note = vault.note(&permit);
             let stored = vault.store_token_set(&org, &id, set, condition, &note).await;
@@ -111,9 +110,8 @@ impl Vault {
         org: &OrgId,
         id: &ConnectionId,
     ) -> Result<ConnectionOut, Refusal> {
-        let target = id.to_string();
-        let permit = self
-            .admit(caller, Ask::new(&request, Action::ConnectionRead).of(org).on_connection(id, &target))?;
+        let permit =
+            self.admit(caller, Ask::new(&request, Action::ConnectionRead).of(org).on_connection(id))?;
         let show = || {
             let org = self.org(org)?;
             let key = self.blind.connection(org.blind, id);
@@ -161,10 +159,9 @@ impl Vault {
     ) -> Result<Deleted, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let target = id.to_string();
             let permit = vault.admit_change(
                 &caller,
-                Ask::new(&request, Action::ConnectionDelete).of(&org).on_connection(&id, &target),
+                Ask::new(&request, Action::ConnectionDelete).of(&org).on_connection(&id),
             )?;
             let note = vault.note(&permit);
             let deleted = vault.remove_connection(&org, &id, condition, &note).await;

@@ -138,14 +138,27 @@ impl Header {
             return Ok(None);
         }
         let text = private_file::read(&path, SIZE_LIMIT).map_err(|why| HeaderError::Io(why.to_string()))?;
+        Self::parse(path, &text, environment, root).map(Some)
+    }
+
+    /// Opens the text of a header. `path` is where it is written anew.
+    ///
+    /// # Errors
+    /// See [`HeaderError`].
+    pub fn parse(
+        path: PathBuf,
+        text: &[u8],
+        environment: &str,
+        root: &RootKeys,
+    ) -> Result<(Self, VaultKeys), HeaderError> {
         let damaged = |why: &str| HeaderError::Damaged(why.to_owned());
         let format: FormatOnly =
-            serde_json::from_slice(&text).map_err(|_| damaged("it is not JSON with a format"))?;
+            serde_json::from_slice(text).map_err(|_| damaged("it is not JSON with a format"))?;
         if format.format > FORMAT {
             return Err(HeaderError::NewerFormat(format.format));
         }
         let written: Written =
-            serde_json::from_slice(&text).map_err(|_| damaged("a field is missing or unknown"))?;
+            serde_json::from_slice(text).map_err(|_| damaged("a field is missing or unknown"))?;
         if written.environment != environment {
             return Err(HeaderError::ForeignEnvironment {
                 store: written.environment,
@@ -157,7 +170,7 @@ impl Header {
         let root_key_id =
             KeyId::parse(&written.system_key.key_id).ok_or_else(|| damaged("a key id is not an id"))?;
         let keys = open_keys(vault_id, environment, root, root_key_id, &written)?;
-        Ok(Some((Self { path, written, vault_id, root_key_id }, keys)))
+        Ok((Self { path, written, vault_id, root_key_id }, keys))
     }
 
     /// Makes the header of a new store.

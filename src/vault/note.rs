@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::door::Permit;
 use super::place::{Field, Table, vault_place};
 use crate::audit::AuditError;
-use crate::audit::entry::{Decision, Entry};
+use crate::audit::entry::{Decision, Entry, Target};
 use crate::crypto::seal::{open, seal};
 use crate::domain::action::Action;
 use crate::domain::principal::{Principal, Proof};
@@ -62,7 +62,10 @@ impl Vault {
             unit: peer.and_then(|peer| peer.unit.clone()),
             action: ask.action.as_str().to_owned(),
             org: ask.org.map(|org| OrgId::as_str(org).to_owned()),
-            target: ask.target.map(str::to_owned),
+            target: ask.target.map(|target| match target {
+                Target::Connection(id) => id.to_string(),
+                Target::Named(name) => name.to_owned(),
+            }),
         };
         let text = serde_json::to_vec(&note).unwrap_or_default();
         let place = vault_place(self.vault_id, Table::Note, Field::Note);
@@ -85,7 +88,7 @@ impl Vault {
                 principal: &principal,
                 action: action.unwrap_or(Action::VaultRun),
                 org: note.as_ref().and_then(|note| note.org.as_deref()),
-                target: note.as_ref().and_then(|note| note.target.as_deref()),
+                target: note.as_ref().and_then(|note| note.target.as_deref()).map(Target::Named),
                 decision: Decision::Allow,
                 outcome: "recovered",
                 generation: None,

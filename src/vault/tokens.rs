@@ -124,9 +124,7 @@ impl Vault {
         id: &ConnectionId,
         wanted: Wanted,
     ) -> Result<OpenToken, Refusal> {
-        let target = id.to_string();
-        let permit =
-            self.admit(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id, &target))?;
+        let permit = self.admit(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))?;
         permit.settle(self.open_token(org, id, wanted), |token| Some(token.generation())).await
     }
 
@@ -151,11 +149,9 @@ impl Vault {
         }
         let mut results = Vec::with_capacity(ids.len());
         for id in ids {
-            let target = id.to_string();
-            let permit = match self.admit_in_batch(
-                caller,
-                Ask::new(&request, Action::TokenRead).of(org).on_connection(id, &target),
-            ) {
+            let permit = match self
+                .admit_in_batch(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))
+            {
                 Err(refusal) if refusal.code == Code::AuditUnavailable => return Err(refusal),
                 Err(refusal) => {
                     results.push(Err(refusal));
@@ -181,9 +177,8 @@ impl Vault {
         org: &OrgId,
         id: &ConnectionId,
     ) -> Result<OpenRefreshToken, Refusal> {
-        let target = id.to_string();
-        let permit = self
-            .admit(caller, Ask::new(&request, Action::RefreshTokenRead).of(org).on_connection(id, &target))?;
+        let permit =
+            self.admit(caller, Ask::new(&request, Action::RefreshTokenRead).of(org).on_connection(id))?;
         let open = || {
             let org = self.org(org)?;
             let key = self.blind.connection(org.blind, id);

@@ -63,7 +63,7 @@ proptest! {
         let (log, _) = kit.open();
         let peer = Peer { uid, gid: 0, pid: u32::MAX, unit: unit.clone() };
         let principal = Principal { name: name.clone(), proof: Proof::Admin(peer) };
-        let entry = Entry { target: Some(&target), generation, ..read_of(&principal, &request_id) };
+        let entry = Entry { target: Some(Target::Named(&target)), generation, ..read_of(&principal, &request_id) };
         let mark = log.append(&entry).unwrap();
         let text = log.last(1).unwrap().entries.remove(0);
         let line = line::decode(text.as_bytes()).unwrap();

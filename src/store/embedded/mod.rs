@@ -48,7 +48,7 @@ use crate::os::lock::{Lock, LockError};
 pub const SEGMENT_BYTES: u64 = 16 << 20;
 
 /// What the cache of sealed records may take.
-pub const CACHE_BYTES: u64 = 128 << 20;
+pub const CACHE_BYTES: u64 = 256 << 20;
 
 /// What sled's page cache may take. At 100,000 records of 500 bytes, 64 MiB made it read its file for every other
 /// page and halved the commits per second.

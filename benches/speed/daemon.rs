@@ -1,0 +1,91 @@
+//! The real daemon, as users run it: its own process, a policy, the audit log on.
+//!
+//! Never the vault of anybody: its directories are made for the run and go with it.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::load::{Plan, Until};
+use super::process::Server;
+use super::request::{Act, ORGS};
+
+/// The daemon, with a vault of its own that goes with it.
+pub(crate) struct Daemon {
+    server: Server,
+    socket: PathBuf,
+    _state: tempfile::TempDir,
+    sockets: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts it. The state is on the disk of the build; sockets have short paths elsewhere.
+    pub(crate) fn start() -> Self {
+        let state = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let sockets = tempfile::tempdir().expect("a directory");
+        let socket = sockets.path().join("tokenkeep.sock");
+        let file = write_configuration(state.path(), sockets.path());
+        let log = std::fs::File::create(sockets.path().join("log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeepd"));
+        command.arg("--config").arg(file).stderr(log);
+        Self { server: Server::start(command), socket, _state: state, sockets }
+    }
+
+    /// Stores a token set under each key.
+    pub(crate) fn fill(&self, keys: u32) {
+        self.plan(Act::Org, 1, keys, Until::Key(ORGS)).run();
+        self.plan(Act::Put, 64, keys, Until::Key(keys)).run();
+    }
+
+    pub(crate) fn plan(&self, act: Act, connections: usize, keys: u32, until: Until) -> Plan {
+        Plan { socket: self.socket.clone(), server: self.server.id(), act, connections, keys, until }
+    }
+
+    /// Where its sockets are.
+    pub(crate) fn sockets(&self) -> &Path {
+        self.sockets.path()
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) fn stop(self) {
+        self.server.stop();
+    }
+
+    /// One answer to a read, as it comes over the socket.
+    pub(crate) fn answer(&self, keys: u32) -> Vec<u8> {
+        let mut socket = UnixStream::connect(&self.socket).expect("it listens");
+        socket.write_all(Act::Read.request(keys).of(0)).expect("it takes the request");
+        let mut answer = vec![0; 8192];
+        let length = socket.read(&mut answer).expect("it answers");
+        answer.truncate(length);
+        answer
+    }
+}
+
+fn write_configuration(state: &Path, sockets: &Path) -> PathBuf {
+    let key = tokenkeep::crypto::key::KeyText::generate();
+    private(&state.join("root.key"), key.expose());
+    let (state, sockets) = (state.display(), sockets.display());
+    let text = format!(
+        "environment = \"development\"\n\
+         state_directory = \"{state}/state\"\n\
+         [listen]\nunix = \"{sockets}/tokenkeep.sock\"\nadmin = \"{sockets}/admin.sock\"\n\
+         [root_key]\nsource = \"file\"\npath = \"{state}/root.key\"\n\
+         [[provider]]\nid = \"github\"\n\
+         [[client]]\nname = \"bench\"\nunix = {{ user = {uid} }}\norgs = [\"*\"]\nproviders = [\"github\"]\n\
+         allow = [\"org:create\", \"connection:*\", \"token:read\"]\n\
+         rate = {{ per_second = 1000000, burst = 1000000 }}\n\
+         [audit]\nsync = \"interval 50ms\"\n",
+        uid = nix::unistd::geteuid(),
+    );
+    let file = PathBuf::from(format!("{state}/tokenkeep.toml"));
+    private(&file, &text);
+    file
+}
+
+fn private(path: &Path, text: &str) {
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a file");
+}

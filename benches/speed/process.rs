@@ -1,0 +1,92 @@
+//! Servers that are measured: each a process of its own, on a core of its own where there are two.
+//!
+//! Never leaves one running.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Who runs where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Core {
+    Client,
+    Server,
+}
+
+/// Keeps this thread, and what it starts, on a core.
+pub(crate) fn settle_on(core: Core) {
+    let own = sched_getaffinity(Pid::from_raw(0)).expect("affinity");
+    let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| own.is_set(*core).unwrap_or(false)).collect();
+    let (Some(first), Some(last)) = (cores.first(), cores.last()) else { return };
+    let mut set = CpuSet::new();
+    set.set(if core == Core::Server { *first } else { *last }).expect("a core");
+    sched_setaffinity(Pid::from_raw(0), &set).expect("affinity");
+}
+
+/// What a process has used of the processor (proc_pid_stat(5), fields 14 and 15).
+pub(crate) fn cpu(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
+    let (_, fields) = stat.rsplit_once(") ").expect("a name");
+    let ticks: u64 =
+        fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().expect("ticks")).sum();
+    // USER_HZ is 100 on every architecture that is measured here (time(7)).
+    Duration::from_millis(ticks * 10)
+}
+
+/// A server.
+pub(crate) struct Server(Child);
+
+impl Server {
+    /// Starts it on the core of servers, and waits until it has said a line.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let started = std::thread::spawn(move || {
+            settle_on(Core::Server);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server starts")
+        });
+        let mut child = started.join().expect("the server starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        assert!(!line.is_empty(), "the server ended before it was ready");
+        Self(child)
+    }
+
+    /// As [`Server::start`], for one that only makes its socket.
+    pub(crate) fn start_with_socket(command: Command, socket: &Path) -> Self {
+        let server = Self::start(command);
+        let patience = Instant::now() + Duration::from_secs(10);
+        while !socket.exists() {
+            assert!(Instant::now() < patience, "the server made no socket");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let pid = Pid::from_raw(self.0.id() as i32);
+            let _ended = kill(pid, Signal::SIGTERM);
+        }
+        let _status = self.0.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,146 @@
+//! Token reads over the Unix socket, against a bare HTTP server that gives the same bytes.
+//!
+//! Never reads a key twice in a row: the keys are random among all that the vault keeps.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Extent;
+use super::bare;
+use super::daemon::Daemon;
+use super::load::{Load, Plan, Until};
+use super::process::Server;
+use super::report::{Table, against, median};
+use super::request::{Act, BATCH, ORGS};
+
+/// Connections, and the first goal there.
+const CROWDS: [(usize, Option<f64>); 3] = [(1, None), (8, Some(0.5)), (64, Some(0.35))];
+/// Tokens a second of a batch against single reads.
+const BATCH_GOAL: f64 = 5.0;
+
+/// Redis without a disk, where it is installed.
+fn start_redis(directory: &Path) -> Option<(Server, PathBuf)> {
+    let installed = Command::new("redis-server").arg("--version").output();
+    if !installed.is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let socket = directory.join("redis.sock");
+    let mut command = Command::new("redis-server");
+    command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
+    command.arg("--dir").arg(directory).stderr(Stdio::null());
+    Some((Server::start_with_socket(command, &socket), socket))
+}
+
+/// One server in the contest.
+struct Candidate {
+    name: String,
+    plan: Plan,
+    loads: Vec<Load>,
+}
+
+impl Candidate {
+    fn median(&self, figure: fn(&Load) -> f64) -> f64 {
+        median(self.loads.iter().map(figure).collect())
+    }
+
+    fn per_second(&self) -> f64 {
+        self.median(|load| load.per_second)
+    }
+}
+
+/// Measures and prints.
+pub(crate) fn measure(extent: Extent) {
+    let daemon = Daemon::start();
+    daemon.fill(extent.keys);
+    let answer = daemon.answer(extent.keys);
+    let directory = daemon.sockets();
+    let bares = bare::FLAVOURS.map(|flavour| (flavour, bare::start(directory, flavour, &answer)));
+    let redis = start_redis(directory);
+    let until = Until::Elapsed(extent.turn);
+    let read = daemon.plan(Act::Read, 1, extent.keys, until);
+    if let Some((server, socket)) = &redis {
+        let fill = Plan { socket: socket.clone(), server: server.id(), act: Act::Set, ..read.clone() };
+        Plan { connections: 64, until: Until::Key(extent.keys), ..fill }.run();
+    }
+    let columns = [
+        "connections",
+        "server",
+        "against bare hyper",
+        "goal",
+        "req/s",
+        "p50 us",
+        "p99 us",
+        "server CPU us",
+        "CPU ratio",
+    ];
+    let title = format!(
+        "token read over the Unix socket: {} connections in {ORGS} orgs, answers of {} bytes, audit on",
+        extent.keys,
+        answer.len()
+    );
+    let mut table = Table::new(&title, &columns);
+    for (connections, goal) in CROWDS {
+        let mut contest = vec![Candidate { name: "tokenkeepd".into(), plan: read.clone(), loads: vec![] }];
+        contest.extend(bares.iter().map(|(flavour, server)| Candidate {
+            name: format!("bare hyper, {flavour}"),
+            plan: Plan {
+                socket: directory.join(format!("bare-{flavour}")),
+                server: server.id(),
+                ..read.clone()
+            },
+            loads: vec![],
+        }));
+        contest.extend(redis.iter().map(|(server, socket)| Candidate {
+            name: "redis GET".into(),
+            plan: Plan { socket: socket.clone(), server: server.id(), act: Act::Get, ..read.clone() },
+            loads: vec![],
+        }));
+        contest.push(Candidate {
+            name: format!("tokenkeepd, batch of {BATCH}"),
+            plan: Plan { act: Act::Batch, ..read.clone() },
+            loads: vec![],
+        });
+        run(&mut contest, connections, extent.rounds);
+        fill_rows(&mut table, &contest, connections, goal);
+    }
+    table.print();
+    drop(bares);
+    daemon.stop();
+}
+
+/// In turns, so that what else the machine does falls on all alike.
+fn run(contest: &mut [Candidate], connections: usize, rounds: usize) {
+    for _ in 0..rounds {
+        for candidate in contest.iter_mut() {
+            candidate.loads.push(Plan { connections, ..candidate.plan.clone() }.run());
+        }
+    }
+}
+
+fn fill_rows(table: &mut Table, contest: &[Candidate], connections: usize, goal: Option<f64>) {
+    let bare = contest.iter().filter(|candidate| candidate.name.starts_with("bare"));
+    let bare = bare.max_by(|a, b| a.per_second().total_cmp(&b.per_second())).expect("there are two");
+    for candidate in contest {
+        let per_second = candidate.per_second();
+        let cpu = candidate.median(|load| load.cpu_us);
+        let [ratio, verdict] = match candidate.plan.act {
+            Act::Batch => {
+                let ratio = per_second * BATCH as f64 / contest[0].per_second();
+                let [ratio, verdict] = against(ratio, (connections == 8).then_some(BATCH_GOAL));
+                [format!("tokens/s {ratio} x single"), verdict]
+            }
+            _ => against(per_second / bare.per_second(), goal.filter(|_| candidate.name == "tokenkeepd")),
+        };
+        table.row(vec![
+            connections.to_string(),
+            candidate.name.clone(),
+            ratio,
+            verdict,
+            format!("{per_second:.0}"),
+            format!("{:.1}", candidate.median(|load| load.p50_us)),
+            format!("{:.1}", candidate.median(|load| load.p99_us)),
+            format!("{cpu:.2}"),
+            format!("{:.2}", bare.median(|load| load.cpu_us) / cpu),
+        ]);
+    }
+}

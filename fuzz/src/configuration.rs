@@ -1,0 +1,153 @@
+//! The configuration file: what was understood is written again, and is understood the same.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use tokenkeep::daemon::config::{AuditSync, Config, LogFormat, LogLevel, RootKey};
+use tokenkeep::domain::action::Action;
+use tokenkeep::domain::policy::{Among, Client};
+use tokenkeep::os::user::UserError;
+
+/// A configuration, written in full, is the same configuration. A fault can always be shown.
+pub fn configuration(data: &[u8]) {
+    let file = Path::new("/etc/tokenkeep/tokenkeep.toml");
+    match Config::parse(data, file, &resolve) {
+        Ok(config) => {
+            let written = write(&config);
+            let again = Config::parse(written.as_bytes(), file, &resolve);
+            assert_eq!(again.expect("the same configuration"), config);
+        }
+        Err(why) => {
+            let (shown, _exit) = (why.to_string(), why.exit());
+            assert!(!shown.is_empty());
+        }
+    }
+}
+
+/// A host on which few users live.
+fn resolve(name: &str) -> Result<u32, UserError> {
+    match name {
+        "web" => Ok(1000),
+        "jobs" => Ok(1001),
+        _ => name.parse().ok().filter(|uid| *uid != u32::MAX).ok_or(UserError::Unknown),
+    }
+}
+
+fn write(config: &Config) -> String {
+    let mut out = format!(
+        "environment = {}\nstate_directory = {}\n[listen]\nunix = {}\nadmin = {}\n",
+        text(&config.environment),
+        path(&config.state_directory),
+        path(&config.listen.unix),
+        path(&config.listen.admin),
+    );
+    write_root_key(&mut out, config);
+    for provider in &config.providers {
+        let scopes: Vec<String> = provider.allowed_scopes.iter().map(|scope| text(scope)).collect();
+        let id = text(provider.id.as_str());
+        add(&mut out, format_args!("[[provider]]\nid = {id}\nallowed_scopes = [{}]\n", scopes.join(", ")));
+    }
+    for client in config.policy.clients() {
+        write_client(&mut out, client);
+    }
+    let sync = match config.audit.sync {
+        AuditSync::Always => "always".to_owned(),
+        AuditSync::Interval(interval) => format!("interval {}", span(interval)),
+    };
+    let directory = path(&config.audit.directory);
+    add(&mut out, format_args!("[audit]\ndirectory = {directory}\nsync = \"{sync}\"\n"));
+    write_limits(&mut out, config);
+    out
+}
+
+fn write_root_key(out: &mut String, config: &Config) {
+    let source = match &config.root_key {
+        RootKey::Exec { program, arguments, deadline } => {
+            let words = std::iter::once(path(program)).chain(arguments.iter().map(|word| text(word)));
+            let words: Vec<String> = words.collect();
+            let deadline = span(*deadline);
+            format!("source = \"exec\"\ncommand = [{}]\ndeadline = \"{deadline}\"", words.join(", "))
+        }
+        RootKey::File { path: at } => format!("source = \"file\"\npath = {}", path(at)),
+        RootKey::SystemdCredential { name } => {
+            format!("source = \"systemd-credential\"\nname = {}", text(name))
+        }
+    };
+    add(out, format_args!("[root_key]\n{source}\nwait = \"{}\"\n", span(config.root_key_wait)));
+}
+
+fn write_client(out: &mut String, client: &Client) {
+    let actions = Action::ALL.iter().filter(|action| client.allow.contains(**action));
+    let actions: Vec<String> = actions.map(|action| text(action.as_str())).collect();
+    add(
+        out,
+        format_args!(
+            "[[client]]\nname = {}\norgs = [{}]\nproviders = [{}]\nallow = [{}]\n",
+            text(&client.name),
+            among(&client.orgs, |org| org.as_str()),
+            among(&client.providers, |provider| provider.as_str()),
+            actions.join(", "),
+        ),
+    );
+    if let Some(unix) = &client.unix {
+        let unit = unix.unit.as_ref().map_or_else(String::new, |unit| format!(", unit = {}", text(unit)));
+        add(out, format_args!("unix = {{ user = {}{unit} }}\n", unix.uid));
+    }
+    if let Some(rate) = client.rate {
+        let (per_second, burst) = (rate.per_second(), rate.burst());
+        add(out, format_args!("rate = {{ per_second = {per_second}, burst = {burst} }}\n"));
+    }
+}
+
+fn write_limits(out: &mut String, config: &Config) {
+    let limits = &config.limits;
+    add(
+        out,
+        format_args!(
+            "[limits]\nconnections = {}\nconnections_per_user = {}\nheader_deadline = \"{}\"\n\
+             body_deadline = \"{}\"\nidle_deadline = \"{}\"\n",
+            limits.connections,
+            limits.connections_per_user,
+            span(limits.header_deadline),
+            span(limits.body_deadline),
+            span(limits.idle_deadline),
+        ),
+    );
+    let level = match config.log.level {
+        LogLevel::Debug => "debug",
+        LogLevel::Error => "error",
+        LogLevel::Info => "info",
+        LogLevel::Trace => "trace",
+        LogLevel::Warn => "warn",
+    };
+    let format = match config.log.format {
+        LogFormat::Json => "json",
+        LogFormat::Text => "text",
+    };
+    add(out, format_args!("[log]\nlevel = \"{level}\"\nformat = \"{format}\"\n"));
+}
+
+fn add(out: &mut String, piece: std::fmt::Arguments<'_>) {
+    out.write_fmt(piece).expect("memory takes it");
+}
+
+fn among<T>(set: &Among<T>, name: impl Fn(&T) -> &str) -> String {
+    match set {
+        Among::Every => text("*"),
+        Among::Only(listed) => listed.iter().map(|one| text(name(one))).collect::<Vec<String>>().join(", "),
+    }
+}
+
+fn path(path: &Path) -> String {
+    text(path.to_str().expect("it came out of UTF-8"))
+}
+
+/// A basic string: that of JSON, except for DEL (toml.io/en/v1.0.0, "String").
+fn text(text: &str) -> String {
+    serde_json::to_string(text).expect("a text").replace('\u{7f}', "\\u007F")
+}
+
+fn span(span: Duration) -> String {
+    format!("{}s {}ns", span.as_secs(), span.subsec_nanos())
+}

@@ -1,0 +1,49 @@
+//! Texts from outside: the kernel's, the secret manager's, and the header file's.
+
+use std::path::PathBuf;
+
+use tokenkeep::crypto::key::KeyText;
+use tokenkeep::crypto::key_list::RootKeys;
+use tokenkeep::crypto::seal::{Place, open, seal};
+use tokenkeep::os::peer::{is_unit_name, unit_of_cgroup};
+use tokenkeep::vault::header::Header;
+
+use crate::{ENVIRONMENT, KEY};
+
+/// A unit that was read is the name of one, and is read again where it stands alone.
+pub fn cgroup(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(unit) = unit_of_cgroup(text) {
+        assert!(is_unit_name(&unit) && text.contains(&unit));
+        let alone = format!("0::/system.slice/_{unit}\n");
+        assert_eq!(unit_of_cgroup(&alone), Some(unit));
+    }
+}
+
+/// A key list is its keys, in order: each can be found, and opens what it sealed.
+pub fn key_list(data: &[u8]) {
+    let Ok(keys) = RootKeys::parse(data) else { return };
+    let lines = data.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty() && line[0] != b'#').collect();
+    assert_eq!(keys.iter().count(), lines.len());
+    let place = Place { vault: [1; 16], table: 2, record: [3; 32], field: 4 };
+    for (key, line) in keys.iter().zip(lines) {
+        let text = KeyText::parse(line).expect("a key");
+        assert_eq!((text.id(), text.expose().as_bytes()), (key.id(), line));
+        let found = keys.find(key.id()).expect("it is in the list");
+        let sealed = seal(key, &place, 5, b"value");
+        assert_eq!(open(found, &place, sealed.as_bytes()).expect("opens").expose(), b"value");
+    }
+}
+
+/// A header opens only as the vault that it is, and is wrapped anew only by a root key that opened it.
+pub fn header(data: &[u8]) {
+    let root = RootKeys::parse(KEY.as_bytes()).expect("a list");
+    let nowhere = PathBuf::from("/nonexistent/vault.json");
+    let Ok((mut header, keys)) = Header::parse(nowhere, data, ENVIRONMENT, &root) else { return };
+    assert_eq!((header.environment(), header.root_key_id()), (ENVIRONMENT, root.primary().id()));
+    assert_ne!(keys.system.id(), root.primary().id());
+    let complete = header.is_complete();
+    assert!(header.rewrap(&root).is_err(), "it has nowhere to be written to");
+    assert_eq!((header.is_complete(), header.root_key_id()), (complete, root.primary().id()));
+}

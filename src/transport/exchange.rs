@@ -1,0 +1,138 @@
+//! One request on its way: what is refused before the vault is asked, and what every route needs.
+//!
+//! What is refused here is recorded here: a request that never became an operation is still an attempt.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{FORWARDED, HeaderName, ORIGIN, REFERER};
+use hyper::http::request::Parts;
+use tokenkeep_client::problem::Code;
+
+use super::answer::{self, Answer};
+use super::application::Application;
+use super::body;
+use super::form::{Form, not_acceptable};
+use super::query::Query;
+use super::route::{Route, RouteError};
+use crate::domain::action::Action;
+use crate::vault::Vault;
+use crate::vault::ask::Ask;
+use crate::vault::caller::Caller;
+use crate::vault::refusal::Refusal;
+use crate::vault::request_id::RequestId;
+
+/// Header fields beyond this are refused with a problem document; hyper's own end is at 8 KiB.
+const HEADERS_LIMIT: usize = 6 * 1024;
+
+/// One request on its way.
+pub(super) struct Exchange<'a> {
+    pub(super) application: &'a Application,
+    pub(super) caller: &'a Arc<Caller>,
+    pub(super) request: RequestId,
+    pub(super) parts: Parts,
+}
+
+impl Exchange<'_> {
+    pub(super) fn admitted_route(&self) -> Result<Route, Refusal> {
+        refuse_forwarded(&self.parts)?;
+        refuse_large_headers(&self.parts)?;
+        let route = Route::parse(self.parts.uri.path()).map_err(|why| match why {
+            RouteError::Invalid(rule) => Refusal::invalid(rule),
+            RouteError::Unknown => Refusal::new(Code::NotFound, "the API has no such path"),
+        })?;
+        if route.is_admin() && !self.caller.is_admin() {
+            return Err(Refusal::new(Code::NotFound, "the API has no such path on this socket"));
+        }
+        Ok(route)
+    }
+
+    /// Records and answers a request that never became an operation. A stranger learns nothing but that.
+    pub(super) fn refuse_unparsed(&self, refusal: &Refusal) -> Answer {
+        let recorded = self.unparsed::<()>(Err(refusal.clone()));
+        answer::problem(recorded.as_ref().err().unwrap_or(refusal), self.request)
+    }
+
+    pub(super) fn vault(&self) -> &Arc<Vault> {
+        &self.application.vault
+    }
+
+    pub(super) fn ask(&self, action: Action) -> Ask<'_> {
+        Ask::new(&self.request, action)
+    }
+
+    pub(super) fn query(&self, known: &[&str]) -> Result<Query<'_>, Refusal> {
+        self.unparsed(Query::parse(self.parts.uri.query(), known))
+    }
+
+    /// Reads a body, but not for those who may not do this anyway.
+    pub(super) async fn body<T: serde::de::DeserializeOwned>(
+        &self,
+        ask: Ask<'_>,
+        body: Incoming,
+        limit: usize,
+    ) -> Result<T, Refusal> {
+        self.vault().refuse_early(self.caller, ask)?;
+        let read = body::json(&self.parts, body, limit, self.application.body_deadline).await;
+        self.early(ask, read)
+    }
+
+    /// Records a refusal that came before the vault was asked.
+    pub(super) fn early<T>(&self, ask: Ask<'_>, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &result {
+            self.vault().record_refused(self.caller, ask, refusal)?;
+        }
+        result
+    }
+
+    fn unparsed<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        self.early(self.ask(Action::Unparsed), result)
+    }
+
+    pub(super) fn takes_no_body(&self, body: &Incoming) -> Result<(), Refusal> {
+        self.unparsed(body::none(body))
+    }
+
+    pub(super) fn takes_nothing(&self, body: &Incoming) -> Result<(), Refusal> {
+        self.takes_no_body(body)?;
+        self.query(&[]).map(|_| ())
+    }
+
+    pub(super) fn accepts_json(&self) -> Result<(), Refusal> {
+        let form = self.form()?;
+        if form == Form::Json { Ok(()) } else { self.unparsed(Err(not_acceptable("application/json"))) }
+    }
+
+    pub(super) fn form(&self) -> Result<Form, Refusal> {
+        self.unparsed(Form::wanted(&self.parts))
+    }
+}
+
+/// A browser or a proxy is never a caller.
+fn refuse_forwarded(parts: &Parts) -> Result<(), Refusal> {
+    const MARKS: [HeaderName; 5] = [
+        ORIGIN,
+        REFERER,
+        HeaderName::from_static("sec-fetch-site"),
+        HeaderName::from_static("x-forwarded-for"),
+        FORWARDED,
+    ];
+    if MARKS.iter().any(|mark| parts.headers.contains_key(mark)) {
+        return Err(Refusal::new(
+            Code::ForwardedRequest,
+            "the request came through a browser or a proxy; call the socket directly",
+        ));
+    }
+    Ok(())
+}
+
+fn refuse_large_headers(parts: &Parts) -> Result<(), Refusal> {
+    let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if fields + parts.uri.path().len() > HEADERS_LIMIT {
+        return Err(Refusal::new(
+            Code::HeadersTooLarge,
+            "path and header fields have at most 6144 bytes together",
+        ));
+    }
+    Ok(())
+}
