@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-use super::entry::{Decision, Entry};
+use super::entry::{Decision, Entry, Target};
 use super::{AuditError, Log, Opened, Options, Sync};
 use crate::chain::Mark;
 use crate::clock::ManualClock;
