@@ -84,7 +84,7 @@ step 'Build'
 "$CARGO" build --release --locked --quiet
 "$CARGO" build --release --locked --quiet -p tokenkeep-client --example call_api
 if ! cmp -s demo/package-lock.json demo/node_modules/.demo-lock; then
-    (cd demo && npm ci --silent && cp package-lock.json node_modules/.demo-lock)
+    (cd demo && npm ci --loglevel=error >/dev/null && cp package-lock.json node_modules/.demo-lock)
 fi
 say "$($tokenkeep --version)"
 
