@@ -2,7 +2,7 @@
 //!
 //! Eight writers on the real socket, each with a ledger; the daemon is killed at a random moment, now and then once
 //! more while it starts, now and then with its index damaged or gone in between. Then everything that was ever
-//! written is read and held against the ledgers.
+//! written is read and held against the ledgers. At the end the audit log must be whole and speak once of each change.
 //!
 //! `TOKENKEEP_CRASH_ROUNDS=300` is the long form, which also holds each restart to its bound;
 //! `TOKENKEEP_CRASH_SEED` repeats a run as far as threads allow.
@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
+mod audited;
 mod chance;
 mod daemon;
 mod damage;
@@ -23,6 +24,7 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use audited::Audited;
 use chance::Chance;
 use daemon::{Daemon, Place};
 use ledger::{Finding, Kind};
@@ -71,13 +73,16 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
         examine(&mut writers, &daemon, &mut tally);
     }
     let verified = daemon.admin().done("POST", "/admin/v1/audit/verify", &Value::Null);
-    println!("{}", tally.line(&writers, &verified));
+    let audited = Audited::read(&place.state());
+    let changes = writers.iter().map(|writer| writer.ledger.acknowledged + writer.ledger.in_doubt.0).sum();
+    println!("{}", tally.line(&writers, &verified, &audited));
     if !tally.findings.is_empty() {
         let kept = directory.keep();
         let findings: String = tally.findings.iter().take(10).map(|finding| format!("{finding}\n")).collect();
         panic!("seed {seed}, round {}, kept in {}:\n{findings}", tally.rounds, kept.display());
     }
     assert_eq!(verified["intact"], true, "{verified}");
+    assert_eq!(audited.faults(changes), Vec::<String>::new(), "seed {seed}");
     if long.is_some() {
         assert!(tally.slowest <= RESTART_BOUND, "a restart took {:?}", tally.slowest);
     }
@@ -129,7 +134,7 @@ fn examine(writers: &mut [Writer], daemon: &Daemon, tally: &mut Tally) {
 }
 
 impl Tally {
-    fn line(&self, writers: &[Writer], verified: &Value) -> String {
+    fn line(&self, writers: &[Writer], verified: &Value, audited: &Audited) -> String {
         let count = |kind| self.findings.iter().filter(|finding| finding.kind == kind).count();
         let acknowledged: u64 = writers.iter().map(|writer| writer.ledger.acknowledged).sum();
         let done: u64 = writers.iter().map(|writer| writer.ledger.in_doubt.0).sum();
@@ -138,7 +143,7 @@ impl Tally {
         format!(
             "kill -9 | rounds {} | killed in start {} | index damaged {} | acknowledged {acknowledged} | \
              answer lost {} (done {done}, not done {undone}) | lost {} | torn {} | phantom {} | refused {} | \
-             slowest restart {:.0?} | slowest rebuild {:.0?} | audit {audit}, {} entries",
+             slowest restart {} ms | slowest rebuild {} ms | audit {audit}, {} entries, {} recovered",
             self.rounds,
             self.killed_in_start,
             self.damaged,
@@ -147,9 +152,10 @@ impl Tally {
             count(Kind::Torn),
             count(Kind::Phantom),
             count(Kind::Refused),
-            self.slowest,
-            self.slowest_rebuild,
+            self.slowest.as_millis(),
+            self.slowest_rebuild.as_millis(),
             verified["entries"],
+            audited.recovered,
         )
     }
 }

@@ -58,7 +58,7 @@ fn a_torn_last_record_costs_that_record_alone_and_is_said() {
     fs::write(&segment, &torn).unwrap();
     let output = recover(&copy);
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is no whole record"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("are no whole record"), "{output:?}");
     assert_eq!(Vec::from_iter(by_name(&output).into_keys()), ["acme", "acme github/main"]);
 }
 

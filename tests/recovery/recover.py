@@ -6,7 +6,8 @@
 Needs `cryptography` (pip install cryptography) and nothing of tokenkeep. docs/recovery.md says each byte of what is
 read here. What is printed is in clear: write it where only you can read, and destroy it afterwards.
 
-Exit: 0 all of it, 1 something did not open, or is not where it belongs (stderr says what; the rest is printed).
+Exit: 0 all of it, 1 something is missing, does not open, or is not where it belongs (stderr says what; the rest is
+printed as it stood last).
 """
 import base64
 import hashlib
@@ -73,7 +74,8 @@ class Vault:
 
 
 def read_journal(vault, directory):
-    """Applies every change of every whole record, in order. Gives the store: bytes under 33-byte keys."""
+    """Applies every change of every whole record, in order. Gives the store (bytes under 33-byte keys), and whether
+    the journal is without a gap."""
     head_key, record_key = mac(vault.journal_key, b"journal segment"), mac(vault.journal_key, b"journal record")
     store, sequence, chain, count = {}, 0, bytes(32), 0
     segments = sorted(pathlib.Path(directory).glob("[0-9]*.journal"))
@@ -85,17 +87,18 @@ def read_journal(vault, directory):
         if (magic, form, owner) != (b"tkeepjrn", 1, vault.id) or mac(head_key, segment[:72]) != segment[72:104]:
             raise SystemExit(f"{path}: not a segment of this vault's journal")
         if (first, before) != (sequence + 1, chain):
-            raise SystemExit(f"{path}: goes on after record {first - 1}, and record {sequence} was the last one read")
+            print(f"{path}: goes on after record {first - 1}; only {sequence} could be read before it", file=sys.stderr)
+            return store, False
         at = 4096
         while record := whole_record(record_key, chain, sequence + 1, segment, at):
             apply(record, store)
             (count,) = struct.unpack_from("<Q", record, 60)
             sequence, chain, at = sequence + 1, record[-36:-4], at + len(record)
-        if any(segment[at:]):  # a torn record at the very end is what a crash leaves of a change nobody was told of
-            print(f"{path}: what follows record {sequence} at byte {at} is no whole record", file=sys.stderr)
+        if rest := segment[at:].rstrip(b"\0"):  # at the very end: what a crash leaves of a change nobody was told of
+            print(f"{path}: the {len(rest)} bytes after record {sequence} are no whole record", file=sys.stderr)
     if len(store) != count:
         raise SystemExit(f"{directory}: there are {len(store)} records where the journal says {count}")
-    return store
+    return store, True
 
 
 def whole_record(key, chain, sequence, segment, at):
@@ -192,7 +195,8 @@ class Org:
 
 def main(root_key_file, vault_json, journal):
     vault = Vault(vault_json, read_keys(root_key_file))
-    store, orgs, failures = read_journal(vault, journal), {}, 0
+    store, whole = read_journal(vault, journal)
+    orgs, failures = {}, 0
     for key in sorted(store):  # orgs come before what is theirs
         try:
             if key[0] == ORG:
@@ -213,7 +217,7 @@ def main(root_key_file, vault_json, journal):
             print(f"record {key.hex()}: {type(why).__name__}: {why}", file=sys.stderr)
         else:
             print(json.dumps(line, ensure_ascii=False))
-    return 1 if failures else 0
+    return 0 if whole and not failures else 1
 
 
 if __name__ == "__main__":
