@@ -86,6 +86,7 @@ pub(crate) fn measure(extent: Extent) {
             plan: Plan {
                 socket: directory.join(format!("bare-{flavour}")),
                 server: server.id(),
+                act: Act::Bare,
                 ..read.clone()
             },
             loads: vec![],

@@ -60,6 +60,8 @@ pub(crate) const BATCH: usize = 100;
 /// What is asked of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
+    /// One token, of a server that gives the same to everybody.
+    Bare,
     /// 100 tokens of an org.
     Batch,
     /// Redis: one value.
@@ -75,7 +77,8 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
+        ("bare", Self::Bare),
         ("batch", Self::Batch),
         ("get", Self::Get),
         ("org", Self::Org),
@@ -107,7 +110,7 @@ impl Act {
             Self::Get => resp(&["GET", &path()]),
             Self::Org => http("PUT", "/v1/orgs/customer-OOOO", None),
             Self::Put => http("PUT", &path(), Some(&token_set())),
-            Self::Read => http("GET", &format!("{}/token", path()), None),
+            Self::Bare | Self::Read => http("GET", &format!("{}/token", path()), None),
             Self::Set => resp(&["SET", &path(), &answer_body()]),
         };
         Template::new(&text, keys)
