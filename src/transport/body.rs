@@ -34,6 +34,10 @@ pub async fn json<T: DeserializeOwned>(
         return Err(Refusal::new(Code::UnsupportedMediaType, "the body must be application/json"));
     }
     let bytes = read(parts, body, limit, deadline).await?;
+    // serde takes an array for a struct too, field by field: a token would be what happens to come first.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
+        return Err(Refusal::invalid("the body is a JSON object, not an array"));
+    }
     serde_json::from_slice(&bytes).map_err(|why| {
         // The error's own text may repeat the input: only its place and kind are told.
         let what = match why.classify() {

@@ -7,4 +7,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 mod api;
+mod audit_faults;
+mod canary;
+mod errors;
+mod full_disk;
 mod kit;
+mod misplaced;
+mod slow_clients;
+mod start_faults;
+mod witnesses;

@@ -1,0 +1,173 @@
+//! An attacker who has the state directory and every key, and uses the program's own library: so that all
+//! checksums, chains and digests hold, and only the seals stand in the way.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokenkeep::audit;
+use tokenkeep::clock::SystemClock;
+use tokenkeep::crypto::key::KeyId;
+use tokenkeep::crypto::key_list::RootKeys;
+use tokenkeep::store::embedded::{EmbeddedStore, Options};
+use tokenkeep::store::{Batch, Change, Key, Store, Witness};
+use tokenkeep::vault::header::Header;
+use tokenkeep::vault::place::{Blind, Field, org_key};
+use tokenkeep::vault::record::{RecordView, RecordWriter};
+use tokenkeep_client::ids::{ConnectionId, OrgId};
+
+use crate::kit::TestVault;
+
+pub(super) struct Attacker {
+    store: EmbeddedStore,
+    blind: Blind,
+    log: Arc<audit::Log>,
+}
+
+/// An org and a name in it.
+pub(super) type Place<'a> = (&'a str, &'a str);
+
+impl Attacker {
+    pub(super) fn enter(vault: &TestVault) -> Self {
+        Self::open(vault.state(), vault.root_key().as_bytes())
+    }
+
+    fn open(state: &Path, root_key: &[u8]) -> Self {
+        let root = RootKeys::parse(root_key).unwrap();
+        let (header, keys) = Header::open(state, "development", &root).unwrap().unwrap();
+        let clock = Arc::new(SystemClock);
+        let (log, found) = audit::Log::open(audit::Options {
+            directory: state.join("audit"),
+            vault: header.vault_id,
+            key: keys.audit,
+            sync: audit::Sync::DEFAULT,
+            clock: clock.clone(),
+        })
+        .unwrap();
+        let log = Arc::new(log);
+        let witness: Arc<dyn Witness> = log.clone();
+        let directory = state.to_owned();
+        let options = Options::new(directory, header.vault_id, keys.journal, witness, found.journal, clock);
+        let (store, _) = EmbeddedStore::open(options).unwrap();
+        Self { store, blind: Blind::new(keys.index), log }
+    }
+
+    fn connection(&self, (org, name): Place<'_>) -> Key {
+        let id = ConnectionId { provider: "github".parse().unwrap(), name: name.parse().unwrap() };
+        self.blind.connection(self.blind.org(&OrgId::parse(org).unwrap()), &id)
+    }
+
+    fn value(&self, key: &Key) -> Vec<u8> {
+        self.store.read(key).unwrap().expect("there is such a record").value.to_vec()
+    }
+
+    fn write(&self, records: Vec<(Key, Vec<u8>)>) {
+        let changes = records.into_iter().map(|(key, value)| Change::Put(key, value)).collect();
+        let batch = Batch { changes, note: b"nobody asked".to_vec(), ..Batch::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.store.commit(batch)).unwrap();
+    }
+
+    fn swap(&self, one: Key, other: Key) {
+        assert_ne!(one, other);
+        self.write(vec![(one, self.value(&other)), (other, self.value(&one))]);
+    }
+
+    pub(super) fn read(&self, place: Place<'_>) -> Vec<u8> {
+        self.value(&self.connection(place))
+    }
+
+    pub(super) fn swap_records(&self, one: Place<'_>, other: Place<'_>) {
+        self.swap(self.connection(one), self.connection(other));
+    }
+
+    pub(super) fn swap_orgs(&self, one: &str, other: &str) {
+        let key = |org: &str| org_key(self.blind.org(&OrgId::parse(org).unwrap()));
+        self.swap(key(one), key(other));
+    }
+
+    pub(super) fn swap_secret_values(&self, one: Place<'_>, other: Place<'_>) {
+        let key = |(org, name): Place<'_>| {
+            let org = self.blind.org(&OrgId::parse(org).unwrap());
+            self.blind.secret_version(org, &name.parse().unwrap(), 1)
+        };
+        self.swap(key(one), key(other));
+    }
+
+    pub(super) fn copy_record_under_the_key_id_of(&self, from: Place<'_>, to: Place<'_>) {
+        let (from, to) = (self.read(from), (self.connection(to), self.read(to)));
+        let own = RecordView::parse(&to.1).unwrap().section(Field::AccessToken).unwrap().key_id;
+        self.write(vec![(to.0, rebuilt(&from, |section| (section.0, own, section.2)))]);
+    }
+
+    pub(super) fn swap_fields(&self, place: Place<'_>) {
+        let record = self.read(place);
+        let swapped = rebuilt(&record, |(field, key_id, token)| {
+            let field = match field {
+                Field::AccessToken => Field::RefreshToken,
+                Field::RefreshToken => Field::AccessToken,
+                other => other,
+            };
+            (field, key_id, token)
+        });
+        assert_ne!(swapped, record);
+        self.write(vec![(self.connection(place), swapped)]);
+    }
+
+    pub(super) fn swap_access_tokens(&self, one: Place<'_>, other: Place<'_>) {
+        let (first, second) = (self.read(one), self.read(other));
+        let changed = vec![
+            (self.connection(one), with_access_token_of(&first, &second)),
+            (self.connection(other), with_access_token_of(&second, &first)),
+        ];
+        self.write(changed);
+    }
+
+    pub(super) fn put_back_access_token(&self, place: Place<'_>, old: &[u8]) {
+        let current = self.read(place);
+        assert!(
+            RecordView::parse(&current).unwrap().generation() > RecordView::parse(old).unwrap().generation()
+        );
+        self.write(vec![(self.connection(place), with_access_token_of(&current, old))]);
+    }
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        self.store.close();
+        self.log.close();
+    }
+}
+
+type Section<'a> = (Field, KeyId, &'a [u8]);
+
+/// The record with each section as `change` has it.
+fn rebuilt<'a>(record: &'a [u8], change: impl Fn(Section<'a>) -> Section<'a>) -> Vec<u8> {
+    let view = RecordView::parse(record).unwrap();
+    view.sections()
+        .fold(RecordWriter::new(view.generation()), |writer, section| {
+            let (field, key_id, token) = change((field(section.field), section.key_id, section.token));
+            writer.section(field, key_id, token)
+        })
+        .finish()
+}
+
+fn with_access_token_of(record: &[u8], other: &[u8]) -> Vec<u8> {
+    let theirs = RecordView::parse(other).unwrap().section(Field::AccessToken).unwrap();
+    rebuilt(
+        record,
+        |own| {
+            if own.0 == Field::AccessToken { (own.0, theirs.key_id, theirs.token) } else { own }
+        },
+    )
+}
+
+fn field(number: u8) -> Field {
+    let all = [
+        Field::Metadata,
+        Field::AccessToken,
+        Field::RefreshToken,
+        Field::PreviousRefreshToken,
+        Field::IdToken,
+    ];
+    all.into_iter().find(|field| *field as u8 == number).expect("a field of a connection")
+}
