@@ -40,18 +40,18 @@ $(VENV)/bin/python:
 	$(VENV)/bin/python -m pip install --quiet cryptography
 
 # Ratios beside their yardsticks, in one run.
-bench: build
-	cargo bench --locked
+bench:
+	cargo bench --locked --bench speed
 
-bench-short: build
-	TOKENKEEP_BENCH=short cargo bench --locked
+bench-short:
+	BENCH=short cargo bench --locked --bench speed
 
 # Every fuzz target, SECONDS each.
 fuzz:
 	fuzz/run.sh $(SECONDS)
 
 # ROUNDS of kill -9 under eight writers.
-crash: build
+crash:
 	TOKENKEEP_CRASH_ROUNDS=$(ROUNDS) cargo test --release --locked --test crash -- --nocapture
 
 clean:

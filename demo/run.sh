@@ -14,7 +14,7 @@ say() { printf '    %s\n' "$1"; }
 fail() { printf 'demo: step %d failed: %s\n' "$step" "$1" >&2; exit 1; }
 need() { command -v "$1" >/dev/null || fail "$1 is missing; install $2"; }
 
-need "${CARGO:=cargo}" "Rust from https://rustup.rs"
+need "${CARGO:=cargo}" "a Rust toolchain with cargo, 1.88 or newer"
 need node "nodejs, 18 or newer (Debian: apt-get install nodejs)"
 need npm "npm (Debian: apt-get install npm)"
 need curl "curl (Debian: apt-get install curl)"

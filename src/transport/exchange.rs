@@ -24,6 +24,14 @@ use crate::vault::request_id::RequestId;
 
 /// Header fields beyond this are refused with a problem document; hyper's own end is at 8 KiB.
 const HEADERS_LIMIT: usize = 6 * 1024;
+/// What browsers and proxies add.
+const FORWARDED_BY: [HeaderName; 5] = [
+    FORWARDED,
+    ORIGIN,
+    REFERER,
+    HeaderName::from_static("sec-fetch-site"),
+    HeaderName::from_static("x-forwarded-for"),
+];
 
 /// One request on its way.
 pub(super) struct Exchange<'a> {
@@ -35,8 +43,7 @@ pub(super) struct Exchange<'a> {
 
 impl Exchange<'_> {
     pub(super) fn admitted_route(&self) -> Result<Route, Refusal> {
-        refuse_forwarded(&self.parts)?;
-        refuse_large_headers(&self.parts)?;
+        refuse_by_headers(&self.parts)?;
         let route = Route::parse(self.parts.uri.path()).map_err(|why| match why {
             RouteError::Invalid(rule) => Refusal::invalid(rule),
             RouteError::Unknown => Refusal::new(Code::NotFound, "the API has no such path"),
@@ -108,27 +115,19 @@ impl Exchange<'_> {
     }
 }
 
-/// A browser or a proxy is never a caller.
-fn refuse_forwarded(parts: &Parts) -> Result<(), Refusal> {
-    const MARKS: [HeaderName; 5] = [
-        ORIGIN,
-        REFERER,
-        HeaderName::from_static("sec-fetch-site"),
-        HeaderName::from_static("x-forwarded-for"),
-        FORWARDED,
-    ];
-    if MARKS.iter().any(|mark| parts.headers.contains_key(mark)) {
-        return Err(Refusal::new(
-            Code::ForwardedRequest,
-            "the request came through a browser or a proxy; call the socket directly",
-        ));
+/// A browser or a proxy is never a caller; and nobody needs large header fields.
+fn refuse_by_headers(parts: &Parts) -> Result<(), Refusal> {
+    let mut length = parts.uri.path().len();
+    for (name, value) in &parts.headers {
+        length += name.as_str().len() + value.len() + 4;
+        if FORWARDED_BY.contains(name) {
+            return Err(Refusal::new(
+                Code::ForwardedRequest,
+                "the request came through a browser or a proxy; call the socket directly",
+            ));
+        }
     }
-    Ok(())
-}
-
-fn refuse_large_headers(parts: &Parts) -> Result<(), Refusal> {
-    let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if fields + parts.uri.path().len() > HEADERS_LIMIT {
+    if length > HEADERS_LIMIT {
         return Err(Refusal::new(
             Code::HeadersTooLarge,
             "path and header fields have at most 6144 bytes together",
