@@ -1,7 +1,7 @@
 //! Sealed values that were moved to where they do not belong, by somebody who has the whole state directory and
 //! its keys, offline: refused as `integrity`, and recorded.
 
-mod attacker;
+pub(crate) mod attacker;
 mod bytes;
 
 use serde_json::json;
