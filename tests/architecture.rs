@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["store"],
     &["crypto"],
-    &["chain", "clock", "os"],
+    &["chain", "clock", "digits", "os"],
 ];
 
 /// Crates that only one layer may use.

@@ -20,6 +20,7 @@ use self::text::{EntryText, OpeningText};
 use super::entry::{Entry, Target};
 use super::stamp::{self, Stamp};
 use crate::chain::Mark;
+use crate::digits::put_number;
 
 /// Version of the format; in each opening line.
 pub const FORMAT: u64 = 1;
@@ -344,21 +345,6 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
-}
-
-fn put_number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        let low = (value % 10) as u8;
-        digits[at] = b'0' + low;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -60,6 +60,9 @@ pub struct Opened {
     pub head: Mark,
     /// The newest journal mark that an entry carries.
     pub journal: Mark,
+    /// Journal records before that one of which no entry speaks: the later change was written down first, and
+    /// then a crash came.
+    pub overtaken: Vec<u64>,
     /// What a crash left unfinished, and was cut off.
     pub torn: Option<Torn>,
 }
@@ -164,13 +167,14 @@ impl Log {
         let io = |error| OpenError::Io(directory.clone(), error);
         let found = recovery::recover(&directory, &key, vault)?;
         let ground = Ground { directory: directory.clone(), vault, key: key.clone(), clock, segment_most };
-        let (writer, torn) = match found {
-            Some(Recovered { name, file, size, head, journal, torn }) => {
-                (Writer::resume(ground, Start { name, file, size, head, journal }).map_err(io)?, torn)
+        let (writer, overtaken, torn) = match found {
+            Some(Recovered { name, file, size, head, journal, overtaken, torn }) => {
+                let start = Start { name, file, size, head, journal };
+                (Writer::resume(ground, start).map_err(io)?, overtaken, torn)
             }
-            None => (Writer::begin(ground).map_err(io)?, None),
+            None => (Writer::begin(ground).map_err(io)?, Vec::new(), None),
         };
-        let opened = Opened { head: writer.head(), journal: writer.journal(), torn };
+        let opened = Opened { head: writer.head(), journal: writer.journal(), overtaken, torn };
         let (interval, always) = match sync {
             Sync::Always => (Duration::from_millis(50), true),
             Sync::Interval(interval) => (interval, false),

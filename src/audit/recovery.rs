@@ -6,6 +6,7 @@
 //!
 //! Never cuts a whole line.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -25,6 +26,7 @@ pub(super) struct Recovered {
     pub(super) size: u64,
     pub(super) head: Mark,
     pub(super) journal: Mark,
+    pub(super) overtaken: Vec<u64>,
     pub(super) torn: Option<Torn>,
 }
 
@@ -59,15 +61,43 @@ pub(super) fn recover(
     // What a killed process wrote is whole in the page cache, but perhaps not on disk yet.
     file.sync_all().map_err(io)?;
     segment::sync_directory(directory).map_err(unreadable)?;
-    let End { size, head, journal, torn } = end;
-    Ok(Some(Recovered { name, file, size, head, journal, torn }))
+    let End { size, head, journal, seen, torn } = end;
+    let overtaken = seen.overtaken();
+    Ok(Some(Recovered { name, file, size, head, journal, overtaken, torn }))
 }
 
 struct End {
     size: u64,
     head: Mark,
     journal: Mark,
+    seen: Seen,
     torn: Option<Torn>,
+}
+
+/// Which journal records the entries speak of. Changes that were made together may be written down in any
+/// order, so the newest one says nothing of those before it.
+struct Seen {
+    /// All up to this one.
+    upto: u64,
+    /// Those beyond it; few, for whoever is overtaken is about to be written down.
+    beyond: BTreeSet<u64>,
+}
+
+impl Seen {
+    fn note(&mut self, sequence: u64) {
+        if sequence > self.upto {
+            self.beyond.insert(sequence);
+        }
+        while self.beyond.remove(&(self.upto + 1)) {
+            self.upto += 1;
+        }
+    }
+
+    /// Records before the newest one of which no entry speaks: a crash came between the two.
+    fn overtaken(&self) -> Vec<u64> {
+        let newest = self.beyond.last().copied().unwrap_or(self.upto);
+        (self.upto + 1..newest).filter(|sequence| !self.beyond.contains(sequence)).collect()
+    }
 }
 
 fn read(directory: &Path, name: Name, key: &MacKey, vault: [u8; 16]) -> Result<End, OpenError> {
@@ -77,7 +107,9 @@ fn read(directory: &Path, name: Name, key: &MacKey, vault: [u8; 16]) -> Result<E
         let before = Mark { sequence: walk.mark().sequence - 1, chain: previous.mac };
         check_end(directory, &previous.file, before)?;
     }
-    let mut end = End { size: walk.end(), head: walk.mark(), journal: walk.opening().journal, torn: None };
+    let journal = walk.opening().journal;
+    let seen = Seen { upto: journal.sequence, beyond: BTreeSet::new() };
+    let mut end = End { size: walk.end(), head: walk.mark(), journal, seen, torn: None };
     loop {
         match walk.advance() {
             Ok(true) => {}
@@ -94,7 +126,9 @@ fn read(directory: &Path, name: Name, key: &MacKey, vault: [u8; 16]) -> Result<E
         let carries = line::frame(walk.bytes()).is_ok_and(|frame| frame.carries_journal());
         let journal =
             carries.then(|| line::decode(walk.bytes()).ok()).flatten().and_then(|line| line.journal());
-        // Changes that were made together may have been written down in any order.
+        if let Some(mark) = journal {
+            end.seen.note(mark.sequence);
+        }
         end.journal = journal.filter(|mark| mark.sequence > end.journal.sequence).unwrap_or(end.journal);
     }
 }
@@ -144,5 +178,23 @@ impl OpenError {
             ReadError::Damaged(found) => Self::Damaged(found),
             ReadError::Unreadable(file, error) => Self::Io(directory.join(file), error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_overtaken_is_named_and_nobody_else() {
+        let overtaken = |upto, order: &[u64]| {
+            let mut seen = Seen { upto, beyond: BTreeSet::new() };
+            order.iter().for_each(|sequence| seen.note(*sequence));
+            seen.overtaken()
+        };
+        assert!(overtaken(4, &[]).is_empty());
+        assert!(overtaken(4, &[5, 7, 6, 3, 8]).is_empty());
+        assert_eq!(overtaken(4, &[6, 9, 5]), [7, 8]);
+        assert_eq!(overtaken(4, &[6]), [5]);
     }
 }

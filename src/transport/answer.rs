@@ -13,6 +13,7 @@ use tokenkeep_client::problem::Problem;
 use zeroize::Zeroizing;
 
 use super::pulse::InFlight;
+use crate::digits::put_number;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::RequestId;
 
@@ -109,7 +110,11 @@ pub fn document(refusal: &Refusal, request: RequestId) -> Problem {
 /// Adds the generation or version as entity tag.
 #[must_use]
 pub fn tagged(mut answer: Answer, generation: u64) -> Answer {
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{generation}\"")) {
+    let mut tag = Vec::with_capacity(22);
+    tag.push(b'"');
+    put_number(&mut tag, generation);
+    tag.push(b'"');
+    if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::from(tag)) {
         answer.headers_mut().insert(ETAG, tag);
     }
     answer

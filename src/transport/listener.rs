@@ -7,16 +7,19 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokenkeep_client::problem::Code;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::application::Application;
-use super::connection;
 use super::pulse::Deadlines;
+use super::{answer, connection};
 use crate::os::peer::Peer;
 use crate::vault::caller::Caller;
+use crate::vault::refusal::Refusal;
+use crate::vault::request_id::RequestId;
 
 /// Which door a listener is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +53,22 @@ pub struct Listener {
     pub application: Arc<Application>,
 }
 
-/// Sent as it is to those who are turned away before a request was read.
-const NO_PLACE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
-cache-control: no-store\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 156\r\n\r\n\
-{\"type\":\"urn:tokenkeep:problem:rate_limited\",\"title\":\"Too many requests\",\"status\":429,\
-\"code\":\"rate_limited\",\"detail\":\"too many connections\",\"retry_after\":1}";
+/// What those are told who are turned away before a request was read. Not recorded: a flood would fill the
+/// audit log.
+fn no_place(request: RequestId) -> Vec<u8> {
+    let refusal = Refusal {
+        retry_after: Some(1),
+        ..Refusal::new(Code::RateLimited, "there are too many connections; keep one and use it again")
+    };
+    let body = serde_json::to_string(&answer::document(&refusal, request)).unwrap_or_default();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
+         cache-control: no-store\r\nx-request-id: {request}\r\nretry-after: 1\r\nconnection: close\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
 
 /// Accepts until `stopping` says so, then waits for the connections to end.
 ///
@@ -84,7 +98,7 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
         let (Ok(place), Some(own)) =
             (Arc::clone(&all).try_acquire_owned(), users.enter(user, listener.places.user))
         else {
-            turn_away(stream);
+            turn_away(stream, no_place(listener.application.request_ids.next()));
             continue;
         };
         let caller = Arc::new(listener.identify(peer));
@@ -114,11 +128,11 @@ impl Listener {
     }
 }
 
-fn turn_away(mut stream: UnixStream) {
+fn turn_away(mut stream: UnixStream, words: Vec<u8>) {
     tracing::debug!("a connection was turned away: no place left");
     tokio::spawn(async move {
         let say = async {
-            stream.write_all(NO_PLACE).await?;
+            stream.write_all(&words).await?;
             stream.shutdown().await
         };
         drop(tokio::time::timeout(Duration::from_secs(1), say).await);
@@ -162,13 +176,17 @@ impl Drop for UserPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::request_id::RequestIds;
+    use tokenkeep_client::problem::Problem;
 
     #[test]
-    fn the_words_for_those_without_a_place_have_the_length_they_say() {
-        let text = std::str::from_utf8(NO_PLACE).expect("ASCII");
+    fn the_words_for_those_without_a_place_are_a_problem_document() {
+        let text = String::from_utf8(no_place(RequestIds::new().next())).expect("ASCII");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
         assert!(head.contains(&format!("content-length: {}", body.len())), "it is {}", body.len());
-        serde_json::from_str::<serde_json::Value>(body).expect("JSON");
+        let problem: Problem = serde_json::from_str(body).expect("a problem document");
+        assert!(head.contains(&format!("x-request-id: {}", problem.request_id)));
+        assert_eq!((problem.status, problem.retry_after), (429, Some(1)));
     }
 
     #[test]

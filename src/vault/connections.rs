@@ -234,8 +234,10 @@ impl Vault {
         let section = |writer: RecordWriter, field, value: &[u8]| {
             writer.section(field, org.key.id(), sealed(field, value).as_bytes())
         };
-        let mut writer = section(RecordWriter::new(generation), Field::Metadata, &to_body(&metadata));
-        writer = section(writer, Field::AccessToken, &access_token_value(accepted));
+        // First what is read most.
+        let mut writer =
+            section(RecordWriter::new(generation), Field::AccessToken, &access_token_value(accepted));
+        writer = section(writer, Field::Metadata, &to_body(&metadata));
         let kept = self.kept_refresh_tokens(org, key, accepted, current)?;
         if let Some(token) = &kept.current {
             writer = section(writer, Field::RefreshToken, token);

@@ -20,7 +20,7 @@ use crate::crypto::key_list::RootKeys;
 use crate::crypto::mac::{MAC_LENGTH, MacKey};
 use crate::crypto::random;
 use crate::crypto::seal::{open, seal};
-use crate::os::private_file;
+use crate::os::private_file::{self, PrivateFileError};
 
 /// The file in the state directory.
 pub const FILE_NAME: &str = "vault.json";
@@ -69,6 +69,8 @@ pub enum HeaderError {
         /// In the configuration.
         configured: String,
     },
+    /// Others may reach the file, or it is not a plain one; with the mend.
+    Insecure(String),
     /// The file system's word.
     Io(String),
     /// Written by a newer program.
@@ -87,6 +89,7 @@ impl fmt::Display for HeaderError {
                 f,
                 "the store belongs to environment \"{store}\" and the configuration says \"{configured}\"; correct one of them"
             ),
+            Self::Insecure(why) => f.write_str(why),
             Self::Io(why) => write!(f, "{FILE_NAME} cannot be read or written: {why}"),
             Self::NewerFormat(format) => write!(
                 f,
@@ -137,7 +140,12 @@ impl Header {
         if !path.try_exists().map_err(|why| HeaderError::Io(why.to_string()))? {
             return Ok(None);
         }
-        let text = private_file::read(&path, SIZE_LIMIT).map_err(|why| HeaderError::Io(why.to_string()))?;
+        let text = private_file::read(&path, SIZE_LIMIT).map_err(|why| match why {
+            PrivateFileError::Loose(..) | PrivateFileError::NotRegular(_) | PrivateFileError::Owner(..) => {
+                HeaderError::Insecure(why.to_string())
+            }
+            why => HeaderError::Io(why.to_string()),
+        })?;
         Self::parse(path, &text, environment, root).map(Some)
     }
 

@@ -143,14 +143,17 @@ impl Vault {
         }
         let witness: Arc<dyn Witness> = log.clone();
         let clock = Arc::clone(&options.clock);
-        let (store, store_found) = EmbeddedStore::open(embedded::Options::new(
-            directory.clone(),
-            header.vault_id,
-            journal,
-            witness,
-            audit_found.journal,
-            clock,
-        ))
+        let (store, store_found) = EmbeddedStore::open(embedded::Options {
+            overtaken: audit_found.overtaken,
+            ..embedded::Options::new(
+                directory.clone(),
+                header.vault_id,
+                journal,
+                witness,
+                audit_found.journal,
+                clock,
+            )
+        })
         .map_err(OpenError::Store)?;
         if !log.contains(store_found.witnessed).map_err(OpenError::AuditUnreadable)? {
             return Err(OpenError::AuditCutOff(store_found.witnessed));

@@ -5,12 +5,14 @@
 //!   0   1   version = 1
 //!   1   8   generation, big-endian
 //!   9   1   number of sections
-//!  then each section
-//!   0   1   field
-//!   1   8   id of the key that sealed it
-//!   9   4   length, big-endian
-//!  13  ..   Fernet token, as text
+//!  10  ..   directory, for each section
+//!             0   1   field
+//!             1   8   id of the key that sealed it
+//!             9   4   length of its token, big-endian
+//!   .. ..   the Fernet tokens, as text, in the same order
 //! ```
+//!
+//! The directory stands together so that finding one token does not touch the memory of the others.
 //!
 //! A read of one section never touches another: an access token is opened without its refresh token.
 
@@ -19,7 +21,7 @@ use crate::vault::place::Field;
 
 const VERSION: u8 = 1;
 const HEADER: usize = 10;
-const SECTION_HEADER: usize = 13;
+const ENTRY: usize = 13;
 
 /// A sealed section, borrowed from its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,24 +34,24 @@ pub struct Section<'a> {
     pub token: &'a [u8],
 }
 
-/// A record, borrowed and checked as a whole.
+/// A record, borrowed; its directory adds up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordView<'a> {
     generation: u64,
-    sections: &'a [u8],
+    directory: &'a [u8],
+    tokens: &'a [u8],
 }
 
 impl<'a> RecordView<'a> {
     /// Reads a record; none where the bytes are not one.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (header, sections) = bytes.split_at_checked(HEADER)?;
+        let (header, rest) = bytes.split_at_checked(HEADER)?;
         let generation = u64::from_be_bytes(header[1..9].try_into().ok()?);
-        let mut rest = sections;
-        for _ in 0..header[9] {
-            (_, rest) = split_section(rest)?;
-        }
-        (header[0] == VERSION && rest.is_empty()).then_some(Self { generation, sections })
+        let (directory, tokens) = rest.split_at_checked(usize::from(header[9]) * ENTRY)?;
+        let view = Self { generation, directory, tokens };
+        let total = view.entries().try_fold(0_usize, |total, (_, _, length)| total.checked_add(length))?;
+        (header[0] == VERSION && total == tokens.len()).then_some(view)
     }
 
     /// Counts what was written under this key.
@@ -66,54 +68,59 @@ impl<'a> RecordView<'a> {
 
     /// All sections, in order.
     pub fn sections(&self) -> impl Iterator<Item = Section<'a>> + use<'a> {
-        let mut rest = self.sections;
-        std::iter::from_fn(move || {
-            let section;
-            (section, rest) = split_section(rest)?;
-            Some(section)
+        let mut rest = self.tokens;
+        self.entries().map_while(move |(field, key_id, length)| {
+            let token;
+            (token, rest) = rest.split_at_checked(length)?;
+            Some(Section { field, key_id, token })
+        })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u8, KeyId, usize)> + use<'a> {
+        let (entries, _) = self.directory.as_chunks::<ENTRY>();
+        entries.iter().map(|&[field, a, b, c, d, e, f, g, h, i, j, k, l]| {
+            let length = u32::from_be_bytes([i, j, k, l]);
+            (field, KeyId([a, b, c, d, e, f, g, h]), length as usize)
         })
     }
 }
 
-fn split_section(bytes: &[u8]) -> Option<(Section<'_>, &[u8])> {
-    let (header, rest) = bytes.split_at_checked(SECTION_HEADER)?;
-    let length = u32::from_be_bytes(header[9..].try_into().ok()?);
-    let (token, rest) = rest.split_at_checked(length.try_into().ok()?)?;
-    let key_id = KeyId(header[1..9].try_into().ok()?);
-    Some((Section { field: header[0], key_id, token }, rest))
-}
-
 /// A record in the making.
 #[derive(Debug)]
-pub struct RecordWriter(Vec<u8>);
+pub struct RecordWriter {
+    generation: u64,
+    directory: Vec<u8>,
+    tokens: Vec<u8>,
+}
 
 impl RecordWriter {
     /// Starts a record.
     #[must_use]
     pub fn new(generation: u64) -> Self {
-        let mut bytes = Vec::with_capacity(1024);
-        bytes.push(VERSION);
-        bytes.extend_from_slice(&generation.to_be_bytes());
-        bytes.push(0);
-        Self(bytes)
+        Self { generation, directory: Vec::with_capacity(8 * ENTRY), tokens: Vec::with_capacity(1024) }
     }
 
     /// Adds a section. Tokens are far below 4 GiB, sections far below 256.
     #[must_use]
     pub fn section(mut self, field: Field, key_id: KeyId, token: &[u8]) -> Self {
-        self.0[HEADER - 1] += 1;
-        self.0.push(field as u8);
-        self.0.extend_from_slice(&key_id.0);
+        self.directory.push(field as u8);
+        self.directory.extend_from_slice(&key_id.0);
         let length = u32::try_from(token.len()).unwrap_or(u32::MAX);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(token);
+        self.directory.extend_from_slice(&length.to_be_bytes());
+        self.tokens.extend_from_slice(token);
         self
     }
 
     /// The bytes of the record.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
-        self.0
+        let mut bytes = Vec::with_capacity(HEADER + self.directory.len() + self.tokens.len());
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes.push(u8::try_from(self.directory.len() / ENTRY).unwrap_or(u8::MAX));
+        bytes.extend_from_slice(&self.directory);
+        bytes.extend_from_slice(&self.tokens);
+        bytes
     }
 }
 

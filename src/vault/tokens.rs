@@ -22,6 +22,7 @@ use super::place::Field;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::crypto::seal::Opened;
+use crate::digits::put_number;
 use crate::domain::action::Action;
 use crate::store::{Key, Record};
 
@@ -46,7 +47,7 @@ impl OpenToken {
         let body = &self.value.expose()[8..];
         out.extend_from_slice(&body[..body.len().saturating_sub(1)]);
         out.extend_from_slice(b",\"generation\":");
-        out.extend_from_slice(self.generation().to_string().as_bytes());
+        put_number(out, self.generation());
         out.push(b'}');
     }
 

@@ -40,7 +40,7 @@ fn after(deed: impl Fn(&Path)) -> (TestVault, Response) {
 }
 
 /// The answer for the table of errors.
-pub fn refusals() -> Vec<Response> {
+pub(crate) fn refusals() -> Vec<Response> {
     let (vault, refused) = after(|log| fs::remove_file(log).unwrap());
     vec![refused, vault.get("/readyz")]
 }

@@ -1,7 +1,7 @@
 //! Sealed values that were moved to where they do not belong, by somebody who has the whole state directory and
 //! its keys, offline: refused as `integrity`, and recorded.
 
-mod attacker;
+pub(crate) mod attacker;
 mod bytes;
 
 use serde_json::json;
@@ -106,7 +106,7 @@ fn records_of_two_orgs_do_not_open_in_each_other_s_place() {
 #[test]
 fn a_record_of_another_org_that_names_this_org_s_key_does_not_open() {
     let mut vault = furnished();
-    let mut attacker = Attacker::enter(&vault);
+    let attacker = Attacker::enter(&vault);
     attacker.copy_record_under_the_key_id_of(("beta", "one"), ("acme", "one"));
     drop(attacker);
     vault.start();

@@ -127,11 +127,8 @@ fn over_the_cap_one_is_turned_away_and_the_rest_goes_on() {
             }
             Some(answer)
         });
-        assert_eq!(turned_away.status, 429, "{}", turned_away.shown());
-        assert_eq!(turned_away.header("retry-after"), Some("1"));
-        assert_eq!(turned_away.header("cache-control"), Some("no-store"));
-        let problem: serde_json::Value = serde_json::from_slice(&turned_away.body).unwrap();
-        assert_eq!((&problem["code"], &problem["status"]), (&json!("rate_limited"), &json!(429)));
+        let problem = turned_away.well_kept().refused(429, "rate_limited");
+        assert_eq!(problem.retry_after, Some(1));
         assert!(idle.len() <= PLACES, "one place is the busy one's: {}", idle.len());
         // The others of this host, and the admins, are not the ones who filled it.
         vault.admin().get("/admin/v1/keys").is(200);

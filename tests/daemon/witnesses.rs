@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::kit::http::Wire;
 use crate::kit::vault::write_private;
 use crate::kit::{Request, TestVault, own_uid, poll};
+use crate::misplaced::attacker::Attacker;
 
 const ROUNDS: usize = 10;
 const WRITERS: usize = 4;
@@ -152,6 +153,25 @@ fn a_change_that_a_crash_kept_from_the_audit_log_is_entered_at_the_next_start() 
         vault.restart();
         let recovered = vault.audit().into_iter().filter(|entry| entry.outcome == "recovered").count();
         assert_eq!(recovered, 1, "{action}");
+    }
+}
+
+/// Of changes that are made at once, the later one may be written down first.
+#[test]
+fn a_change_that_was_overtaken_in_the_audit_log_is_recovered_too() {
+    let mut vault = TestVault::running();
+    vault.create_org("acme");
+    vault.put("acme", "github/main", &json!({"access_token": "t"}));
+    vault.stop();
+    let first = Attacker::enter(&vault).change_twice_and_record_the_second(("acme", "main"));
+    for _ in 0..2 {
+        vault.start();
+        let lines = audit_lines(&vault);
+        let recovered = lines.iter().filter(|line| line["outcome"] == "recovered");
+        let recovered: Vec<&Value> = recovered.map(|line| &line["journal"]["sequence"]).collect();
+        assert_eq!(recovered, [&json!(first)], "entered once, and not again");
+        vault.audit_is_intact();
+        vault.stop();
     }
 }
 

@@ -127,10 +127,10 @@ def apply(record, store):
 def sections(record):
     """The clear header of a record: its generation, and by field the key id and the Fernet token."""
     version, generation, count = struct.unpack_from(">BQB", record)
-    found, at = {}, 10
-    for _ in range(count):
-        field, id, length = struct.unpack_from(">B8sI", record, at)
-        found[field], at = (id.hex(), record[at + 13 : at + 13 + length]), at + 13 + length
+    found, at = {}, 10 + 13 * count
+    for entry in range(count):
+        field, id, length = struct.unpack_from(">B8sI", record, 10 + 13 * entry)
+        found[field], at = (id.hex(), record[at : at + length]), at + length
     if version != 1 or at != len(record):
         raise ValueError("it is not a record")
     return generation, found

@@ -88,14 +88,14 @@ identifier!(
     /// A tenant: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     OrgId,
     "an org is 1 to 128 characters of A-Z a-z 0-9 . _ - and starts with a letter or digit",
-    |text| matches(text, 128, |b| b.is_ascii_alphanumeric(), |b| matches!(b, b'.' | b'_' | b'-'))
+    |text| follows(text, 128, ALNUM, ORG)
 );
 
 identifier!(
     /// A configured OAuth issuer: `[a-z0-9][a-z0-9-]{0,62}`.
     ProviderId,
     "a provider is 1 to 63 characters of a-z 0-9 - and starts with a letter or digit",
-    |text| matches(text, 63, |b| b.is_ascii_lowercase() || b.is_ascii_digit(), |b| b == b'-')
+    |text| follows(text, 63, PROVIDER_FIRST, PROVIDER)
 );
 
 identifier!(
@@ -140,19 +140,48 @@ impl std::str::FromStr for ConnectionId {
 }
 
 fn is_name(text: &[u8]) -> bool {
-    matches(
-        text,
-        255,
-        |b| b.is_ascii_alphanumeric(),
-        |b| matches!(b, b'.' | b'_' | b'@' | b':' | b'+' | b'-'),
-    ) && !text.windows(2).any(|pair| pair == b"..")
+    follows(text, 255, ALNUM, NAME) && !text.windows(2).any(|pair| pair == b"..")
 }
 
-fn matches(text: &[u8], most: usize, first: fn(u8) -> bool, also: fn(u8) -> bool) -> bool {
+/// Alphabets, as bits of a byte's class.
+const ALNUM: u8 = 1;
+const ORG: u8 = 2;
+const NAME: u8 = 4;
+const PROVIDER_FIRST: u8 = 8;
+const PROVIDER: u8 = 16;
+
+/// The class of each byte: identifiers are parsed on every request.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_alphanumeric() {
+            classes[at] |= ALNUM | ORG | NAME;
+        }
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() {
+            classes[at] |= PROVIDER_FIRST | PROVIDER;
+        }
+        if matches!(byte, b'.' | b'_' | b'-') {
+            classes[at] |= ORG;
+        }
+        if matches!(byte, b'.' | b'_' | b'@' | b':' | b'+' | b'-') {
+            classes[at] |= NAME;
+        }
+        if byte == b'-' {
+            classes[at] |= PROVIDER;
+        }
+        at += 1;
+    }
+    classes
+};
+
+fn follows(text: &[u8], most: usize, first: u8, rest: u8) -> bool {
+    let class = |byte: u8| CLASSES[usize::from(byte)];
     let Some((&head, tail)) = text.split_first() else {
         return false;
     };
-    text.len() <= most && first(head) && tail.iter().all(|&b| first(b) || also(b))
+    text.len() <= most && class(head) & first != 0 && tail.iter().all(|&byte| class(byte) & rest != 0)
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ pub struct Options {
     pub witness: Arc<dyn Witness>,
     /// What the audit log has seen of the journal: it must reach this record, and with this chain value.
     pub expected: Mark,
+    /// Records before that one which it has not seen all the same, in order.
+    pub overtaken: Vec<u64>,
     /// For the time in the records.
     pub clock: Arc<dyn Clock>,
     /// Called while the index is made anew.
@@ -109,6 +111,7 @@ impl Options {
             key,
             witness,
             expected,
+            overtaken: Vec::new(),
             clock,
             progress: Box::new(|_| {}),
             cache_bytes: CACHE_BYTES,

@@ -137,7 +137,9 @@ impl Recovery<'_> {
             let (says, has) = (applied.tally.records, survey.tally.records);
             return Err(Failure::Index(format!("it holds {has} records and not the {says} that it says")));
         }
-        let start = containing(segments, applied.mark.sequence.min(self.options.expected.sequence));
+        let expected = self.options.expected.sequence;
+        let first_unseen = self.options.overtaken.first().copied().unwrap_or(expected);
+        let start = containing(segments, applied.mark.sequence.min(expected).min(first_unseen));
         let pass = self.pass(&tree, &applied, segments, start)?;
         Ok((tree, pass, start))
     }
@@ -219,8 +221,11 @@ impl Recovery<'_> {
                 return Err(Trouble::Damaged { file: walk.end().file, offset: *offset as u64, what }.into());
             }
             witnessed = entry.witness;
-            if mark.sequence > expected.sequence {
+            let is_beyond = mark.sequence > expected.sequence;
+            if is_beyond || self.options.overtaken.binary_search(&mark.sequence).is_ok() {
                 unwitnessed.push(Unwitnessed { mark: *mark, note: entry.note.clone() });
+            }
+            if is_beyond {
                 unsure.get_or_insert((walk.segment(), *offset));
             }
             replay.take(&found)?;

@@ -244,11 +244,11 @@ fn chunked(seen: &mut Seen, line: &Line) {
     }
     // It need not take all of it before it answers.
     let _ = wire.write(&sent);
-    let answer = wire.read_response().expect("read").expect("an answer").is_well_kept();
+    let answer = wire.read_response().expect("read").expect("an answer").well_kept();
     seen.row("chunks beyond the limit", answer, 413, "too_large");
 
     let mut wire = crate::kit::http::Wire::connect(&line.socket).expect("the daemon listens");
     wire.write(format!("{head}5\r\n{MARK}\r\nzz{MARK}\r\n").as_bytes()).expect("written");
-    let answer = wire.read_response().expect("read").expect("an answer").is_well_kept();
+    let answer = wire.read_response().expect("read").expect("an answer").well_kept();
     seen.row("chunks that are none", answer, 400, "invalid_request");
 }

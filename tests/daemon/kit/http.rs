@@ -125,7 +125,7 @@ impl Response {
     }
 
     /// What every answer carries, whatever it says.
-    pub fn is_well_kept(self) -> Self {
+    pub fn well_kept(self) -> Self {
         assert_eq!(self.header("cache-control"), Some("no-store"), "{}", self.shown());
         let id = self.header("x-request-id").unwrap_or_default();
         assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{}", self.shown());

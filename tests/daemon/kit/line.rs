@@ -35,7 +35,7 @@ impl Line {
             Protocol::Http1 => Wire::connect(&self.socket).and_then(|mut wire| wire.send(request)),
             Protocol::Http2 => Ok(http2::send(&self.socket, request)),
         };
-        answer.expect("the daemon answers").is_well_kept()
+        answer.expect("the daemon answers").well_kept()
     }
 
     pub fn get(&self, target: &str) -> Response {

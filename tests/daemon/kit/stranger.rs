@@ -45,7 +45,7 @@ pub fn send(vault: &TestVault, request: &Request) -> Result<Response, String> {
     let headers = serde_json::from_value(answer["headers"].clone()).expect("header fields");
     let status = answer["status"].as_u64().and_then(|status| status.try_into().ok()).expect("a status");
     let body = answer["body"].as_str().expect("a body").as_bytes().to_vec();
-    Ok(Response { status, headers, body }.is_well_kept())
+    Ok(Response { status, headers, body }.well_kept())
 }
 
 /// A copy of this program that others may run: where it was built they may not even look.

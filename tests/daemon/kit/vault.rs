@@ -192,10 +192,6 @@ impl TestVault {
         Ended { code: status.code(), line: errors.lines().last().unwrap_or_default().to_owned() }
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        self.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().expect("wait").is_some())
-    }
-
     /// Asks the daemon to stop, and sees that it does so as asked.
     pub fn stop(&mut self) {
         let pid = Pid::from_raw(self.pid().try_into().expect("a pid"));

@@ -8,6 +8,8 @@ use tokenkeep::audit;
 use tokenkeep::clock::SystemClock;
 use tokenkeep::crypto::key::KeyId;
 use tokenkeep::crypto::key_list::RootKeys;
+use tokenkeep::domain::action::Action;
+use tokenkeep::domain::principal::{Principal, Proof};
 use tokenkeep::store::embedded::{EmbeddedStore, Options};
 use tokenkeep::store::{Batch, Change, Key, Store, Witness};
 use tokenkeep::vault::header::Header;
@@ -17,17 +19,17 @@ use tokenkeep_client::ids::{ConnectionId, OrgId};
 
 use crate::kit::TestVault;
 
-pub(super) struct Attacker {
+pub(crate) struct Attacker {
     store: EmbeddedStore,
     blind: Blind,
     log: Arc<audit::Log>,
 }
 
 /// An org and a name in it.
-pub(super) type Place<'a> = (&'a str, &'a str);
+pub(crate) type Place<'a> = (&'a str, &'a str);
 
 impl Attacker {
-    pub(super) fn enter(vault: &TestVault) -> Self {
+    pub(crate) fn enter(vault: &TestVault) -> Self {
         Self::open(vault.state(), vault.root_key().as_bytes())
     }
 
@@ -65,6 +67,32 @@ impl Attacker {
         let batch = Batch { changes, note: b"nobody asked".to_vec(), ..Batch::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(self.store.commit(batch)).unwrap();
+    }
+
+    /// Two changes, of which the later one alone is in the audit log: what a crash leaves when it comes after
+    /// that entry and before the other. Gives the journal's sequence of the first.
+    pub(crate) fn change_twice_and_record_the_second(&self, place: Place<'_>) -> u64 {
+        let (key, value) = (self.connection(place), self.read(place));
+        let change = |note: &[u8]| {
+            let changes = vec![Change::Put(key, value.clone())];
+            self.store.commit(Batch { changes, note: note.to_vec(), ..Batch::default() })
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let first = runtime.block_on(change(b"first")).unwrap();
+        let second = runtime.block_on(change(b"second")).unwrap();
+        let entry = audit::entry::Entry {
+            request_id: "0123456789abcdef",
+            principal: &Principal { name: "app".to_owned(), proof: Proof::Internal },
+            action: Action::ConnectionWrite,
+            org: Some(place.0),
+            target: None,
+            decision: audit::entry::Decision::Allow,
+            outcome: "ok",
+            generation: None,
+            journal: Some(second),
+        };
+        runtime.block_on(self.log.append_durable(&entry)).unwrap();
+        first.sequence
     }
 
     fn swap(&self, one: Key, other: Key) {
