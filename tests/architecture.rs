@@ -48,7 +48,8 @@ const MAY_EXPOSE: &[(&str, &str)] = &[
     ("crypto/seal/tests.rs", "compares what was sealed with what opens"),
     ("daemon/config/development.rs", "writes the root key of a development vault"),
     ("domain/token_set.rs", "judges the text of tokens"),
-    ("transport/application.rs", "writes answers"),
+    ("transport/secrets.rs", "writes answers"),
+    ("transport/tokens.rs", "writes answers"),
     ("vault/connections.rs", "seals token sets, opens metadata"),
     ("vault/header.rs", "wraps and unwraps the vault's own keys"),
     ("vault/note.rs", "opens its own notes"),
@@ -127,7 +128,8 @@ fn judge(file: &str, text: &str) -> Vec<String> {
                 ));
             }
         }
-        if line.matches("super::").count() >= depth && line.contains(&"super::".repeat(depth)) {
+        // `use super::*` in the tests at the end of a file of the lowest floor is that file.
+        if line.contains(&"super::".repeat(depth)) && !line.contains("use super::*") {
             findings.push(format!("{file}:{number}: reaches out of its layer with super::; write crate::"));
         }
         for (tool, home) in ROOMS {
