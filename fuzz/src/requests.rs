@@ -13,7 +13,7 @@ pub fn route(data: &[u8]) {
     let Ok(route) = Route::parse(path) else { return };
     let written = write(&route);
     assert_eq!(Route::parse(&written), Ok(route.clone()));
-    assert!(!written.contains("..") && !written.contains('%'));
+    assert!(!written.contains('%') && written.split('/').all(|part| part != "." && part != ".."));
     assert_eq!(route.is_admin(), path.starts_with("/admin/"));
     let methods = [hyper::Method::GET, hyper::Method::PUT, hyper::Method::POST, hyper::Method::DELETE];
     let taken: Vec<&str> =
