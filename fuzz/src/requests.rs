@@ -1,4 +1,6 @@
 //! Requests: paths, queries and bodies.
+//!
+//! Never lets two readings of one request differ.
 
 use tokenkeep::domain::token_set::accept;
 use tokenkeep::transport::query::Query;
