@@ -39,7 +39,10 @@ pub(crate) fn cpu(pid: u32) -> Duration {
 }
 
 /// A server. What it says is not read, but it has somewhere to say it: some end when they have not.
-pub(crate) struct Server(Child, BufReader<ChildStdout>);
+pub(crate) struct Server {
+    child: Child,
+    _said: BufReader<ChildStdout>,
+}
 
 impl Server {
     /// Starts it on the core of servers, and waits until it has said a line.
@@ -53,7 +56,7 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         stdout.read_line(&mut line).expect("a line");
         assert!(!line.is_empty(), "the server ended before it was ready");
-        Self(child, stdout)
+        Self { child, _said: stdout }
     }
 
     /// As [`Server::start`], for one that only makes its socket.
@@ -68,7 +71,7 @@ impl Server {
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
     /// Asks it to stop, and waits.
@@ -77,11 +80,11 @@ impl Server {
     }
 
     fn end(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            let pid = Pid::from_raw(self.0.id() as i32);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let pid = Pid::from_raw(self.child.id() as i32);
             let _ended = kill(pid, Signal::SIGTERM);
         }
-        let _status = self.0.wait();
+        let _status = self.child.wait();
     }
 }
 
