@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -38,8 +38,11 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// A server.
-pub(crate) struct Server(Child);
+/// A server. What it says is not read, but it has somewhere to say it: some end when they have not.
+pub(crate) struct Server {
+    child: Child,
+    _said: BufReader<ChildStdout>,
+}
 
 impl Server {
     /// Starts it on the core of servers, and waits until it has said a line.
@@ -50,10 +53,10 @@ impl Server {
         });
         let mut child = started.join().expect("the server starts");
         let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        stdout.read_line(&mut line).expect("a line");
         assert!(!line.is_empty(), "the server ended before it was ready");
-        Self(child)
+        Self { child, _said: stdout }
     }
 
     /// As [`Server::start`], for one that only makes its socket.
@@ -68,7 +71,7 @@ impl Server {
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
     /// Asks it to stop, and waits.
@@ -77,11 +80,11 @@ impl Server {
     }
 
     fn end(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            let pid = Pid::from_raw(self.0.id() as i32);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let pid = Pid::from_raw(self.child.id() as i32);
             let _ended = kill(pid, Signal::SIGTERM);
         }
-        let _status = self.0.wait();
+        let _status = self.child.wait();
     }
 }
 

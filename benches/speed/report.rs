@@ -1,4 +1,6 @@
 //! What was measured, as a table: the ratio first, then the figures it was made of.
+//!
+//! Never a figure without its yardstick in the same table.
 
 /// The middle one.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {

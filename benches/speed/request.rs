@@ -1,6 +1,8 @@
 //! Requests with places for numbers: filled in before each is sent, at the cost of a few bytes.
 //!
 //! In a text, `OOOO` stands for the org, `SSSSSS` for the slot in it, `NNNNNN` for one slot after another.
+//!
+//! Never of another length than the one before.
 
 /// Orgs over which the connections are spread.
 pub(crate) const ORGS: u32 = 100;

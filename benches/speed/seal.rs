@@ -1,6 +1,8 @@
 //! Sealing and opening, against the bare crate `fernet` on the same values.
 //!
 //! The frame that binds a value to its place costs 59 bytes: short values show it most.
+//!
+//! Never measures a value that does not open again.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,4 +1,6 @@
 //! The configuration file: what was understood is written again, and is understood the same.
+//!
+//! Never asks this host who its users are.
 
 use std::fmt::Write;
 use std::path::Path;

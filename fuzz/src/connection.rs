@@ -29,7 +29,7 @@ use tokenkeep::vault::request_id::RequestIds;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::secret::{AccessToken, RefreshToken};
 use tokenkeep_client::wire::TokenSet;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -37,6 +37,8 @@ use crate::{ENVIRONMENT, KEY};
 
 /// Inputs that one vault takes.
 const INPUTS: u32 = 20_000;
+/// Turns of every task in which nothing comes.
+const TURNS: u32 = 16;
 const ORG: &str = "kept";
 const ACCESS_CANARY: &str = "access.CANARY.4f1d";
 const REFRESH_CANARY: &str = "refresh.CANARY.93ab";
@@ -135,7 +137,7 @@ impl Daemon {
         self.application.vault.audit().health().head.sequence
     }
 
-    /// Sends all, closes, and reads to the end.
+    /// Sends all, reads what comes, and hangs up.
     fn talk(&self, uid: u32, sent: &[u8]) -> Vec<u8> {
         let peer = Peer { uid, gid: uid, pid: 1, unit: None };
         let vault = &self.application.vault;
@@ -148,17 +150,46 @@ impl Daemon {
             let application = Arc::clone(&self.application);
             let serving = tokio::spawn(serve(ours, application, Arc::new(caller), deadlines, stopping));
             let (mut read, mut write) = tokio::io::split(theirs);
-            let sending = async {
+            let sent = sent.to_vec();
+            let sending = tokio::spawn(async move {
                 // The daemon may have hung up: that is its right.
-                let _sent = write.write_all(sent).await;
-                let _closed = write.shutdown().await;
-            };
-            let mut answers = Vec::new();
-            let reading = read.read_to_end(&mut answers);
-            let (_, _, served) = tokio::join!(sending, reading, serving);
-            served.expect("the daemon does not panic");
+                let _sent = write.write_all(&sent).await;
+                write
+            });
+            let answers = read_until_quiet(&mut read, uid).await;
+            sending.abort();
+            drop((read, sending.await));
+            serving.await.expect("the daemon does not panic");
             answers
         })
+    }
+}
+
+/// Reads until the daemon hangs up, or has nothing more to say: it would wait for the next request for long, and
+/// hyper takes the end of what is sent for the wish to hear nothing more.
+async fn read_until_quiet(read: &mut ReadHalf<DuplexStream>, uid: u32) -> Vec<u8> {
+    // Changes wait for the disk, which is another thread's; all else is done when every task had its turns.
+    let changes = matches!(uid, ADMIN | 4);
+    let mut answers = Vec::new();
+    let mut quiet = 0;
+    while quiet < TURNS {
+        tokio::select! {
+            biased;
+            read = read.read_buf(&mut answers) => match read {
+                Ok(1..) => quiet = 0,
+                _ => break,
+            },
+            () = turn(changes && quiet + 1 == TURNS) => quiet += 1,
+        }
+    }
+    answers
+}
+
+async fn turn(is_long: bool) {
+    if is_long {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    } else {
+        tokio::task::yield_now().await;
     }
 }
 

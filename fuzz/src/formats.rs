@@ -1,4 +1,8 @@
 //! Formats on the disk: what is read is written again, byte for byte.
+//!
+//! A fuzzer does not guess a checksum: where one stands in the way, it is made to hold and the input is tried again.
+//!
+//! Never takes two texts for one meaning.
 
 use tokenkeep::audit::line;
 use tokenkeep::crypto::key::{KeyText, SealingKey};

@@ -21,4 +21,4 @@ pub use texts::{cgroup, header, key_list};
 pub const KEY: &str = "ZnV6emluZyBvbmx5LCBndWFyZHMgbm90aGluZyBhdCE=";
 
 /// The environment of what is made here.
-pub const ENVIRONMENT: &str = "fuzzing";
+pub const ENVIRONMENT: &str = "development";

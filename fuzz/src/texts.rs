@@ -1,4 +1,6 @@
 //! Texts from outside: the kernel's, the secret manager's, and the header file's.
+//!
+//! Never touches a file.
 
 use std::path::PathBuf;
 
