@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::ledger::{Finding, Kind};
+
 /// What the audit log says of the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Audited {
@@ -42,13 +44,13 @@ impl Audited {
     }
 
     /// What is wrong where there were so many changes.
-    pub(crate) fn faults(&self, changes: u64) -> Vec<String> {
+    pub(crate) fn findings(&self, changes: u64) -> Vec<Finding> {
         let missing = (1..=changes).filter(|sequence| !self.entries.contains_key(sequence));
         let missing = missing.map(|sequence| format!("change {sequence} has no audit entry"));
         let beyond = self.entries.keys().filter(|sequence| !(1..=changes).contains(*sequence));
         let beyond = beyond.map(|sequence| format!("an audit entry of change {sequence}, which nobody made"));
         let many = self.entries.iter().filter(|(_, count)| **count > 1);
         let many = many.map(|(sequence, count)| format!("change {sequence} has {count} audit entries"));
-        missing.chain(beyond).chain(many).collect()
+        missing.chain(beyond).chain(many).map(|what| Finding::new(Kind::Unaudited, what)).collect()
     }
 }

@@ -91,6 +91,8 @@ pub(crate) enum Kind {
     Refused,
     /// Parts of different changes stand together.
     Torn,
+    /// A change has no audit entry, or more than one.
+    Unaudited,
 }
 
 /// One case of it.

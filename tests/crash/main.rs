@@ -75,6 +75,7 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
     let verified = daemon.admin().done("POST", "/admin/v1/audit/verify", &Value::Null);
     let audited = Audited::read(&place.state());
     let changes = writers.iter().map(|writer| writer.ledger.acknowledged + writer.ledger.in_doubt.0).sum();
+    tally.findings.extend(audited.findings(changes));
     println!("{}", tally.line(&writers, &verified, &audited));
     if !tally.findings.is_empty() {
         let kept = directory.keep();
@@ -82,7 +83,6 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
         panic!("seed {seed}, round {}, kept in {}:\n{findings}", tally.rounds, kept.display());
     }
     assert_eq!(verified["intact"], true, "{verified}");
-    assert_eq!(audited.faults(changes), Vec::<String>::new(), "seed {seed}");
     if long.is_some() {
         assert!(tally.slowest <= RESTART_BOUND, "a restart took {:?}", tally.slowest);
     }
@@ -142,7 +142,7 @@ impl Tally {
         let audit = if verified["intact"] == true { "intact" } else { "BROKEN" };
         format!(
             "kill -9 | rounds {} | killed in start {} | index damaged {} | acknowledged {acknowledged} | \
-             answer lost {} (done {done}, not done {undone}) | lost {} | torn {} | phantom {} | refused {} | \
+             answer lost {} (done {done}, not done {undone}) | lost {} | torn {} | phantom {} | refused {} | unaudited {} | \
              slowest restart {} ms | slowest rebuild {} ms | audit {audit}, {} entries, {} recovered",
             self.rounds,
             self.killed_in_start,
@@ -152,6 +152,7 @@ impl Tally {
             count(Kind::Torn),
             count(Kind::Phantom),
             count(Kind::Refused),
+            count(Kind::Unaudited),
             self.slowest.as_millis(),
             self.slowest_rebuild.as_millis(),
             verified["entries"],
