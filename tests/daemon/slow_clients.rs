@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::json;
 
-use crate::kit::configuration::OTHER_UID;
+use crate::kit::configuration::other_uid;
 use crate::kit::http::Wire;
 use crate::kit::{Client, Configuration, Request, TestVault, poll, skip, stranger};
 
@@ -14,7 +14,7 @@ const PLACES: usize = 12;
 fn strict() -> TestVault {
     let limits = "connections = 40\nconnections_per_user = 12\nheader_deadline = \"1s\"\n\
                   body_deadline = \"1s\"\nidle_deadline = \"1s\"";
-    let other = Client { name: "other", uid: OTHER_UID, ..Client::own() };
+    let other = Client { name: "other", uid: other_uid(), ..Client::own() };
     let clients = vec![Client::own(), other];
     let vault = TestVault::with(Configuration { limits, clients, ..Configuration::default() });
     vault.create_org("acme");

@@ -2,8 +2,13 @@
 
 use std::path::Path;
 
-/// The other user of the tests: `nobody` on most hosts.
-pub const OTHER_UID: u32 = 65534;
+/// A user that nobody is.
+pub const NOBODY_S_UID: u32 = 4_000_000_000;
+
+/// The other user of the tests: `nobody` on most hosts, unless the tests run as that one.
+pub fn other_uid() -> u32 {
+    if super::own_uid() == 65534 { 65533 } else { 65534 }
+}
 
 /// A `[[client]]`.
 #[derive(Debug, Clone)]

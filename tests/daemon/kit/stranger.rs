@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 
-use super::configuration::OTHER_UID;
+use super::configuration::other_uid;
 use super::http::Wire;
 use super::{Request, Response, TestVault, is_root};
 
@@ -23,7 +23,7 @@ pub fn send(vault: &TestVault, request: &Request) -> Result<Response, String> {
     if !is_root() {
         return Err("acting as another user needs root".to_owned());
     }
-    let id = OTHER_UID.to_string();
+    let id = other_uid().to_string();
     let mut child = Command::new("setpriv")
         .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
         .arg(program(vault.room()))
