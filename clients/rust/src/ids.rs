@@ -113,8 +113,7 @@ identifier!(
 );
 
 /// One granted account of an org: `provider/name`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct ConnectionId {
     /// The configured issuer.
     pub provider: ProviderId,
@@ -136,6 +135,32 @@ impl std::str::FromStr for ConnectionId {
         let (provider, name) =
             text.split_once('/').ok_or(InvalidId { rule: "a connection is written PROVIDER/NAME" })?;
         Ok(Self { provider: provider.parse()?, name: name.parse()? })
+    }
+}
+
+/// By name alone. A derived struct takes an array too, field by field: whoever mixed up the order would ask for
+/// another connection than the one meant.
+impl<'de> serde::Deserialize<'de> for ConnectionId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            provider: ProviderId,
+            name: ConnectionName,
+        }
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = ConnectionId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with provider and name")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<ConnectionId, A::Error> {
+                let map = serde::de::value::MapAccessDeserializer::new(map);
+                let Written { provider, name } = serde::Deserialize::deserialize(map)?;
+                Ok(ConnectionId { provider, name })
+            }
+        }
+        d.deserialize_map(Visitor)
     }
 }
 
@@ -208,5 +233,18 @@ mod tests {
         for bad in ["github", "github/", "/main", "github/main/x"] {
             assert!(bad.parse::<ConnectionId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_connection_is_read_by_name_and_never_by_order() {
+        let read = |text: &str| serde_json::from_str::<ConnectionId>(text);
+        let id = read(r#"{"name":"main","provider":"github"}"#).expect("reads");
+        assert_eq!(id, "github/main".parse().expect("valid"));
+        let misspelt = r#"{"provider":"github","name":"main","org":"acme"}"#;
+        for bad in [r#"["github","main"]"#, r#""github/main""#, r#"{"provider":"github"}"#, misspelt] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let twice = r#"{"provider":"github","name":"main","name":"other"}"#;
+        assert!(read(twice).is_err());
     }
 }
