@@ -1,4 +1,4 @@
-//! The log as it is found at a start: its last segment, checked line by line.
+//! The log as it is found at a start: its last segment, checked line by line, and how the one before it ends.
 //!
 //! The hard problem: what a crash leaves and what damage leaves look alike. The answer: a crash leaves only an
 //! end without its newline, or blocks that were never written; these are cut off, and the journal's witness
@@ -84,6 +84,17 @@ struct Seen {
 }
 
 impl Seen {
+    fn all_upto(newest: Mark) -> Self {
+        Self { upto: newest.sequence, beyond: BTreeSet::new() }
+    }
+
+    /// Notes what an entry speaks of; the mark that it carries, if any.
+    fn note_line(&mut self, bytes: &[u8]) -> Option<Mark> {
+        let mark = journal_of(bytes)?;
+        self.note(mark.sequence);
+        Some(mark)
+    }
+
     fn note(&mut self, sequence: u64) {
         if sequence > self.upto {
             self.beyond.insert(sequence);
@@ -103,12 +114,15 @@ impl Seen {
 fn read(directory: &Path, name: Name, key: &MacKey, vault: [u8; 16]) -> Result<End, OpenError> {
     let refuse = |fault: Fault| OpenError::from_read(directory, fault.error);
     let mut walk = Walk::open(directory, name, key, vault).map_err(refuse)?;
-    if let Some(previous) = &walk.opening().previous {
-        let before = Mark { sequence: walk.mark().sequence - 1, chain: previous.mac };
-        check_end(directory, &previous.file, before)?;
-    }
     let journal = walk.opening().journal;
-    let seen = Seen { upto: journal.sequence, beyond: BTreeSet::new() };
+    // A change may be made in one segment and written down in the next one: what the one before speaks of counts too.
+    let seen = match &walk.opening().previous {
+        Some(previous) => {
+            let before = Mark { sequence: walk.mark().sequence - 1, chain: previous.mac };
+            read_before(directory, &previous.file, before)?
+        }
+        None => Seen::all_upto(journal),
+    };
     let mut end = End { size: walk.end(), head: walk.mark(), journal, seen, torn: None };
     loop {
         match walk.advance() {
@@ -123,19 +137,23 @@ fn read(directory: &Path, name: Name, key: &MacKey, vault: [u8; 16]) -> Result<E
             Err(fault) => return Err(refuse(fault)),
         }
         (end.size, end.head) = (walk.end(), walk.mark());
-        let carries = line::frame(walk.bytes()).is_ok_and(|frame| frame.carries_journal());
-        let journal =
-            carries.then(|| line::decode(walk.bytes()).ok()).flatten().and_then(|line| line.journal());
-        if let Some(mark) = journal {
-            end.seen.note(mark.sequence);
-        }
-        end.journal = journal.filter(|mark| mark.sequence > end.journal.sequence).unwrap_or(end.journal);
+        end.journal = end
+            .seen
+            .note_line(walk.bytes())
+            .filter(|mark| mark.sequence > end.journal.sequence)
+            .unwrap_or(end.journal);
     }
 }
 
-/// Checks that the segment before ends where this one says. It was synced before this one was begun, so a crash
-/// cannot have shortened it.
-fn check_end(directory: &Path, file: &str, expected: Mark) -> Result<(), OpenError> {
+/// The journal mark that a line carries, if any.
+fn journal_of(bytes: &[u8]) -> Option<Mark> {
+    let carries = line::frame(bytes).is_ok_and(|frame| frame.carries_journal());
+    carries.then(|| line::decode(bytes).ok()).flatten().and_then(|line| line.journal())
+}
+
+/// Checks that the segment before ends where this one says; what it speaks of. It was synced before this one was
+/// begun, so a crash cannot have shortened it.
+fn read_before(directory: &Path, file: &str, expected: Mark) -> Result<Seen, OpenError> {
     let broken = |line, kind, detail: &str| {
         OpenError::Damaged(Break { file: file.to_owned(), line, kind, detail: detail.into() })
     };
@@ -150,19 +168,24 @@ fn check_end(directory: &Path, file: &str, expected: Mark) -> Result<(), OpenErr
         }
         Err(error) => return Err(io(error)),
     };
-    let (mut count, mut last) = (0, None);
+    let (mut count, mut last, mut seen) = (0, None, Seen::all_upto(Mark::START));
     loop {
         match lines.advance().map_err(io)? {
             Piece::End => break,
             Piece::Whole => {
-                last = line::frame(lines.bytes()).ok().map(|f| Mark { sequence: f.sequence, chain: f.mac })
+                last = line::frame(lines.bytes()).ok().map(|f| Mark { sequence: f.sequence, chain: f.mac });
+                if count == 0 {
+                    seen = Seen::all_upto(journal_of(lines.bytes()).unwrap_or(Mark::START));
+                } else {
+                    seen.note_line(lines.bytes());
+                }
             }
             Piece::Unfinished => last = None,
         }
         count += 1;
     }
     match last {
-        Some(mark) if mark == expected => Ok(()),
+        Some(mark) if mark == expected => Ok(seen),
         Some(mark) if mark.sequence < expected.sequence => {
             Err(broken(count + 1, BreakKind::CutOff, "the file ends before the next one begins"))
         }
@@ -188,7 +211,7 @@ mod tests {
     #[test]
     fn whoever_was_overtaken_is_named_and_nobody_else() {
         let overtaken = |upto, order: &[u64]| {
-            let mut seen = Seen { upto, beyond: BTreeSet::new() };
+            let mut seen = Seen::all_upto(Mark { sequence: upto, chain: [0; 32] });
             order.iter().for_each(|sequence| seen.note(*sequence));
             seen.overtaken()
         };

@@ -24,7 +24,7 @@ fn each_day_has_its_own_segment() {
     assert_eq!(opening["previous"]["file"], "2026-11-22.0002.jsonl");
     let last = &lines(&kit.path("2026-11-22.0002.jsonl"))[2];
     assert!(last.ends_with(&format!("{}\"}}", opening["previous"]["mac"].as_str().unwrap())));
-    assert_eq!(opening["journal"]["sequence"], 5, "a start needs only the last segment");
+    assert_eq!(opening["journal"]["sequence"], 5, "a start needs no earlier one");
     assert_eq!((log.verify().unwrap().entries, log.verify().unwrap().files), (8, 3));
     drop(log);
     let (log, opened) = kit.open();
@@ -34,6 +34,30 @@ fn each_day_has_its_own_segment() {
         assert!(!log.contains(Mark { chain: [1; 32], ..mark }).unwrap());
     }
     assert!(!log.contains(Mark { sequence: 9, ..first }).unwrap(), "not there yet");
+}
+
+/// The later change is written down, the day ends, and the crash comes before the earlier one is.
+#[test]
+fn whoever_was_overtaken_across_the_end_of_a_segment_is_named() {
+    let kit = Kit::new();
+    let principal = asked_by("b");
+    let change = |log: &Log, sequence| {
+        let journal = Some(Mark { sequence, chain: [u8::try_from(sequence).unwrap(); 32] });
+        log.append(&Entry { journal, ..read_of(&principal, "r") }).unwrap();
+    };
+    let (log, _) = kit.open();
+    [1, 2, 4, 6].iter().for_each(|sequence| change(&log, *sequence));
+    kit.clock.advance(DAY);
+    [7, 3].iter().for_each(|sequence| change(&log, *sequence));
+    drop(log);
+    let (log, opened) = kit.open();
+    assert_eq!((opened.journal.sequence, opened.overtaken), (7, vec![5]));
+    change(&log, 5);
+    kit.clock.advance(DAY);
+    append(&log, 1);
+    drop(log);
+    assert!(kit.open().1.overtaken.is_empty());
+    assert_eq!(kit.files().len(), 3);
 }
 
 #[test]
