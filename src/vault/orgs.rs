@@ -55,10 +55,17 @@ impl Vault {
             match vault.read_org(&org) {
                 Ok(Some(out)) => permit.settle(Ok((out, false)), |_| None).await,
                 Err(refusal) => permit.settle(Err(refusal), |_| None).await,
-                Ok(None) => {
-                    let made = vault.make_org(&org, vault.note(&permit)).await;
-                    permit.settle_change(made.map(|(out, at)| ((out, true), at)), |_| None).await
-                }
+                Ok(None) => match vault.make_org(&org, vault.note(&permit)).await.transpose() {
+                    Some(made) => {
+                        permit.settle_change(made.map(|(out, at)| ((out, true), at)), |_| None).await
+                    }
+                    // Somebody created it in between, and their entry speaks of that change: idempotent all the same.
+                    None => {
+                        let found = vault.read_org(&org);
+                        let found = found.and_then(|out| out.ok_or_else(|| CommitError::Conflict.into()));
+                        permit.settle(found.map(|out| (out, false)), |_| None).await
+                    }
+                },
             }
         })
         .await
@@ -188,7 +195,8 @@ impl Vault {
         seal(root, &place(self.vault_id, key, Field::OrgKey), 1, text.expose().as_bytes())
     }
 
-    async fn make_org(&self, org: &OrgId, note: Vec<u8>) -> Result<(OrgOut, Mark), Refusal> {
+    /// Makes it; none where it is there already.
+    async fn make_org(&self, org: &OrgId, note: Vec<u8>) -> Result<Option<(OrgOut, Mark)>, Refusal> {
         // Held over seal and commit: the primary root key must not be dropped in between.
         let _keys_stand = self.key_change.read().await;
         let root = self.root_keys();
@@ -214,13 +222,10 @@ impl Vault {
         match self.store.commit(batch).await {
             Ok(mark) => {
                 let root_key_id = root.primary().id().to_string();
-                Ok((OrgOut { org: metadata.org, created_at: metadata.created_at, root_key_id }, mark))
+                let (org, created_at) = (metadata.org, metadata.created_at);
+                Ok(Some((OrgOut { org, created_at, root_key_id }, mark)))
             }
-            Err(CommitError::Conflict) => {
-                // Somebody created it in between: idempotent all the same.
-                let out = self.read_org(org)?.ok_or_else(|| Refusal::from(CommitError::Conflict))?;
-                Ok((out, self.store.health().head))
-            }
+            Err(CommitError::Conflict) => Ok(None),
             Err(why) => Err(why.into()),
         }
     }

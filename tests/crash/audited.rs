@@ -33,8 +33,8 @@ impl Audited {
     }
 
     fn enter(&mut self, line: &Value) {
-        // The first line of a segment and what the daemon says of its own runs carry the journal's head.
-        let of_change = line["kind"].is_null() && line["action"] != "vault:run";
+        // The first line of a segment carries the newest mark of those before.
+        let of_change = line["kind"].is_null();
         let Some(sequence) = line["journal"]["sequence"].as_u64().filter(|_| of_change) else {
             return;
         };

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::kit::{Request, over_each_protocol};
+use crate::kit::{Request, TestVault, over_each_protocol};
 
 #[test]
 fn an_org_is_created_once_and_shown() {
@@ -26,6 +26,22 @@ fn an_org_is_created_once_and_shown() {
         assert_eq!(names, ["acme", "other"]);
         assert!(listed["next"].is_null());
     });
+}
+
+#[test]
+fn an_org_that_all_create_at_once_is_created_by_one() {
+    let vault = TestVault::running();
+    for round in 0..10 {
+        let create = Request::new("PUT", format!("/v1/orgs/acme-{round}"));
+        let mut lines: Vec<_> = (0..8).map(|_| vault.line()).collect();
+        let mut created: Vec<u16> = std::thread::scope(|scope| {
+            let asked: Vec<_> =
+                lines.iter_mut().map(|line| scope.spawn(|| line.send(&create).status)).collect();
+            asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+        });
+        created.sort_unstable();
+        assert_eq!(created, [200, 200, 200, 200, 200, 200, 200, 201]);
+    }
 }
 
 #[test]
