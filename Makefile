@@ -29,7 +29,7 @@ test:
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked --workspace check bans licenses sources; \
 	else echo 'NOT RUN: cargo deny is not installed (cargo install --locked cargo-deny)'; fi
 
 # Unit, end-to-end, command line, recovery, architecture, README, client and documentation tests, and the crash test's

@@ -8,7 +8,7 @@
 #[expect(clippy::panic, reason = "without randomness nothing may be sealed or named")]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    if getrandom::fill(&mut bytes).is_err() {
+    if getrandom::getrandom(&mut bytes).is_err() {
         panic!("the kernel gives no random bytes");
     }
     bytes
