@@ -4,7 +4,7 @@
 //! more while it starts, now and then with its index damaged or gone in between. Then everything that was ever
 //! written is read and held against the ledgers. At the end the audit log must be whole and speak once of each change.
 //!
-//! `TOKENKEEP_CRASH_ROUNDS=300` is the long form, which also holds each restart to its bound;
+//! `TOKENKEEP_CRASH_ROUNDS=300` is the long form, which also holds each restart on an untouched index to its bound;
 //! `TOKENKEEP_CRASH_SEED` repeats a run as far as threads allow.
 //!
 //! kill -9 leaves the kernel's cache alone: a power cut is another test's matter (src/store/embedded/tests).
@@ -35,7 +35,8 @@ const WRITERS: usize = 8;
 const ROUNDS: u64 = 15;
 /// Writers write for less than this.
 const WRITING: Duration = Duration::from_millis(500);
-/// The promise about a restart.
+/// The promise about a restart. Where the index was damaged or is gone it is built anew from the journal, which takes
+/// as long as the journal is.
 const RESTART_BOUND: Duration = Duration::from_secs(2);
 /// A run that takes longer than this a round does not end by itself.
 const ROUND_BOUND: Duration = Duration::from_secs(15);
@@ -45,7 +46,9 @@ struct Tally {
     rounds: u64,
     killed_in_start: u64,
     damaged: u64,
-    slowest: Duration,
+    /// With the index as the daemon left it.
+    slowest_restart: Duration,
+    /// With the index damaged or gone.
     slowest_rebuild: Duration,
     findings: Vec<Finding>,
 }
@@ -84,7 +87,7 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
     }
     assert_eq!(verified["intact"], true, "{verified}");
     if long.is_some() {
-        assert!(tally.slowest <= RESTART_BOUND, "a restart took {:?}", tally.slowest);
+        assert!(tally.slowest_restart <= RESTART_BOUND, "a restart took {:?}", tally.slowest_restart);
     }
 }
 
@@ -107,10 +110,11 @@ fn restart(place: &Place, chance: &mut Chance, tally: &mut Tally) -> Result<Daem
         place.start_and_kill(chance.span(Duration::from_millis(200)));
     }
     let daemon = place.start().map_err(|why| format!("{}: {why}", damaged.unwrap_or("index untouched")))?;
-    tally.slowest = tally.slowest.max(daemon.started_in);
-    if damaged.is_some() {
-        tally.slowest_rebuild = tally.slowest_rebuild.max(daemon.started_in);
-    }
+    let slowest = match damaged {
+        Some(_) => &mut tally.slowest_rebuild,
+        None => &mut tally.slowest_restart,
+    };
+    *slowest = daemon.started_in.max(*slowest);
     Ok(daemon)
 }
 
@@ -153,7 +157,7 @@ impl Tally {
             count(Kind::Phantom),
             count(Kind::Refused),
             count(Kind::Unaudited),
-            self.slowest.as_millis(),
+            self.slowest_restart.as_millis(),
             self.slowest_rebuild.as_millis(),
             verified["entries"],
             audited.recovered,
