@@ -92,13 +92,11 @@ fn invalid() -> Vec<Case> {
         400,
         "invalid_request",
     ));
-    let names = json!({"connections": [{"provider": "github", "name": format!("{MARK}/")}]});
-    cases.push((
-        "a wrong name in a batch",
-        Request::post("/v1/orgs/acme/tokens", &names),
-        400,
-        "invalid_request",
-    ));
+    let wrong_name = json!({"connections": [{"provider": "github", "name": format!("{MARK}/")}]});
+    let by_order = json!({"connections": [["github", MARK]]});
+    for (what, names) in [("a wrong name in a batch", wrong_name), ("an array for a connection", by_order)] {
+        cases.push((what, Request::post("/v1/orgs/acme/tokens", &names), 400, "invalid_request"));
+    }
     cases
 }
 
