@@ -66,8 +66,8 @@ fn a_directory_moved_away_or_replaced_stops_the_log() {
     });
 }
 
-/// Run in a mount namespace of its own:
-/// `unshare -m sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt cargo test full_disk -- --ignored'`.
+/// `make unit` runs it, in a mount namespace of its own:
+/// `unshare -m sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt cargo test a_full_disk_passes -- --ignored'`.
 #[test]
 #[ignore = "needs SMALL_FS, a file system of about 32 MiB"]
 fn a_full_disk_passes() {
