@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use tokenkeep_client::secret::WipedBytes;
 
 use super::key::{SealingKey, sextet};
 
@@ -69,7 +69,7 @@ impl std::error::Error for SealError {}
 
 /// An opened value. Wiped on drop.
 pub struct Opened {
-    frame: Zeroizing<Vec<u8>>,
+    frame: WipedBytes,
 }
 
 impl Opened {
@@ -98,7 +98,7 @@ impl fmt::Debug for Opened {
 #[must_use]
 pub fn seal(key: &SealingKey, place: &Place, generation: u64, value: &[u8]) -> String {
     debug_assert!(value.len() <= VALUE_LIMIT, "values are capped at the edge");
-    let mut frame = Zeroizing::new(Vec::with_capacity(FRAME_HEADER + value.len()));
+    let mut frame = WipedBytes::with_capacity(FRAME_HEADER + value.len());
     frame.push(VERSION);
     frame.extend_from_slice(&place.vault);
     frame.push(place.table);
@@ -116,7 +116,7 @@ pub fn seal(key: &SealingKey, place: &Place, generation: u64, value: &[u8]) -> S
 pub fn open(key: &SealingKey, place: &Place, token: &[u8]) -> Result<Opened, SealError> {
     let token = canonical(token).ok_or(SealError::Shut)?;
     let frame = key.fernet.decrypt_at_time(token, None, END_OF_TIME).map_err(|_| SealError::Shut)?;
-    let frame = Zeroizing::new(frame);
+    let frame = WipedBytes::from(frame);
     if frame.len() < FRAME_HEADER || frame[0] != VERSION {
         return Err(SealError::Frame);
     }

@@ -17,6 +17,7 @@ use crate::chain::Mark;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// Length of a store key in bytes: one for the table, 32 for the place in it.
 pub const KEY_LENGTH: usize = 33;
@@ -31,7 +32,7 @@ pub struct Record {
     /// The journal sequence that wrote it; what a [`Precondition`] compares.
     pub revision: u64,
     /// The opaque value; cheap to clone.
-    pub value: bytes::Bytes,
+    pub value: Arc<[u8]>,
 }
 
 /// What must hold for a batch to be applied.

@@ -10,7 +10,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, Header
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokenkeep_client::problem::Problem;
-use zeroize::Zeroizing;
+use tokenkeep_client::secret::WipedBytes;
 
 use super::pulse::InFlight;
 use crate::digits::put_number;
@@ -62,13 +62,13 @@ pub fn empty(status: StatusCode) -> Answer {
 
 /// Bytes that may be secret.
 #[must_use]
-pub fn text(body: Zeroizing<Vec<u8>>) -> Answer {
+pub fn text(body: WipedBytes) -> Answer {
     with_body(StatusCode::OK, Some(TEXT), Some(Bytes::from_owner(body)))
 }
 
 /// JSON that is written already and may be secret.
 #[must_use]
-pub fn json_bytes(body: Zeroizing<Vec<u8>>) -> Answer {
+pub fn json_bytes(body: WipedBytes) -> Answer {
     with_body(StatusCode::OK, Some(JSON), Some(Bytes::from_owner(body)))
 }
 

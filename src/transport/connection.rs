@@ -17,7 +17,7 @@ use super::application::Application;
 use super::pulse::{Deadlines, Felt, Pulse};
 use crate::vault::caller::Caller;
 
-/// hyper reads into one buffer of this size and keeps no more (docs/memory.md has the reason).
+/// hyper reads into one buffer of this size and keeps no more: what it has read lies in one place, and not for long.
 const BUFFER: usize = 8192;
 /// Requests that one HTTP/2 connection may have in flight.
 const STREAMS: u32 = 128;
@@ -29,7 +29,7 @@ pub async fn serve<T>(
     application: Arc<Application>,
     caller: Arc<Caller>,
     deadlines: Deadlines,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -58,13 +58,16 @@ pub async fn serve<T>(
                 }
                 return;
             }
-            _ = tick.tick() => if pulse.tick(&deadlines) {
-                tracing::debug!("a connection was dropped: a deadline is over");
-                return;
-            },
-            _ = stopping.changed(), if !told => {
-                told = true;
-                connection.as_mut().graceful_shutdown();
+            // Everything but the requests themselves is seen to once a second: nothing else is polled with them.
+            _ = tick.tick() => {
+                if pulse.tick(&deadlines) {
+                    tracing::debug!("a connection was dropped: a deadline is over");
+                    return;
+                }
+                if *stopping.borrow() && !told {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
 use tokenkeep_client::problem::Code;
-use zeroize::Zeroizing;
+use tokenkeep_client::secret::WipedBytes;
 
 use super::answer::{self, Answer};
 use crate::vault::refusal::Refusal;
@@ -29,7 +29,7 @@ impl Form {
         Err(not_acceptable("application/json, or text/plain where there is a bare value"))
     }
 
-    pub(super) fn answer(self, out: Zeroizing<Vec<u8>>) -> Answer {
+    pub(super) fn answer(self, out: WipedBytes) -> Answer {
         match self {
             Self::Json => answer::json_bytes(out),
             Self::Text => answer::text(out),
@@ -42,13 +42,13 @@ pub(super) fn not_acceptable(offered: &str) -> Refusal {
 }
 
 /// Writes UTF-8 as a JSON string into a buffer that has room for twice its length.
-pub(super) fn write_json_text(out: &mut Zeroizing<Vec<u8>>, text: &[u8]) {
+pub(super) fn write_json_text(out: &mut WipedBytes, text: &[u8]) {
     let text = std::str::from_utf8(text).unwrap_or_default();
     let needed = text.len() + text.bytes().filter(|b| *b < 0x20 || matches!(b, b'"' | b'\\')).count() * 5 + 2;
-    let mut quoted = Zeroizing::new(Vec::with_capacity(needed));
+    let mut quoted = WipedBytes::with_capacity(needed);
     if serde_json::to_writer(&mut *quoted, text).is_ok() {
         if out.capacity() - out.len() < quoted.len() + 128 {
-            let mut larger = Zeroizing::new(Vec::with_capacity(out.len() + quoted.len() + 128));
+            let mut larger = WipedBytes::with_capacity(out.len() + quoted.len() + 128);
             larger.extend_from_slice(out);
             *out = larger;
         }

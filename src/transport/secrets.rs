@@ -3,8 +3,8 @@
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use tokenkeep_client::ids::{OrgId, SecretName};
+use tokenkeep_client::secret::WipedBytes;
 use tokenkeep_client::wire::SecretIn;
-use zeroize::Zeroizing;
 
 use super::answer::{self, Answer};
 use super::body;
@@ -55,7 +55,7 @@ impl Exchange<'_> {
         let query = self.query(&["version"])?;
         let version = query.parsed("version", "version is a number from 1", |text| text.parse().ok())?;
         let secret = self.vault().read_secret(self.caller, self.request, org, name, version).await?;
-        let mut out = Zeroizing::new(Vec::with_capacity(2 * secret.expose().len() + 128));
+        let mut out = WipedBytes::with_capacity(2 * secret.expose().len() + 128);
         match form {
             Form::Text => out.extend_from_slice(secret.expose()),
             Form::Json => {

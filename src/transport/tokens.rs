@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
+use tokenkeep_client::secret::WipedBytes;
 use tokenkeep_client::wire::{BatchRequest, RefreshRequest};
-use zeroize::Zeroizing;
 
 use super::answer::{self, Answer};
 use super::body;
@@ -62,7 +62,7 @@ impl Exchange<'_> {
         self.takes_nothing(body)?;
         let token = self.vault().read_refresh_token(self.caller, self.request, org, id).await?;
         let generation = token.generation();
-        let mut out = Zeroizing::new(Vec::with_capacity(2 * token.expose().len() + 64));
+        let mut out = WipedBytes::with_capacity(2 * token.expose().len() + 64);
         match form {
             Form::Text => out.extend_from_slice(token.expose()),
             Form::Json => {
@@ -88,7 +88,7 @@ impl Exchange<'_> {
             self.vault().read_tokens(self.caller, self.request, org, &asked.connections, min_ttl).await?;
         let length: usize =
             results.iter().map(|result| result.as_ref().map_or(512, OpenToken::json_length)).sum();
-        let mut out = Zeroizing::new(Vec::with_capacity(length + 512 * results.len() + 64));
+        let mut out = WipedBytes::with_capacity(length + 512 * results.len() + 64);
         out.extend_from_slice(b"{\"results\":[");
         for (at, (id, result)) in asked.connections.iter().zip(&results).enumerate() {
             out.extend_from_slice(if at == 0 { b"" } else { b"," });
@@ -123,7 +123,7 @@ fn token_answer(token: &OpenToken, form: Form) -> Result<Answer, Refusal> {
     let out = match form {
         Form::Text => token.bare()?,
         Form::Json => {
-            let mut out = Zeroizing::new(Vec::with_capacity(token.json_length()));
+            let mut out = WipedBytes::with_capacity(token.json_length());
             token.write_json(&mut out);
             out
         }

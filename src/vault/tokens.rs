@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
-use zeroize::Zeroizing;
+use tokenkeep_client::secret::WipedBytes;
 
 use super::Vault;
 use super::ask::Ask;
@@ -61,7 +61,7 @@ impl OpenToken {
     ///
     /// # Errors
     /// `integrity`: what was sealed is not what this program writes.
-    pub fn bare(&self) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    pub fn bare(&self) -> Result<WipedBytes, Refusal> {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow)]
@@ -69,9 +69,9 @@ impl OpenToken {
         }
         let body: Body<'_> = serde_json::from_slice(&self.value.expose()[8..])
             .map_err(|_| Refusal::integrity("access token", &"its body is not what was written"))?;
-        let bare = Zeroizing::new(body.access_token.as_bytes().to_vec());
+        let bare = WipedBytes::from(body.access_token.as_bytes().to_vec());
         if let Cow::Owned(unescaped) = body.access_token {
-            drop(Zeroizing::new(unescaped));
+            drop(WipedBytes::from(unescaped.into_bytes()));
         }
         Ok(bare)
     }

@@ -66,6 +66,66 @@ secret!(
     SecretValue
 );
 
+/// Bytes that are wiped when they go: all that they had room for, in one sweep (`Zeroizing<Vec<u8>>` writes byte
+/// by byte, which shows on the path of every read). Whoever lets it grow leaves a copy behind: give it its room first.
+#[derive(Default)]
+pub struct WipedBytes(Vec<u8>);
+
+impl WipedBytes {
+    /// Empty, with room for so many.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+}
+
+impl From<Vec<u8>> for WipedBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl WipedBytes {
+    /// Writes zeros over all the room there is, and leaves them there.
+    fn wipe(&mut self) {
+        let room = self.0.capacity();
+        self.0.clear();
+        self.0.resize(room, 0);
+        zeroize::optimization_barrier(&self.0[..]);
+    }
+}
+
+impl Drop for WipedBytes {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl std::ops::Deref for WipedBytes {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for WipedBytes {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl AsRef<[u8]> for WipedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for WipedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WipedBytes(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +136,16 @@ mod tests {
         assert_eq!(format!("{token:?}"), "AccessToken(..)");
         assert_eq!(token, AccessToken::new("ya29.canary".into()));
         assert_ne!(token, AccessToken::new("ya29.canarz".into()));
+    }
+
+    #[test]
+    fn wiping_writes_over_all_the_room_there_was() {
+        let mut bytes = WipedBytes::with_capacity(64);
+        bytes.extend_from_slice(b"canary canary canary");
+        bytes.truncate(3);
+        let (room, place) = (bytes.capacity(), bytes.as_ptr());
+        bytes.wipe();
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        assert_eq!((bytes.len(), bytes.as_ptr()), (room, place), "the same buffer, to its end");
     }
 }

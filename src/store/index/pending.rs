@@ -6,6 +6,7 @@
 //! Never writes to the index by itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::tally::{Digester, Tally};
 use super::{Broken, Update};
@@ -45,7 +46,7 @@ impl<'a> Pending<'a> {
         if let Some(old) = self.read(&key, look)? {
             self.digester.remove(&mut self.tally, &key, old.revision, &old.value);
         }
-        let record = value.map(|value| Record { revision, value: bytes::Bytes::copy_from_slice(value) });
+        let record = value.map(|value| Record { revision, value: Arc::from(value.as_slice()) });
         if let Some(record) = &record {
             self.digester.add(&mut self.tally, &key, revision, &record.value);
             self.bytes += record.value.len();

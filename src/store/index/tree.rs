@@ -18,7 +18,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -224,7 +224,7 @@ fn split(stored: &[u8]) -> Option<(u64, &[u8])> {
 
 fn record(stored: &[u8]) -> sled::Result<Record> {
     let (revision, value) = split(stored).ok_or_else(misshapen)?;
-    Ok(Record { revision, value: bytes::Bytes::copy_from_slice(value) })
+    Ok(Record { revision, value: Arc::from(value) })
 }
 
 fn encode_applied(applied: &Applied) -> Vec<u8> {
