@@ -8,6 +8,7 @@
 
 pub mod ask;
 pub mod caller;
+mod connection_record;
 pub mod connections;
 pub mod door;
 pub mod header;

@@ -17,7 +17,7 @@ use tokenkeep_client::secret::WipedBytes;
 use super::Vault;
 use super::ask::Ask;
 use super::caller::Caller;
-use super::connections::REFRESH_NOT_AVAILABLE;
+use super::connection_record::REFRESH_NOT_AVAILABLE;
 use super::place::Field;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
