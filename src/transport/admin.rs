@@ -9,6 +9,7 @@ use tokenkeep_client::wire::{DoctorOut, Finding};
 
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
+use super::query::Query;
 use super::route::Route;
 use crate::audit::Filter;
 use crate::domain::action::Action;
@@ -30,7 +31,7 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
     let (vault, admin) = (&application.vault, &application.admin);
     match route {
         Route::Orgs => {
-            let page = exchange.query(&["after", "limit"])?.page()?;
+            let page = exchange.unparsed(exchange.query(&["after", "limit"])?.page())?;
             Ok(answer::json(StatusCode::OK, &vault.list_orgs(caller, request, &page).await?))
         }
         Route::Keys => {
@@ -61,28 +62,31 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
 
 async fn audit_entries(exchange: &Exchange<'_>) -> Result<Answer, Refusal> {
     let known = ["last", "org", "action", "principal", "outcome", "since", "until", "after", "limit"];
-    let query = exchange.query(&known)?;
+    let wanted = exchange.unparsed(wanted(&exchange.query(&known)?))?;
+    let page =
+        records::entries(&exchange.application.vault, exchange.caller, exchange.request, wanted).await?;
+    Ok(answer::json(StatusCode::OK, &page))
+}
+
+/// Which entries a query asks for.
+fn wanted(query: &Query<'_>) -> Result<records::Entries, Refusal> {
     let number = |text: &str| text.parse::<u64>().ok();
     let last =
         query.parsed("last", "last is 1 to 1000", |text| number(text).filter(|n| (1..=1000).contains(n)))?;
-    let after = query.parsed("after", "after is the next of an earlier page", number)?;
+    if let Some(count) = last {
+        return Ok(records::Entries::Last(usize::try_from(count).unwrap_or(1000)));
+    }
     let text = |name| query.text(name).map(str::to_owned);
     let rule = "since and until are RFC 3339 in UTC";
     let moment = |name| query.parsed(name, rule, |text| Moment::parse(text).map(SystemTime::from));
-    let action = query.parsed("action", "action is one of the words of the audit log", Action::parse)?;
     let filter = Filter {
         org: text("org"),
-        action,
+        action: query.parsed("action", "action is one of the words of the audit log", Action::parse)?,
         principal: text("principal"),
         outcome: text("outcome"),
         since: moment("since")?,
         until: moment("until")?,
     };
-    let wanted = match last {
-        Some(count) => records::Entries::Last(usize::try_from(count).unwrap_or(1000)),
-        None => records::Entries::Matching { filter, after: after.unwrap_or(0), most: query.limit()? },
-    };
-    let page =
-        records::entries(&exchange.application.vault, exchange.caller, exchange.request, wanted).await?;
-    Ok(answer::json(StatusCode::OK, &page))
+    let after = query.parsed("after", "after is the next of an earlier page", number)?;
+    Ok(records::Entries::Matching { filter, after: after.unwrap_or(0), most: query.limit()? })
 }

@@ -10,6 +10,7 @@ use tokenkeep_client::wire::{ConnectionState, TokenSet};
 use super::answer::{self, Answer};
 use super::body;
 use super::exchange::Exchange;
+use super::query::Query;
 use crate::domain::action::Action;
 use crate::vault::connections::{Condition, ConnectionFilter};
 use crate::vault::refusal::Refusal;
@@ -32,16 +33,8 @@ impl Exchange<'_> {
         self.accepts_json()?;
         self.takes_no_body(body)?;
         let query = self.query(&["provider", "state", "after", "limit"])?;
-        let filter = ConnectionFilter {
-            provider: query
-                .parsed("provider", "provider is the id of a provider", |text| text.parse().ok())?,
-            state: query.parsed("state", "state is active or needs_reauth", |text| match text {
-                "active" => Some(ConnectionState::Active),
-                "needs_reauth" => Some(ConnectionState::NeedsReauth),
-                _ => None,
-            })?,
-        };
-        let page = query.page()?;
+        let filter = self.unparsed(filter(&query))?;
+        let page = self.unparsed(query.page())?;
         let page = self.vault().list_connections(self.caller, self.request, org, &filter, &page).await?;
         Ok(answer::json(StatusCode::OK, &page))
     }
@@ -64,8 +57,8 @@ impl Exchange<'_> {
                 let query = self.query(&["revoke"])?;
                 let rule =
                     "revoke is true or false; this daemon cannot revoke at the provider, so true is refused";
-                query.parsed("revoke", rule, |text| (text == "false").then_some(()))?;
-                let condition = condition(&self.parts)?;
+                self.unparsed(query.parsed("revoke", rule, |text| (text == "false").then_some(())))?;
+                let condition = self.unparsed(condition(&self.parts))?;
                 let out =
                     self.vault().delete_connection(self.caller, self.request, org, id, condition).await?;
                 Ok(answer::json(StatusCode::OK, &out))
@@ -82,6 +75,17 @@ impl Exchange<'_> {
             }
         }
     }
+}
+
+fn filter(query: &Query<'_>) -> Result<ConnectionFilter, Refusal> {
+    Ok(ConnectionFilter {
+        provider: query.parsed("provider", "provider is the id of a provider", |text| text.parse().ok())?,
+        state: query.parsed("state", "state is active or needs_reauth", |text| match text {
+            "active" => Some(ConnectionState::Active),
+            "needs_reauth" => Some(ConnectionState::NeedsReauth),
+            _ => None,
+        })?,
+    })
 }
 
 fn condition(parts: &Parts) -> Result<Condition, Refusal> {

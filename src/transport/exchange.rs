@@ -92,7 +92,8 @@ impl Exchange<'_> {
         result
     }
 
-    fn unparsed<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+    /// Records a refusal of a request that never became an operation; a stranger is told nothing else.
+    pub(super) fn unparsed<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
         self.early(self.ask(Action::Unparsed), result)
     }
 

@@ -17,7 +17,7 @@ impl Exchange<'_> {
     pub(super) async fn secrets(&self, org: &OrgId, body: &Incoming) -> Result<Answer, Refusal> {
         self.accepts_json()?;
         self.takes_no_body(body)?;
-        let page = self.query(&["after", "limit"])?.page()?;
+        let page = self.unparsed(self.query(&["after", "limit"])?.page())?;
         let page = self.vault().list_secrets(self.caller, self.request, org, &page).await?;
         Ok(answer::json(StatusCode::OK, &page))
     }
@@ -53,7 +53,8 @@ impl Exchange<'_> {
         let form = self.form()?;
         self.takes_no_body(body)?;
         let query = self.query(&["version"])?;
-        let version = query.parsed("version", "version is a number from 1", |text| text.parse().ok())?;
+        let version = query.parsed("version", "version is a number from 1", |text| text.parse().ok());
+        let version = self.unparsed(version)?;
         let secret = self.vault().read_secret(self.caller, self.request, org, name, version).await?;
         let mut out = WipedBytes::with_capacity(2 * secret.expose().len() + 128);
         match form {

@@ -31,7 +31,8 @@ impl Exchange<'_> {
         let form = self.form()?;
         self.takes_no_body(body)?;
         let query = self.query(&["min_ttl"])?;
-        let min_ttl = query.parsed("min_ttl", MIN_TTL_RULE, |text| text.parse().ok().filter(is_min_ttl))?;
+        let min_ttl = query.parsed("min_ttl", MIN_TTL_RULE, |text| text.parse().ok().filter(is_min_ttl));
+        let min_ttl = self.unparsed(min_ttl)?;
         let wanted = Wanted::LivesFor(Duration::from_secs(min_ttl.unwrap_or(MIN_TTL)));
         let token = self.vault().read_token(self.caller, self.request, org, id, wanted).await?;
         token_answer(&token, form)

@@ -28,7 +28,7 @@ pub const FILE_NAME: &str = "vault.json";
 pub const FORMAT: u32 = 1;
 const SIZE_LIMIT: usize = 64 * 1024;
 
-/// The file as it stands. A sealed value is a Fernet token; docs/journal-format.md says how to open it.
+/// The file as it stands. A sealed value is a Fernet token; docs/recovery.md says how to open it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {

@@ -15,7 +15,7 @@ use crate::crypto::seal::Place;
 use crate::store::{KEY_LENGTH, Key};
 use tokenkeep_client::ids::{ConnectionId, OrgId, SecretName};
 
-/// Tables of the store. Numbers are for ever (docs/journal-format.md).
+/// Tables of the store. Numbers are for ever (docs/recovery.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Table {
@@ -33,7 +33,7 @@ pub enum Table {
     Note = 5,
 }
 
-/// Fields of a record. Numbers are for ever (docs/journal-format.md).
+/// Fields of a record. Numbers are for ever (docs/recovery.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Field {
