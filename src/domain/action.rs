@@ -38,6 +38,8 @@ actions! {
     KeyRead = "key:read",
     /// Re-wraps keys under the primary root key.
     KeyRotate = "key:rotate",
+    /// Reads the figures that are published for monitoring.
+    MetricsRead = "metrics:read",
     /// Creates an org.
     OrgCreate = "org:create",
     /// Lists orgs.

@@ -288,6 +288,7 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
+        | Action::MetricsRead
         | Action::OrgCreate
         | Action::OrgList
         | Action::OrgRead
@@ -324,6 +325,7 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
+        | Action::MetricsRead
         | Action::OrgList
         | Action::Unparsed
         | Action::VaultRun => false,
@@ -343,6 +345,7 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
+        | Action::MetricsRead
         | Action::OrgCreate
         | Action::OrgList
         | Action::OrgRead

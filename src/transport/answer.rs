@@ -52,6 +52,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// OpenMetrics 1.0, section 10.1.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An answer without a body of its own.
@@ -70,6 +73,12 @@ pub fn text(body: WipedBytes) -> Answer {
 #[must_use]
 pub fn json_bytes(body: WipedBytes) -> Answer {
     with_body(StatusCode::OK, Some(JSON), Some(Bytes::from_owner(body)))
+}
+
+/// The page of metrics.
+#[must_use]
+pub fn metrics(page: String) -> Answer {
+    with_body(StatusCode::OK, Some(OPEN_METRICS), Some(Bytes::from(page)))
 }
 
 /// A shape of the contract.

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::application::Application;
 use super::pulse::Deadlines;
 use super::{answer, connection};
+use crate::metrics::Door;
 use crate::os::peer::Peer;
 use crate::vault::caller::Caller;
 use crate::vault::refusal::Refusal;
@@ -98,10 +99,12 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
         let (Ok(place), Some(own)) =
             (Arc::clone(&all).try_acquire_owned(), users.enter(user, listener.places.user))
         else {
+            listener.application.vault.meters().turned_away(listener.door());
             turn_away(stream, no_place(listener.application.request_ids.next()));
             continue;
         };
         let caller = Arc::new(listener.identify(peer));
+        let open = listener.application.vault.meters().opened(listener.door());
         let serving = connection::serve(
             stream,
             Arc::clone(&listener.application),
@@ -111,7 +114,7 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
         );
         connections.spawn(async move {
             serving.await;
-            drop((place, own));
+            drop((place, own, open));
         });
     }
     drop(socket);
@@ -120,6 +123,13 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
 }
 
 impl Listener {
+    fn door(&self) -> Door {
+        match self.entrance {
+            Entrance::Admin => Door::Admin,
+            Entrance::Application => Door::Unix,
+        }
+    }
+
     fn identify(&self, peer: Peer) -> Caller {
         match self.entrance {
             Entrance::Admin => self.application.vault.identify_admin(peer),

@@ -28,6 +28,8 @@ pub enum Route {
     KeysRotate,
     /// `/v1/orgs/{org}`
     Org(OrgId),
+    /// `/metrics`
+    Metrics,
     /// `/admin/v1/orgs`
     Orgs,
     /// `/readyz`
@@ -71,6 +73,7 @@ impl Route {
     pub fn parse(path: &str) -> Result<Self, RouteError> {
         match path {
             "/healthz" => return Ok(Self::Health),
+            "/metrics" => return Ok(Self::Metrics),
             "/readyz" => return Ok(Self::Ready),
             "/v1/status" => return Ok(Self::Status),
             _ => {}
@@ -135,6 +138,7 @@ impl Route {
                 | Self::Keys
                 | Self::KeysReload
                 | Self::KeysRotate
+                | Self::Metrics
                 | Self::Orgs
         )
     }
@@ -148,6 +152,7 @@ impl Route {
             | Self::Doctor
             | Self::Health
             | Self::Keys
+            | Self::Metrics
             | Self::Orgs
             | Self::Ready
             | Self::RefreshToken(..)

@@ -5,6 +5,8 @@
 //!
 //! Nothing is released before its entry is in the audit log.
 
+use std::time::Duration;
+
 use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::problem::Code;
 
@@ -22,6 +24,8 @@ pub struct Permit<'a> {
     vault: &'a Vault,
     caller: &'a Caller,
     ask: Ask<'a>,
+    /// Since the vault was opened.
+    admitted_at: Duration,
     settled: bool,
 }
 
@@ -36,6 +40,7 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<T, Refusal> {
         self.settled = true;
+        self.note_span();
         let generation = result.as_ref().ok().and_then(generation);
         let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, None);
         if self.vault.audit.sync_always() {
@@ -53,6 +58,7 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<Result<T, Refusal>, Refusal> {
         self.settled = true;
+        self.note_span();
         let generation = result.as_ref().ok().and_then(generation);
         let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, None);
         self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
@@ -69,6 +75,7 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<T, Refusal> {
         self.settled = true;
+        self.note_span();
         let (at, generation) = match &result {
             Ok((done, mark)) => (Some(*mark), generation(done)),
             Err(_) => (None, None),
@@ -76,6 +83,11 @@ impl Permit<'_> {
         let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, at);
         self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         result.map(|(done, _)| done)
+    }
+
+    fn note_span(&self) {
+        let span = self.vault.started.elapsed().saturating_sub(self.admitted_at);
+        self.vault.meters.took(self.ask.action, span);
     }
 
     /// What was asked.
@@ -134,7 +146,7 @@ impl Vault {
             self.record_denial(caller, &ask, &refusal)?;
             return Err(refusal);
         }
-        Ok(Permit { vault: self, caller, ask, settled: false })
+        Ok(Permit { vault: self, caller, ask, admitted_at: self.started.elapsed(), settled: false })
     }
 
     /// Lets a change in: as [`Vault::admit`], and there must be room to record it durably.
@@ -202,6 +214,8 @@ impl Vault {
         };
         if excess.first_in_second {
             self.record_denial(caller, ask, &refusal)?;
+        } else {
+            self.meters.count(ask.action, refusal.code.as_str());
         }
         Err(refusal)
     }
@@ -217,6 +231,7 @@ impl Vault {
         self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
     }
 
+    /// The entry of what became of something, which is hereby counted.
     pub(super) fn entry<'a>(
         &self,
         caller: &'a Caller,
@@ -225,6 +240,7 @@ impl Vault {
         generation: Option<u64>,
         journal: Option<Mark>,
     ) -> Entry<'a> {
+        self.meters.count(ask.action, outcome);
         Entry {
             request_id: ask.request_id,
             principal: caller.principal(),

@@ -12,6 +12,7 @@ mod canary;
 mod errors;
 mod full_disk;
 mod kit;
+mod metrics;
 mod misplaced;
 mod refused_early;
 mod rotation;
