@@ -22,13 +22,10 @@ impl Reading<'_> {
         providers: &[Provider],
     ) -> Result<Policy, ConfigError> {
         let (written, listens) = (&written.client, written.listen.mtls.is_some());
-        for one in written.iter().filter_map(|one| one.get_ref().mtls.as_ref()).filter(|_| !listens) {
-            let mend = "add [listen.mtls], or remove this";
-            return Err(self.refuse(
-                &one.san,
-                "there is no mTLS listener, so nobody comes in by this name",
-                mend,
-            ));
+        let named = written.iter().find_map(|one| one.get_ref().mtls.as_ref());
+        if let Some(one) = named.filter(|_| !listens) {
+            let what = "there is no mTLS listener, so nobody comes in by this name";
+            return Err(self.refuse(&one.san, what, "add [listen.mtls], or remove this"));
         }
         let clients =
             written.iter().map(|one| self.client(one.get_ref(), providers)).collect::<Result<_, _>>()?;
