@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["audit", "metrics"],
     &["domain"],
     &["store"],
-    &["crypto"],
+    &["crypto", "net"],
     &["chain", "clock", "digits", "os"],
 ];
 
@@ -33,11 +33,14 @@ const ROOMS: &[(&str, &str)] = &[
     ("indicatif", "cli"),
     ("nix", "os"),
     ("prometheus_client", "metrics"),
+    ("rustls", "net"),
     ("sha2", "crypto"),
     ("sled", "store"),
     ("subtle", "crypto"),
+    ("tokio_rustls", "net"),
     ("toml", "daemon"),
     ("tracing_subscriber", "daemon"),
+    ("webpki", "net"),
 ];
 
 /// Files in which a secret may leave its type, each with its reason.

@@ -33,16 +33,19 @@ const OWN_OUTCOMES: [&str; 3] = ["ok", "abandoned", "recovered"];
 pub enum Door {
     /// The admin socket.
     Admin,
+    /// The TLS listener, for callers with certificates.
+    Mtls,
     /// The application socket.
     Unix,
 }
 
 impl Door {
-    const ALL: [Self; 2] = [Self::Admin, Self::Unix];
+    const ALL: [Self; 3] = [Self::Admin, Self::Mtls, Self::Unix];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
+            Self::Mtls => "mtls",
             Self::Unix => "unix",
         }
     }

@@ -14,6 +14,7 @@ mod full_disk;
 mod kit;
 mod metrics;
 mod misplaced;
+mod mtls;
 mod refused_early;
 mod rotation;
 mod slow_clients;
