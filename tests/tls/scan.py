@@ -36,7 +36,7 @@ def issue(room):
     """An authority, and a certificate each for server and client."""
     os.chdir(room)
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    run("openssl", "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=scan CA", "-days", "2")
+    run("openssl", "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=scan CA", "-days", "90")
     for name, purpose, san in [
         ("server", "serverAuth", "DNS:localhost,IP:127.0.0.1"),
         ("client", "clientAuth", "URI:spiffe://scan/client"),
@@ -45,7 +45,7 @@ def issue(room):
         extensions = f"extendedKeyUsage={purpose}\nsubjectAltName={san}\nbasicConstraints=CA:FALSE\n"
         pathlib.Path(f"{name}.ext").write_text(extensions)
         run(
-            "openssl", "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2",
+            "openssl", "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "90",
             "-CAcreateserial", "-extfile", f"{name}.ext", "-out", f"{name}.crt",
         )
     for key in room.glob("*.key"):
@@ -115,7 +115,7 @@ def sslyze(port, room):
     accepted = {suite["cipher_suite"]["name"] for suite in scan["tls_1_3_cipher_suites"]["accepted_cipher_suites"]}
     check("TLS 1.3 is spoken, with AEAD suites alone: " + ", ".join(sorted(accepted)), accepted and accepted <= TLS13)
     curves = {curve["name"] for curve in scan["elliptic_curves"]["supported_curves"] or []}
-    check("no weak curve: " + ", ".join(sorted(curves)), curves <= {"X25519", "prime256v1", "secp384r1"})
+    check("no weak curve: " + ", ".join(sorted(curves)), curves <= {"X25519", "secp256r1", "secp384r1"})
     check("no renegotiation by the client", not scan["session_renegotiation"]["is_vulnerable_to_client_renegotiation_dos"])
     check("no resumption by id", scan["session_resumption"]["session_id_resumption_result"] != "FULLY_SUPPORTED")
     check("no tickets", scan["session_resumption"]["tls_ticket_resumption_result"] != "FULLY_SUPPORTED")
@@ -144,8 +144,8 @@ def hybrid_by_go(port, room):
     if not shutil.which("go"):
         print("NOT RUN: the hybrid handshake by Go, which is not installed")
         return None
-    said = run("go", "run", HERE / "hybrid.go", f"localhost:{port}", cwd=room, env={**os.environ, "GO111MODULE": "off"})
-    check("Go negotiates X25519MLKEM768 when it may choose", "X25519MLKEM768" in said)
+    said = run("go", "run", HERE / "hybrid.go", f"localhost:{port}", cwd=room)
+    check(f"Go negotiates X25519MLKEM768 when it may choose: {said.strip()}", "X25519MLKEM768" in said)
     return said
 
 
@@ -161,7 +161,9 @@ def testssl(port, room):
     for version in ["SSLv2", "SSLv3", "TLS1", "TLS1_1", "TLS1_2"]:
         check(f"testssl: {version} {found[version]['finding']}", "not offered" in found[version]["finding"])
     check(f"testssl: TLS1_3 {found['TLS1_3']['finding']}", found["TLS1_3"]["finding"].startswith("offered"))
-    bad = [f["id"] + ": " + f["finding"] for f in found.values() if f["severity"] in ("HIGH", "CRITICAL")]
+    # What it says of the certificate (a private authority, no OCSP) is of the one made for the scan.
+    grave = [f for f in found.values() if f["severity"] in ("HIGH", "CRITICAL") and not f["id"].startswith("cert_")]
+    bad = [f["id"] + ": " + f["finding"] for f in grave]
     check("testssl: nothing high or critical " + "; ".join(bad), not bad)
     return text
 
