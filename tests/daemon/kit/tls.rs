@@ -1,11 +1,13 @@
 //! The client's side of TLS: a connection with a certificate, as HTTP/1.1 by hand and as HTTP/2.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::http::{Stream, Wire};
@@ -34,7 +36,7 @@ impl TlsCaller {
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(servers.certificate.as_bytes()).expect("PEM");
         roots.add(ca).expect("a CA");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .expect("a version")
@@ -45,7 +47,10 @@ impl TlsCaller {
                 let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes());
                 let chain = chain.collect::<Result<Vec<_>, _>>().expect("PEM");
                 let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM");
-                config.with_client_auth_cert(chain, key).expect("a certificate and its key")
+                let key = aws_lc_rs::sign::any_supported_type(&key).expect("a key");
+                // Not compared with the certificate: thieves have the one without the other.
+                let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+                config.with_client_cert_resolver(Arc::new(shown))
             }
         };
         Self { address, config: Arc::new(config) }
@@ -118,11 +123,4 @@ impl Stream for StreamOwned<ClientConnection, TcpStream> {
         // The daemon may have closed already.
         let _ = self.flush();
     }
-}
-
-/// Reads what is there: the end of a connection that was closed without a word counts as an end too.
-pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
-    let mut all = Vec::new();
-    let _ = stream.read_to_end(&mut all);
-    all
 }
