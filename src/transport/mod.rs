@@ -7,12 +7,14 @@
 pub mod admin;
 pub mod answer;
 pub mod application;
+mod authorization;
 pub mod body;
 pub mod connection;
 mod connections;
 mod exchange;
 mod form;
 pub mod listener;
+mod passes;
 pub mod pulse;
 pub mod query;
 pub mod route;

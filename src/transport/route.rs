@@ -30,6 +30,8 @@ pub enum Route {
     Org(OrgId),
     /// `/admin/v1/orgs`
     Orgs,
+    /// `/v1/orgs/{org}/passes`
+    Passes(OrgId),
     /// `/readyz`
     Ready,
     /// `.../refresh`
@@ -89,6 +91,7 @@ impl Route {
                 (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
                 _ => Err(RouteError::Unknown),
             },
+            Some("passes") if parts.next().is_none() => Ok(Self::Passes(org)),
             Some("tokens") if parts.next().is_none() => Ok(Self::Tokens(org)),
             _ => Err(RouteError::Unknown),
         }
@@ -154,9 +157,12 @@ impl Route {
             | Self::Secrets(_)
             | Self::Status
             | Self::Token(..) => "GET",
-            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => {
-                "POST"
-            }
+            Self::AuditVerify
+            | Self::KeysReload
+            | Self::KeysRotate
+            | Self::Passes(_)
+            | Self::Refresh(..)
+            | Self::Tokens(_) => "POST",
             Self::Org(_) => "GET, PUT",
             Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
         }
