@@ -23,6 +23,7 @@ use tokenkeep::transport::application::Application;
 use tokenkeep::transport::connection::serve;
 use tokenkeep::transport::pulse::Deadlines;
 use tokenkeep::vault::Vault;
+use tokenkeep::vault::application_keys::ApplicationKeys;
 use tokenkeep::vault::connections::Condition;
 use tokenkeep::vault::open::Options;
 use tokenkeep::vault::request_id::RequestIds;
@@ -116,6 +117,7 @@ impl Daemon {
             root_keys: root_keys(),
             policy: Policy::new(CLIENTS.map(client).to_vec()).expect("a policy"),
             providers: Providers::Any,
+            application_keys: ApplicationKeys::default(),
             own_uid: ADMIN,
             clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_700_000_000))),
         };

@@ -32,6 +32,10 @@ actions! {
     ConnectionRead = "connection:read",
     /// Stores a token set.
     ConnectionWrite = "connection:write",
+    /// Opens ciphertexts that the application keeps.
+    CryptDecrypt = "crypt:decrypt",
+    /// Seals values that the application keeps.
+    CryptEncrypt = "crypt:encrypt",
     /// Reads the root key source again.
     KeyReload = "key:reload",
     /// Shows which root keys wrap what.

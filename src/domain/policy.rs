@@ -318,8 +318,10 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::SecretList
         | Action::SecretWrite
         | Action::StatusRead => Verdict::Allow,
-        // An admin on its socket has no use for a pass.
-        Action::PassIssue
+        // An admin on its socket has no use for a pass, and no rows of its own.
+        Action::CryptDecrypt
+        | Action::CryptEncrypt
+        | Action::PassIssue
         | Action::RefreshTokenRead
         | Action::SecretRead
         | Action::TokenRead
@@ -336,6 +338,8 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::ConnectionList
         | Action::ConnectionRead
         | Action::ConnectionWrite
+        | Action::CryptDecrypt
+        | Action::CryptEncrypt
         | Action::OrgCreate
         | Action::OrgRead
         | Action::RefreshTokenRead
@@ -367,6 +371,8 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::TokenRead => true,
         Action::AuditRead
         | Action::ConnectionList
+        | Action::CryptDecrypt
+        | Action::CryptEncrypt
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate

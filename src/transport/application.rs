@@ -77,6 +77,8 @@ impl Exchange<'_> {
             Route::Refresh(org, id) => self.refresh(&org, &id, body).await,
             Route::RefreshToken(org, id) => self.refresh_token(&org, &id, &body).await,
             Route::Tokens(org) => self.tokens(&org, body).await,
+            Route::Encrypt(org) => self.encrypt(&org, body).await,
+            Route::Decrypt(org) => self.decrypt(&org, body).await,
             Route::Passes(org) => self.passes(&org, body).await,
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,

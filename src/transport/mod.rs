@@ -9,6 +9,7 @@ pub mod answer;
 pub mod application;
 mod authorization;
 pub mod body;
+mod ciphertexts;
 pub mod connection;
 mod connections;
 mod exchange;

@@ -16,8 +16,12 @@ pub enum Route {
     Connection(OrgId, ConnectionId),
     /// `/v1/orgs/{org}/connections`
     Connections(OrgId),
+    /// `/v1/orgs/{org}/decrypt`
+    Decrypt(OrgId),
     /// `/admin/v1/doctor`
     Doctor,
+    /// `/v1/orgs/{org}/encrypt`
+    Encrypt(OrgId),
     /// `/healthz`
     Health,
     /// `/admin/v1/keys`
@@ -91,6 +95,8 @@ impl Route {
                 (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
                 _ => Err(RouteError::Unknown),
             },
+            Some("decrypt") if parts.next().is_none() => Ok(Self::Decrypt(org)),
+            Some("encrypt") if parts.next().is_none() => Ok(Self::Encrypt(org)),
             Some("passes") if parts.next().is_none() => Ok(Self::Passes(org)),
             Some("tokens") if parts.next().is_none() => Ok(Self::Tokens(org)),
             _ => Err(RouteError::Unknown),
@@ -158,6 +164,8 @@ impl Route {
             | Self::Status
             | Self::Token(..) => "GET",
             Self::AuditVerify
+            | Self::Decrypt(_)
+            | Self::Encrypt(_)
             | Self::KeysReload
             | Self::KeysRotate
             | Self::Passes(_)

@@ -26,7 +26,7 @@ pub struct Permit<'a> {
     settled: bool,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
     /// Records what became of a read, and only then gives it out.
     ///
     /// # Errors
@@ -77,6 +77,12 @@ impl Permit<'_> {
         let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, at);
         self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         result.map(|(done, _)| done)
+    }
+
+    /// With the thing concerned, where that is known only now.
+    pub(super) fn on(mut self, target: &'a str) -> Self {
+        self.ask = self.ask.on(target);
+        self
     }
 
     /// What was asked.
@@ -189,6 +195,11 @@ impl Vault {
             return Err(sooner);
         }
         self.record_denial(caller, &ask, refusal)
+    }
+
+    /// Records a refusal and gives it back, or the one that came in between.
+    pub(super) fn refuse(&self, caller: &Caller, ask: Ask<'_>, refusal: Refusal) -> Refusal {
+        self.record_refused(caller, ask, &refusal).err().unwrap_or(refusal)
     }
 
     /// Turns away, before its body is read, a request that would not be admitted.

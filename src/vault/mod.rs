@@ -6,8 +6,10 @@
 //!
 //! Nothing here is released or changed without its audit entry.
 
+pub mod application_keys;
 pub mod ask;
 pub mod caller;
+pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
 pub mod door;
@@ -44,6 +46,7 @@ use crate::crypto::seal::{Opened, open};
 use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
 use crate::store::{Key, Store};
+use application_keys::ApplicationKeys;
 use caller::Allowances;
 use header::Header;
 use last_reads::LastReads;
@@ -63,6 +66,7 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     policy: Policy,
     providers: Providers,
+    application_keys: ApplicationKeys,
     allowances: Allowances,
     store: Arc<dyn Store>,
     audit: Arc<Log>,

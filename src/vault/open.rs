@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use quick_cache::sync::Cache;
 
+use super::application_keys::ApplicationKeys;
 use super::ask::Ask;
 use super::caller::Allowances;
 use super::door::Became;
@@ -47,6 +48,8 @@ pub struct Options {
     pub policy: Policy,
     /// Which issuers may hold tokens.
     pub providers: Providers,
+    /// What applications have sealed by themselves is opened with these.
+    pub application_keys: ApplicationKeys,
     /// The daemon's own user.
     pub own_uid: u32,
     /// Tells the time.
@@ -168,6 +171,7 @@ impl Vault {
             allowances: Allowances::new(&options.policy),
             policy: options.policy,
             providers: options.providers,
+            application_keys: options.application_keys,
             store: store.clone() as Arc<dyn Store>,
             audit: log,
             header: Mutex::new(header),

@@ -38,7 +38,7 @@ fn words_grant_what_they_say() {
         granted("connection:*"),
         ["connection:delete", "connection:list", "connection:read", "connection:write"]
     );
-    assert_eq!(granted("*").len(), 13);
+    assert_eq!(granted("*").len(), 15);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn words_that_grant_nothing_are_refused() {
     ] {
         assert_eq!(ActionSet::parse(word), Err(ActionError::AdminOnly), "{word}");
     }
-    for word in ["", ":*", "**", "token", "token:", "token:write", "crypt:encrypt", "Token:read", "*:read"] {
+    for word in ["", ":*", "**", "token", "token:", "token:write", "crypt:open", "Token:read", "*:read"] {
         assert_eq!(ActionSet::parse(word), Err(ActionError::Unknown), "{word}");
     }
 }

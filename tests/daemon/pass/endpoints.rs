@@ -63,7 +63,9 @@ fn following(route: &Route) -> Option<Route> {
         Route::RefreshToken(..) => Route::Tokens(org()),
         Route::Tokens(_) => Route::Secrets(org()),
         Route::Secrets(_) => Route::Secret(org(), SecretName::parse("key").expect("a name")),
-        Route::Secret(..) => Route::Passes(org()),
+        Route::Secret(..) => Route::Encrypt(org()),
+        Route::Encrypt(_) => Route::Decrypt(org()),
+        Route::Decrypt(_) => Route::Passes(org()),
         Route::Passes(_) => Route::Orgs,
         Route::Orgs => Route::Keys,
         Route::Keys => Route::KeysReload,
@@ -82,7 +84,9 @@ fn path(route: &Route) -> String {
         Route::AuditVerify => "/admin/v1/audit/verify".into(),
         Route::Connection(org, id) => of(org, id),
         Route::Connections(org) => format!("/v1/orgs/{org}/connections"),
+        Route::Decrypt(org) => format!("/v1/orgs/{org}/decrypt"),
         Route::Doctor => "/admin/v1/doctor".into(),
+        Route::Encrypt(org) => format!("/v1/orgs/{org}/encrypt"),
         Route::Health => "/healthz".into(),
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
@@ -115,6 +119,8 @@ fn request(route: &Route, method: &str) -> Request {
         (Route::Connection(..), "PUT") => {
             json!({"access_token": "at", "refresh_token": "rt", "expires_in": 3600})
         }
+        (Route::Decrypt(_), _) => json!({"ciphertexts": ["gAAAAA"]}),
+        (Route::Encrypt(_), _) => json!({"plaintexts": ["Zm9v"]}),
         (Route::Passes(_), _) => json!({"actions": ["token:read"]}),
         (Route::Refresh(..), _) => json!({"if_generation": 0}),
         (Route::Secret(..), "PUT") => json!({"value": "s"}),

@@ -99,7 +99,7 @@ impl Reading<'_> {
         }
     }
 
-    fn among<T: Ord>(
+    pub(super) fn among<T: Ord>(
         &self,
         written: &Spanned<Vec<Text>>,
         parse: fn(&str) -> Result<T, InvalidId>,
