@@ -54,10 +54,12 @@ const MAY_EXPOSE: &[(&str, &str)] = &[
     ("domain/token_set.rs", "judges the text of tokens"),
     ("transport/secrets.rs", "writes answers"),
     ("transport/tokens.rs", "writes answers"),
+    ("vault/ciphertexts.rs", "seals and opens what the application keeps"),
     ("vault/connection_record.rs", "seals token sets, opens metadata"),
     ("vault/header.rs", "wraps and unwraps the vault's own keys"),
     ("vault/note.rs", "opens its own notes"),
     ("vault/orgs.rs", "wraps and unwraps org keys, opens metadata"),
+    ("vault/passes.rs", "opens passes"),
     ("vault/secrets.rs", "seals and opens secrets"),
     ("vault/tokens.rs", "splices answers from opened tokens"),
 ];

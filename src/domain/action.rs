@@ -34,6 +34,10 @@ actions! {
     ConnectionRead = "connection:read",
     /// Stores a token set.
     ConnectionWrite = "connection:write",
+    /// Opens ciphertexts that the application keeps.
+    CryptDecrypt = "crypt:decrypt",
+    /// Seals values that the application keeps.
+    CryptEncrypt = "crypt:encrypt",
     /// Reads the root key source again.
     KeyReload = "key:reload",
     /// Shows which root keys wrap what.
@@ -48,6 +52,8 @@ actions! {
     OrgList = "org:list",
     /// Shows an org.
     OrgRead = "org:read",
+    /// Hands on actions of its own for a while, in a pass.
+    PassIssue = "pass:issue",
     /// Reads a refresh token.
     RefreshTokenRead = "refresh-token:read",
     /// Deletes a secret.

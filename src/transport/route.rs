@@ -16,8 +16,12 @@ pub enum Route {
     Connection(OrgId, ConnectionId),
     /// `/v1/orgs/{org}/connections`
     Connections(OrgId),
+    /// `/v1/orgs/{org}/decrypt`
+    Decrypt(OrgId),
     /// `/admin/v1/doctor`
     Doctor,
+    /// `/v1/orgs/{org}/encrypt`
+    Encrypt(OrgId),
     /// `/healthz`
     Health,
     /// `/admin/v1/keys`
@@ -32,6 +36,8 @@ pub enum Route {
     Metrics,
     /// `/admin/v1/orgs`
     Orgs,
+    /// `/v1/orgs/{org}/passes`
+    Passes(OrgId),
     /// `/readyz`
     Ready,
     /// `.../refresh`
@@ -92,6 +98,9 @@ impl Route {
                 (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
                 _ => Err(RouteError::Unknown),
             },
+            Some("decrypt") if parts.next().is_none() => Ok(Self::Decrypt(org)),
+            Some("encrypt") if parts.next().is_none() => Ok(Self::Encrypt(org)),
+            Some("passes") if parts.next().is_none() => Ok(Self::Passes(org)),
             Some("tokens") if parts.next().is_none() => Ok(Self::Tokens(org)),
             _ => Err(RouteError::Unknown),
         }
@@ -159,9 +168,14 @@ impl Route {
             | Self::Secrets(_)
             | Self::Status
             | Self::Token(..) => "GET",
-            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => {
-                "POST"
-            }
+            Self::AuditVerify
+            | Self::Decrypt(_)
+            | Self::Encrypt(_)
+            | Self::KeysReload
+            | Self::KeysRotate
+            | Self::Passes(_)
+            | Self::Refresh(..)
+            | Self::Tokens(_) => "POST",
             Self::Org(_) => "GET, PUT",
             Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
         }

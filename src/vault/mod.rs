@@ -6,8 +6,10 @@
 //!
 //! Nothing here is released or changed without its audit entry.
 
+pub mod application_keys;
 pub mod ask;
 pub mod caller;
+pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
 pub mod door;
@@ -19,6 +21,7 @@ mod note;
 pub mod open;
 pub mod orgs;
 pub mod page;
+pub mod passes;
 pub mod place;
 pub mod record;
 pub mod refusal;
@@ -45,6 +48,7 @@ use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
 use crate::metrics::Meters;
 use crate::store::{Key, Store};
+use application_keys::ApplicationKeys;
 use caller::Allowances;
 use header::Header;
 use last_reads::LastReads;
@@ -64,6 +68,7 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     policy: Policy,
     providers: Providers,
+    application_keys: ApplicationKeys,
     allowances: Allowances,
     store: Arc<dyn Store>,
     audit: Arc<Log>,

@@ -15,6 +15,7 @@ mod kit;
 mod metrics;
 mod misplaced;
 mod mtls;
+mod pass;
 mod refused_early;
 mod rotation;
 mod slow_clients;

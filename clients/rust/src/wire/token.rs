@@ -1,0 +1,77 @@
+//! Tokens on their way out, one by one and many at once, and how they are asked for.
+//!
+//! A batch answers in the order asked and names each connection again, so that no token can be taken for
+//! another's.
+//!
+//! Never carries an access token and a refresh token in one shape.
+
+use crate::ids::{ConnectionId, ConnectionName, ProviderId};
+use crate::moment::Moment;
+use crate::problem::Problem;
+use crate::secret::{AccessToken, RefreshToken};
+use serde::{Deserialize, Serialize};
+
+/// GET of a token.
+#[derive(Debug, Deserialize)]
+pub struct Token {
+    /// Valid for at least the `min_ttl` that was asked for.
+    pub access_token: AccessToken,
+    /// RFC 6749, section 7.1.
+    pub token_type: String,
+    /// None where the provider gave no end.
+    pub expires_at: Option<Moment>,
+    /// The scopes granted.
+    pub scopes: Vec<String>,
+    /// Counts the token sets of the connection; also the `ETag`.
+    pub generation: u64,
+}
+
+/// GET of a refresh token, for applications that still refresh themselves.
+#[derive(Debug, Deserialize)]
+pub struct RefreshTokenOut {
+    /// The current one.
+    pub refresh_token: RefreshToken,
+    /// The generation it belongs to.
+    pub generation: u64,
+}
+
+/// POST `.../refresh`: a caller got a 401 with this generation.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshRequest {
+    /// Refresh only if this is still the current generation.
+    pub if_generation: u64,
+}
+
+/// POST `.../tokens`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRequest {
+    /// At most 1,000.
+    pub connections: Vec<ConnectionId>,
+    /// Seconds; 60 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ttl: Option<u64>,
+}
+
+/// One answer of a batch, in the order asked.
+#[derive(Debug, Deserialize)]
+pub struct BatchResult {
+    /// As asked.
+    pub provider: ProviderId,
+    /// As asked.
+    pub name: ConnectionName,
+    /// The token, or
+    #[serde(default)]
+    pub token: Option<Token>,
+    /// why there is none.
+    #[serde(default)]
+    pub problem: Option<Problem>,
+}
+
+/// The answer of a batch.
+#[derive(Debug, Deserialize)]
+pub struct BatchOut {
+    /// One a connection asked for.
+    pub results: Vec<BatchResult>,
+}
