@@ -23,7 +23,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::certificate;
 use super::revocation::RevocationList;
-use super::verifier::NamingVerifier;
+use super::verifier::{Anchor, NamingVerifier};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// A bundle of CAs with room to spare.
@@ -152,7 +152,10 @@ impl Sources {
             let what = "is of a kind that is not understood (RFC 5280: version 2, complete, direct)";
             MaterialError::Unusable(path, what, "ask the CA for a full list")
         })?;
-        let verifier = Arc::new(NamingVerifier::new(chains));
+        let ends = anchors.iter().filter_map(|anchor| {
+            Some(Anchor { subject: certificate::subject(anchor)?, ends_at: certificate::ends_at(anchor)? })
+        });
+        let verifier = Arc::new(NamingVerifier::new(chains, ends.collect()));
         let tls = self.configure(provider, Arc::clone(&verifier), chain)?;
         Ok(Material { tls: Arc::new(tls), verifier, lives: Lives { certificate, client_ca, crl } })
     }
@@ -213,7 +216,6 @@ impl Sources {
         for anchor in &anchors {
             let unusable = |what| MaterialError::Unusable(path.clone(), what, "remove it, or renew it");
             let life = certificate::life(anchor).ok_or_else(|| unusable("holds a CA that cannot be read"))?;
-            // `webpki` does not look at the end of a trust anchor.
             if life.ends < SystemTime::now() {
                 return Err(unusable("holds a CA that has expired"));
             }

@@ -69,7 +69,8 @@ fn each_wrong_certificate_is_refused_and_the_audit_log_says_why() {
     for (reason, identity, told) in cases {
         let before = turned_away(&second).len();
         let caller = TlsCaller::new(second.vault.mtls_address(), &pki.servers, identity.as_ref());
-        caller.refused();
+        let heard = caller.refused().to_string();
+        assert!(heard.contains("fatal alert"), "the caller hears why: {heard}");
         let entry = poll(reason, || turned_away(&second).get(before).cloned());
         assert_eq!((entry.reason.as_deref(), entry.decision.as_str()), (Some(reason), "deny"));
         assert_eq!(entry.outcome, "unauthenticated");
@@ -161,6 +162,27 @@ fn a_revocation_list_that_has_ended_lets_nobody_in() {
         let mut wire = web.wire().ok()?;
         (wire.send(&Request::get("/v1/status")).ok()?.status == 200).then_some(())
     });
+}
+
+/// Longer than anybody should wait, and no connection outlives it.
+#[test]
+fn a_ca_that_has_ended_lets_nobody_in() {
+    let mut second =
+        Second::closed(Configuration { limits: "idle_deadline = \"1h\"", ..Configuration::default() });
+    let ends = SystemTime::now() + Duration::from_secs(8);
+    let short = Ca::valid("short", SystemTime::now() - HOUR, ends);
+    let both = second.pki.clients.certificate.clone() + &short.certificate;
+    write(&second.vault.room().join("clients-ca.crt"), &both);
+    second.vault.start();
+    let caller = second.caller(&short.issue(&Wish::client(WEB)));
+    let mut wire = caller.wire().expect("TLS");
+    wire.send(&Request::get("/v1/status")).expect("an answer").is(200);
+    poll("the connection to be ended", || wire.is_closed().then_some(()));
+    assert!(SystemTime::now() > ends);
+    caller.refused();
+    let entry = poll("the entry", || turned_away(&second).pop());
+    assert_eq!(entry.outcome, "certificate_untrusted");
+    second.web().send(&Request::get("/v1/status")).is(200);
 }
 
 /// What comes to the port without wanting in is noise, and a flood of the uninvited fills no log.
