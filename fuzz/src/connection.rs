@@ -22,6 +22,7 @@ use tokenkeep::transport::admin::AdminServices;
 use tokenkeep::transport::application::Application;
 use tokenkeep::transport::connection::serve;
 use tokenkeep::transport::pulse::Deadlines;
+use tokenkeep::transport::standing::Standing;
 use tokenkeep::vault::Vault;
 use tokenkeep::vault::application_keys::ApplicationKeys;
 use tokenkeep::vault::connections::Condition;
@@ -150,7 +151,14 @@ impl Daemon {
             // Goes at the end; the daemon keeps running until then.
             let (_stop, stopping) = watch::channel(false);
             let application = Arc::clone(&self.application);
-            let serving = tokio::spawn(serve(ours, application, Arc::new(caller), deadlines, stopping));
+            let serving = tokio::spawn(serve(
+                ours,
+                application,
+                Arc::new(caller),
+                deadlines,
+                Standing::Lasting,
+                stopping,
+            ));
             let (mut read, mut write) = tokio::io::split(theirs);
             let sent = sent.to_vec();
             let sending = tokio::spawn(async move {
@@ -204,6 +212,7 @@ fn client((uid, org, words): (u32, &str, &[&str])) -> Client {
     Client {
         name: format!("client-{uid}"),
         unix: Some(UnixMatch { uid, unit: None }),
+        san: None,
         orgs: Among::Only(BTreeSet::from([OrgId::parse(org).expect("an org")])),
         providers: Among::Every,
         allow: actions.fold(ActionSet::default(), ActionSet::union),

@@ -24,6 +24,8 @@ macro_rules! actions {
 actions! {
     /// Reads or verifies the audit log.
     AuditRead = "audit:read",
+    /// Comes in, or tries to.
+    Connect = "connect",
     /// Deletes a connection.
     ConnectionDelete = "connection:delete",
     /// Lists connections, without tokens.
@@ -42,6 +44,8 @@ actions! {
     KeyRead = "key:read",
     /// Re-wraps keys under the primary root key.
     KeyRotate = "key:rotate",
+    /// Reads the figures that are published for monitoring.
+    MetricsRead = "metrics:read",
     /// Creates an org.
     OrgCreate = "org:create",
     /// Lists orgs.

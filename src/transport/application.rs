@@ -88,6 +88,7 @@ impl Exchange<'_> {
             | Route::Keys
             | Route::KeysReload
             | Route::KeysRotate
+            | Route::Metrics
             | Route::Orgs => {
                 self.takes_no_body(&body)?;
                 admin::serve(self, &route).await

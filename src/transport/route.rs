@@ -32,6 +32,8 @@ pub enum Route {
     KeysRotate,
     /// `/v1/orgs/{org}`
     Org(OrgId),
+    /// `/metrics`
+    Metrics,
     /// `/admin/v1/orgs`
     Orgs,
     /// `/v1/orgs/{org}/passes`
@@ -77,6 +79,7 @@ impl Route {
     pub fn parse(path: &str) -> Result<Self, RouteError> {
         match path {
             "/healthz" => return Ok(Self::Health),
+            "/metrics" => return Ok(Self::Metrics),
             "/readyz" => return Ok(Self::Ready),
             "/v1/status" => return Ok(Self::Status),
             _ => {}
@@ -144,6 +147,7 @@ impl Route {
                 | Self::Keys
                 | Self::KeysReload
                 | Self::KeysRotate
+                | Self::Metrics
                 | Self::Orgs
         )
     }
@@ -157,6 +161,7 @@ impl Route {
             | Self::Doctor
             | Self::Health
             | Self::Keys
+            | Self::Metrics
             | Self::Orgs
             | Self::Ready
             | Self::RefreshToken(..)

@@ -16,6 +16,7 @@ pub mod door;
 pub mod header;
 pub mod keys;
 mod last_reads;
+mod metering;
 mod note;
 pub mod open;
 pub mod orgs;
@@ -45,6 +46,7 @@ use crate::crypto::key_list::RootKeys;
 use crate::crypto::seal::{Opened, open};
 use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
+use crate::metrics::Meters;
 use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
 use caller::Allowances;
@@ -78,6 +80,7 @@ pub struct Vault {
     key_change: tokio::sync::RwLock<()>,
     orgs: Cache<OrgId, Arc<Org>>,
     last_reads: LastReads,
+    meters: Arc<Meters>,
 }
 
 impl Vault {

@@ -181,6 +181,7 @@ impl Vault {
             key_change: tokio::sync::RwLock::new(()),
             orgs: Cache::new(OPEN_ORGS),
             last_reads: LastReads::new(),
+            meters: Arc::default(),
         });
         vault.check_root_keys()?;
         vault.record_start(&store_found.unwitnessed).await.map_err(OpenError::AuditUnavailable)?;

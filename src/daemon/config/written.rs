@@ -63,10 +63,33 @@ later!(Written: alerts, backup, memory, refresh, retention);
 pub(super) struct Listen {
     pub(super) unix: Option<Text>,
     pub(super) admin: Option<Text>,
-    mtls: Later,
+    pub(super) mtls: Option<Spanned<Mtls>>,
 }
 
-later!(Listen: mtls);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Mtls {
+    pub(super) address: Text,
+    pub(super) certificate: Text,
+    pub(super) key: Spanned<Private>,
+    pub(super) client_ca: Text,
+    pub(super) crl: Option<Text>,
+    pub(super) minimum_version: Option<Text>,
+}
+
+/// A path, or a credential of the unit.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "not what belongs here: expected a path, or { credential = \"…\" }")]
+pub(super) enum Private {
+    Credential(Credential),
+    Path(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Credential {
+    pub(super) credential: String,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -95,10 +118,14 @@ pub(super) struct Client {
     pub(super) rate: Option<Spanned<Rate>>,
     #[serde(default)]
     pub(super) require_pass: bool,
-    mtls: Later,
+    pub(super) mtls: Option<San>,
 }
 
-later!(Client: mtls);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct San {
+    pub(super) san: Text,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
