@@ -19,7 +19,7 @@ pub fn route(data: &[u8]) {
     let written = write(&route);
     assert_eq!(Route::parse(&written), Ok(route.clone()));
     assert!(!written.contains('%') && written.split('/').all(|part| part != "." && part != ".."));
-    assert_eq!(route.is_admin(), path.starts_with("/admin/"));
+    assert_eq!(route.is_admin(), path.starts_with("/admin/") || path == "/metrics");
     let methods = [hyper::Method::GET, hyper::Method::PUT, hyper::Method::POST, hyper::Method::DELETE];
     let taken: Vec<&str> =
         methods.iter().filter(|method| route.takes(method)).map(hyper::Method::as_str).collect();
@@ -42,6 +42,7 @@ fn write(route: &Route) -> String {
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),
+        Route::Metrics => "/metrics".into(),
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
         Route::Passes(org) => format!("/v1/orgs/{org}/passes"),

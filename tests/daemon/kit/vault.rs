@@ -280,6 +280,23 @@ impl TestVault {
         entries.map(|line| serde_json::from_value(line.clone()).expect("an entry")).collect()
     }
 
+    /// Every entry there is, oldest first.
+    pub fn audit_from_the_start(&self) -> Vec<AuditEntry> {
+        let (mut entries, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.admin().get(&format!("/admin/v1/audit?after={after}&limit=1000")).is(200).json();
+            let lines = page["items"].as_array().expect("items").iter();
+            let lines = lines.filter(|line| line["kind"] != "segment");
+            entries.extend(
+                lines.map(|line| serde_json::from_value::<AuditEntry>(line.clone()).expect("an entry")),
+            );
+            match page["next"].as_str() {
+                Some(next) => after = next.parse().expect("a sequence"),
+                None => return entries,
+            }
+        }
+    }
+
     /// The entry of this request.
     pub fn audited(&self, answer: &Response) -> AuditEntry {
         let id = answer.header("x-request-id").expect("a request id");
