@@ -49,7 +49,8 @@ impl<'a> Permit<'a> {
         if self.vault.audit.sync_always() {
             self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         } else {
-            self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
+            let gathered = self.vault.audit.gather(&entry).map_err(refuse_unaudited)?;
+            gathered.written().await.map_err(refuse_unaudited)?;
         }
         result
     }
