@@ -24,6 +24,8 @@ macro_rules! actions {
 actions! {
     /// Reads or verifies the audit log.
     AuditRead = "audit:read",
+    /// Compares a token set with the stored one; changes nothing.
+    ConnectionCompare = "connection:compare",
     /// Deletes a connection.
     ConnectionDelete = "connection:delete",
     /// Lists connections, without tokens.

@@ -12,6 +12,7 @@ pub mod connection;
 mod connections;
 mod exchange;
 mod form;
+mod import;
 pub mod listener;
 pub mod pulse;
 pub mod query;

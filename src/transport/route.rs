@@ -20,6 +20,8 @@ pub enum Route {
     Doctor,
     /// `/healthz`
     Health,
+    /// `/admin/v1/import`
+    Import,
     /// `/admin/v1/keys`
     Keys,
     /// `/admin/v1/keys/reload`
@@ -99,6 +101,7 @@ impl Route {
             "audit" => Ok(Self::AuditEntries),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),
+            "import" => Ok(Self::Import),
             "keys" => Ok(Self::Keys),
             "keys/reload" => Ok(Self::KeysReload),
             "keys/rotate" => Ok(Self::KeysRotate),
@@ -132,6 +135,7 @@ impl Route {
             Self::AuditEntries
                 | Self::AuditVerify
                 | Self::Doctor
+                | Self::Import
                 | Self::Keys
                 | Self::KeysReload
                 | Self::KeysRotate
@@ -154,9 +158,12 @@ impl Route {
             | Self::Secrets(_)
             | Self::Status
             | Self::Token(..) => "GET",
-            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => {
-                "POST"
-            }
+            Self::AuditVerify
+            | Self::Import
+            | Self::KeysReload
+            | Self::KeysRotate
+            | Self::Refresh(..)
+            | Self::Tokens(_) => "POST",
             Self::Org(_) => "GET, PUT",
             Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
         }

@@ -142,7 +142,17 @@ impl Vault {
     /// # Errors
     /// As [`Vault::admit`]; `storage_full` while the audit log lives on its reserve.
     pub fn admit_change<'a>(&'a self, caller: &'a Caller, ask: Ask<'a>) -> Result<Permit<'a>, Refusal> {
-        let permit = self.admit(caller, ask)?;
+        self.take_allowance(caller, &ask)?;
+        self.admit_change_in_batch(caller, ask)
+    }
+
+    /// As [`Vault::admit_change`], for one item of a batch whose allowance was taken as a whole.
+    pub(super) fn admit_change_in_batch<'a>(
+        &'a self,
+        caller: &'a Caller,
+        ask: Ask<'a>,
+    ) -> Result<Permit<'a>, Refusal> {
+        let permit = self.admit_in_batch(caller, ask)?;
         let refusal = match self.audit.health().state {
             AuditState::Ok => return Ok(permit),
             AuditState::Low => Refusal::from(crate::store::CommitError::Full),
