@@ -136,6 +136,8 @@ impl Session {
         let form = command.form()?;
         let keys = key_list(&command.key_file)?;
         let input = command.input()?;
+        // A daemon that is not there is said at once; one that goes away later is waited for.
+        self.client.ready().await?;
         let terms = command.terms();
         let tally = Tally::new(terms.mode, &keys);
         let (give, parts) = channel(1);
