@@ -12,7 +12,6 @@ use std::sync::Arc;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::import::{Different, ITEMS, ImportIn, ImportItem, Imported, MissingOrg, Mode, Terms};
 use tokenkeep_client::problem::Code;
-use tokenkeep_client::wire::TokenSet;
 use tokio::task::JoinSet;
 
 use super::ask::Ask;
@@ -67,33 +66,44 @@ impl Vault {
                 vault.record_denial(&caller, &whole, &refusal)?;
                 return Err(refusal);
             }
-            let created_orgs = vault.missing_orgs(&caller, request, &wanted).await?;
-            let results = vault.import_items(&caller, request, wanted, &created_orgs).await?;
+            let terms = wanted.terms;
+            let items: Vec<_> = wanted.items.into_iter().map(|item| vault.judged(item)).collect();
+            let created_orgs = vault.missing_orgs(&caller, request, terms, &items).await?;
+            let results = vault.import_items(&caller, request, terms, items, &created_orgs).await?;
             vault.end_batch().await?;
             Ok(Import { created_orgs, results })
         })
         .await
     }
 
-    /// Creates the orgs that are missing, or says which those are.
+    fn judged(&self, item: ImportItem) -> Judged {
+        let ImportItem { org, provider, name, tokens } = item;
+        let id = ConnectionId { provider, name };
+        let accepted = self.accept_token_set(&id, tokens);
+        Judged { org, id, accepted }
+    }
+
+    /// Creates the orgs that are missing, or says which those are. None is created for what is refused anyway.
     async fn missing_orgs(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
         request: RequestId,
-        wanted: &ImportIn,
+        terms: Terms,
+        items: &[Judged],
     ) -> Result<BTreeSet<OrgId>, Refusal> {
         let mut missing = BTreeSet::new();
-        if wanted.terms.missing_org == MissingOrg::Refuse {
+        if terms.missing_org == MissingOrg::Refuse {
             return Ok(missing);
         }
-        for org in wanted.items.iter().map(|item| &item.org).collect::<BTreeSet<_>>() {
+        let accepted = items.iter().filter(|item| item.accepted.is_ok());
+        for org in accepted.map(|item| &item.org).collect::<BTreeSet<_>>() {
             match self.org(org) {
                 Err(refusal) if refusal.code == Code::NotFound => drop(missing.insert(org.clone())),
                 // What else is in the way, each item of the org will say.
                 _ => {}
             }
         }
-        if wanted.terms.mode == Mode::DryRun {
+        if terms.mode == Mode::DryRun {
             return Ok(missing);
         }
         let mut making = JoinSet::new();
@@ -118,27 +128,34 @@ impl Vault {
         self: &Arc<Self>,
         caller: &Arc<Caller>,
         request: RequestId,
-        wanted: ImportIn,
+        terms: Terms,
+        items: Vec<Judged>,
         created_orgs: &BTreeSet<OrgId>,
     ) -> Result<Vec<Result<Done, Refusal>>, Refusal> {
-        let terms = wanted.terms;
+        let mut results: Vec<_> = items.iter().map(|_| Err(unended())).collect();
         let mut importing = JoinSet::new();
-        let count = wanted.items.len();
-        for (at, item) in wanted.items.into_iter().enumerate() {
+        for (at, item) in items.into_iter().enumerate() {
             let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
-            let org_is_missing = terms.mode == Mode::DryRun && created_orgs.contains(&item.org);
+            let org_would_be_new = terms.mode == Mode::DryRun && created_orgs.contains(&item.org);
             importing.spawn(async move {
-                let ImportItem { org, provider, name, tokens } = item;
-                let id = ConnectionId { provider, name };
-                let done = if org_is_missing {
-                    vault.compare_with_nothing(&caller, &request, &org, &id, tokens).await
-                } else {
-                    vault.import_item(&caller, &request, terms, (&org, &id), tokens).await
+                let Judged { org, id, accepted } = item;
+                let ask = Ask::new(&request, action_of(terms.mode)).of(&org).on_connection(&id);
+                let done = match terms.mode {
+                    Mode::DryRun if org_would_be_new => {
+                        let done = accepted.map(|_| Done { outcome: Imported::Created, generation: None });
+                        vault.settle_compared(&caller, ask, done)
+                    }
+                    Mode::DryRun => {
+                        let done = accepted.and_then(|set| vault.compare(&org, &id, &set, terms.different));
+                        vault.settle_compared(&caller, ask, done)
+                    }
+                    Mode::Write => {
+                        vault.import_item(&caller, ask, (&org, &id), accepted, terms.different).await
+                    }
                 };
                 (at, done)
             });
         }
-        let mut results: Vec<_> = (0..count).map(|_| Err(unended())).collect();
         while let Some(ended) = importing.join_next().await {
             match ended {
                 Ok((_, Err(refusal))) if refusal.code == Code::AuditUnavailable => return Err(refusal),
@@ -149,84 +166,72 @@ impl Vault {
         Ok(results)
     }
 
+    fn settle_compared(
+        &self,
+        caller: &Caller,
+        ask: Ask<'_>,
+        compared: Result<Done, Refusal>,
+    ) -> Result<Done, Refusal> {
+        let permit = self.admit_in_batch(caller, ask)?;
+        permit.settle_in_batch(compared, |done| done.generation)?
+    }
+
     async fn import_item(
         &self,
         caller: &Caller,
-        request: &RequestId,
-        terms: Terms,
+        ask: Ask<'_>,
         (org, id): (&OrgId, &ConnectionId),
-        tokens: TokenSet,
+        accepted: Result<Accepted, Refusal>,
+        different: Different,
     ) -> Result<Done, Refusal> {
-        let ask = Ask::new(request, action_of(terms.mode)).of(org).on_connection(id);
-        if terms.mode == Mode::DryRun {
-            let permit = self.admit_in_batch(caller, ask)?;
-            let compared = self.compare(org, id, tokens, terms.different);
-            return permit.settle_in_batch(compared, |done| done.generation)?;
-        }
         let permit = self.admit_change_in_batch(caller, ask)?;
-        match self.store_if_different(org, id, tokens, terms.different, &permit).await {
+        let stored = match accepted {
+            Ok(accepted) => self.store_if_different(org, id, &accepted, different, &permit).await,
+            Err(refusal) => Err(refusal),
+        };
+        match stored {
             Ok((done, Some(mark))) => permit.settle_change(Ok((done, mark)), |done| done.generation).await,
             Ok((done, None)) => permit.settle_in_batch(Ok(done), |done| done.generation)?,
             Err(refusal) => permit.settle_in_batch(Err(refusal), |_: &Done| None)?,
         }
     }
 
-    /// In a dry run, of an org that would be created: there can be nothing to compare with.
-    async fn compare_with_nothing(
-        &self,
-        caller: &Caller,
-        request: &RequestId,
-        org: &OrgId,
-        id: &ConnectionId,
-        tokens: TokenSet,
-    ) -> Result<Done, Refusal> {
-        let ask = Ask::new(request, Action::ConnectionCompare).of(org).on_connection(id);
-        let permit = self.admit_in_batch(caller, ask)?;
-        let accepted = self.accept_token_set(id, tokens);
-        let done = accepted.map(|_| Done { outcome: Imported::Created, generation: None });
-        permit.settle_in_batch(done, |_| None)?
-    }
-
     fn compare(
         &self,
         org: &OrgId,
         id: &ConnectionId,
-        tokens: TokenSet,
+        accepted: &Accepted,
         different: Different,
     ) -> Result<Done, Refusal> {
-        let accepted = self.accept_token_set(id, tokens)?;
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         let Some(stored) = self.store.read(&key)? else {
             return Ok(Done { outcome: Imported::Created, generation: None });
         };
-        let (generation, relation) = self.relate(&org, &key, id, &accepted, &stored)?;
-        match already_there(relation, generation, different)? {
-            Some(done) => Ok(done),
-            None => Ok(Done { outcome: Imported::Replaced, generation: None }),
-        }
+        let (generation, relation) = self.relate(&org, &key, id, accepted, &stored)?;
+        let done = already_there(relation, generation, different)?;
+        Ok(done.unwrap_or(Done { outcome: Imported::Replaced, generation: None }))
     }
 
     async fn store_if_different(
         &self,
         org: &OrgId,
         id: &ConnectionId,
-        tokens: TokenSet,
+        accepted: &Accepted,
         different: Different,
         permit: &Permit<'_>,
     ) -> Result<(Done, Option<Mark>), Refusal> {
-        let accepted: Accepted = self.accept_token_set(id, tokens)?;
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         for _ in 0..TRIES {
             let stored = self.store.read(&key)?;
             if let Some(stored) = &stored {
-                let (generation, relation) = self.relate(&org, &key, id, &accepted, stored)?;
+                let (generation, relation) = self.relate(&org, &key, id, accepted, stored)?;
                 if let Some(done) = already_there(relation, generation, different)? {
                     return Ok((done, None));
                 }
             }
-            let (record, out) = self.next_record(&org, &key, id, &accepted, stored.as_ref())?;
+            let (record, out) = self.next_record(&org, &key, id, accepted, stored.as_ref())?;
             let batch = Batch {
                 preconditions: vec![standing(key, stored.as_ref())],
                 changes: vec![Change::Put(key, record)],
@@ -243,6 +248,13 @@ impl Vault {
         }
         Err(CommitError::Conflict.into())
     }
+}
+
+/// An item, judged by the rules of tokens and of its provider.
+struct Judged {
+    org: OrgId,
+    id: ConnectionId,
+    accepted: Result<Accepted, Refusal>,
 }
 
 /// A dry run answers whether a token set is the stored one: that is an act of its own in the audit log.

@@ -138,6 +138,7 @@ fn a_dry_run_says_what_a_write_would_do_and_writes_nothing() {
         item("acme/github/other", &pair("at-2", "rt-2")),
         item("fresh/github/a", &pair("at", "rt")),
         item("fresh/nowhere/a", &pair("at", "rt")),
+        item("empty/nowhere/a", &pair("at", "rt")),
     ];
     let state = || {
         let store = vault.get("/v1/status").json()["store"].clone();
@@ -146,16 +147,19 @@ fn a_dry_run_says_what_a_write_would_do_and_writes_nothing() {
     };
     let before = state();
     let refused = send(&vault, DRY, &items);
-    assert_eq!(words(&refused), ["created", "unchanged", "already_exists", "not_found", "not_found"]);
+    assert_eq!(
+        words(&refused),
+        ["created", "unchanged", "already_exists", "not_found", "unknown_provider", "unknown_provider"]
+    );
     assert_eq!(refused.json()["created_orgs"], json!([]));
     let granted = send(&vault, ["dry_run", "replace", "create"], &items);
-    let foreseen = ["created", "unchanged", "replaced", "created", "unknown_provider"];
+    let foreseen = ["created", "unchanged", "replaced", "created", "unknown_provider", "unknown_provider"];
     assert_eq!(words(&granted), foreseen);
     assert_eq!(granted.json()["created_orgs"], json!(["fresh"]));
     assert!(state() == before, "not a byte of the journal has changed");
     let id = granted.header("x-request-id").unwrap();
     let entries: Vec<_> = vault.audit().into_iter().filter(|entry| entry.request_id == id).collect();
-    assert_eq!(entries.len(), 5);
+    assert_eq!(entries.len(), 6);
     assert!(entries.iter().all(|entry| entry.action == "connection:compare"), "{entries:?}");
 
     let written = send(&vault, ["write", "replace", "create"], &items);
