@@ -103,6 +103,78 @@ fn json_lines_give_the_same_as_csv_under_names_of_their_own() {
     );
 }
 
+/// What Authlib and its like keep: one ciphertext with everything in it.
+#[test]
+fn a_whole_token_set_may_be_sealed_as_one() {
+    let daemon = daemon(created);
+    let fernet = fernet::Fernet::new(KEY).unwrap();
+    let row = |name: &str, plaintext: &str| json!({"org": "acme", "name": name, "blob": fernet.encrypt(plaintext.as_bytes()), "expires_at": null});
+    let whole = r#"{"access_token":"at","refresh_token":"rt","id_token":"it","token_type":"bearer","expires_in":3600,"expires_at":1795284000.7,"scope":"a,b"}"#;
+    let mut said_beside = row("c", r#"{"access_token":"at","scope":"a"}"#);
+    said_beside["scopes"] = json!(["beside"]);
+    let rows = [
+        row("a", whole),
+        row("b", r#"{"access_token":"at","refreshToken":"canary"}"#),
+        said_beside,
+        row("d", r#"["at"]"#),
+        row("e", "gho_bare"),
+    ];
+    let rows = rows.map(|row| row.to_string() + "\n").concat();
+    let options = "--format jsonl --provider github --token-set-field blob --scope-separator ,";
+    let (exit, document) = documented(&daemon, options, &rows);
+    let wrong: Vec<_> =
+        document["wrong_rows"].as_array().unwrap().iter().map(|row| row["code"].clone()).collect();
+    assert_eq!((exit, wrong), (1, vec![json!("unknown_field"), json!("plaintext"), json!("plaintext")]));
+    let items = body(&daemon.asked()[1])["items"].clone();
+    assert_eq!(
+        items[0]["tokens"],
+        json!({
+            "access_token": "at", "refresh_token": "rt", "id_token": "it", "token_type": "bearer",
+            "expires_at": "2026-11-21T18:00:00Z", "scopes": ["a", "b"],
+        })
+    );
+    assert_eq!(items[1]["tokens"], json!({"access_token": "at", "scopes": ["beside"]}));
+    // The other way round: an object is not taken for a token.
+    let row = row("a", whole).to_string().replace("blob", "access_token");
+    let (_, document) = documented(&daemon, "--format jsonl --provider github", &row);
+    assert_eq!(document["wrong_rows"][0]["code"], "plaintext");
+}
+
+#[test]
+fn fields_in_the_clear_follow_their_rules() {
+    let daemon = daemon(created);
+    let with = |field: &str, value: Value| {
+        let mut row = json!({"org": "acme", "provider": "github", "name": "a", "access_token": TOKEN});
+        row[field] = value;
+        row.to_string()
+    };
+    for (row, code) in [
+        (with("expires_at", json!("2031-01-02 03:04:05")), "expires_at"),
+        (with("expires_at", json!(1_795_284_000_000_u64)), "expires_at"),
+        (with("expires_in", json!("soon")), "expires_in"),
+        (with("scopes", json!("{a,b}")), "scopes"),
+        (with("scopes", json!([1])), "scopes"),
+        (with("labels", json!({"a": 1})), "labels"),
+        (with("labels", json!("a")), "labels"),
+        (with("token_type", json!(1)), "wrong_kind"),
+        (with("access_token", json!({"a": 1})), "wrong_kind"),
+        (with("access_token", json!("\\x8000")), "binary_token"),
+        (with("name", json!("../a")), "name"),
+        (with("provider", json!("GitHub")), "provider"),
+    ] {
+        let (exit, document) = documented(&daemon, "--format jsonl", &row);
+        let wrong = &document["wrong_rows"];
+        assert_eq!((exit, &wrong[0]["line"], &wrong[0]["code"]), (1, &json!(1), &json!(code)), "{row}");
+    }
+    assert!(daemon.asked().iter().all(|asked| asked.line == "GET /readyz"));
+    let row = with("expires_at", json!("2031-01-02 03:04:05"));
+    assert_eq!(documented(&daemon, "--format jsonl --assume-utc", &row).0, 0);
+    let row = with("issued_at", json!("2026-11-21 18:00:00+00")).replace('{', r#"{"expires_in":60,"#);
+    assert_eq!(documented(&daemon, "--format jsonl", &row).0, 0);
+    let sent = body(daemon.asked().last().unwrap());
+    assert_eq!(sent["items"][0]["tokens"]["expires_at"], "2026-11-21T18:01:00Z");
+}
+
 #[test]
 fn wrong_rows_are_listed_by_line_and_never_quoted() {
     let daemon = daemon(|name| match name {
