@@ -78,6 +78,18 @@ impl Permit<'_> {
         result.map(|(done, _)| done)
     }
 
+    /// As [`Permit::settle_change`], for one item of a batch that waits for the disk as a whole.
+    pub(super) fn settle_change_in_batch<T>(
+        mut self,
+        (done, mark): (T, Mark),
+        generation: Option<u64>,
+    ) -> Result<T, Refusal> {
+        self.settled = true;
+        let entry = self.vault.entry(self.caller, &self.ask, "ok", generation, Some(mark));
+        self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
+        Ok(done)
+    }
+
     /// What was asked.
     #[must_use]
     pub fn ask(&self) -> &Ask<'_> {
@@ -170,6 +182,11 @@ impl Vault {
             self.audit.durable().await.map_err(refuse_unaudited)?;
         }
         Ok(())
+    }
+
+    /// Waits until all entries of a batch of changes are durable.
+    pub(super) async fn end_batch_of_changes(&self) -> Result<(), Refusal> {
+        self.audit.durable().await.map_err(refuse_unaudited).map(|_| ())
     }
 
     /// Records a request that was refused before it could be understood as an operation of the vault.

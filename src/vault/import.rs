@@ -69,8 +69,10 @@ impl Vault {
             let terms = wanted.terms;
             let items: Vec<_> = wanted.items.into_iter().map(|item| vault.judged(item)).collect();
             let created_orgs = vault.missing_orgs(&caller, request, terms, &items).await?;
-            let results = vault.import_items(&caller, request, terms, items, &created_orgs).await?;
-            vault.end_batch().await?;
+            let results = match terms.mode {
+                Mode::DryRun => vault.compare_items(&caller, &request, terms, &items, &created_orgs).await?,
+                Mode::Write => vault.store_items(&caller, &request, terms, &items).await?,
+            };
             Ok(Import { created_orgs, results })
         })
         .await
@@ -123,130 +125,149 @@ impl Vault {
         Ok(created)
     }
 
-    /// All items at once, so that they share the syncs of the journal and of the audit log.
-    async fn import_items(
-        self: &Arc<Self>,
-        caller: &Arc<Caller>,
-        request: RequestId,
+    async fn compare_items(
+        &self,
+        caller: &Caller,
+        request: &RequestId,
         terms: Terms,
-        items: Vec<Judged>,
+        items: &[Judged],
         created_orgs: &BTreeSet<OrgId>,
     ) -> Result<Vec<Result<Done, Refusal>>, Refusal> {
-        let mut results: Vec<_> = items.iter().map(|_| Err(unended())).collect();
-        let mut importing = JoinSet::new();
-        for (at, item) in items.into_iter().enumerate() {
-            let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
-            let org_would_be_new = terms.mode == Mode::DryRun && created_orgs.contains(&item.org);
-            importing.spawn(async move {
-                let Judged { org, id, accepted } = item;
-                let ask = Ask::new(&request, action_of(terms.mode)).of(&org).on_connection(&id);
-                let done = match terms.mode {
-                    Mode::DryRun if org_would_be_new => {
-                        let done = accepted.map(|_| Done { outcome: Imported::Created, generation: None });
-                        vault.settle_compared(&caller, ask, done)
-                    }
-                    Mode::DryRun => {
-                        let done = accepted.and_then(|set| vault.compare(&org, &id, &set, terms.different));
-                        vault.settle_compared(&caller, ask, done)
-                    }
-                    Mode::Write => {
-                        vault.import_item(&caller, ask, (&org, &id), accepted, terms.different).await
-                    }
-                };
-                (at, done)
-            });
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            let permit = match self.admit_in_batch(caller, item.ask(request, terms.mode)) {
+                Ok(permit) => permit,
+                Err(refusal) => {
+                    results.push(unless_unaudited(refusal)?);
+                    continue;
+                }
+            };
+            let compared = match &item.accepted {
+                Err(refusal) => Err(refusal.clone()),
+                Ok(_) if created_orgs.contains(&item.org) => Ok(Done::would_be(Imported::Created)),
+                Ok(accepted) => self.compare(item, accepted, terms.different),
+            };
+            results.push(permit.settle_in_batch(compared, |done| done.generation)?);
+            pause(results.len()).await;
         }
-        while let Some(ended) = importing.join_next().await {
-            match ended {
-                Ok((_, Err(refusal))) if refusal.code == Code::AuditUnavailable => return Err(refusal),
-                Ok((at, done)) => results[at] = done,
-                Err(why) => tracing::error!(panicked = why.is_panic(), "an item of an import did not end"),
-            }
-        }
+        self.end_batch().await?;
         Ok(results)
     }
 
-    fn settle_compared(
+    /// Each change is on its way to the journal while the next is sealed, so that many share a sync; and their
+    /// entries in the audit log share one.
+    async fn store_items(
         &self,
         caller: &Caller,
-        ask: Ask<'_>,
-        compared: Result<Done, Refusal>,
-    ) -> Result<Done, Refusal> {
-        let permit = self.admit_in_batch(caller, ask)?;
-        permit.settle_in_batch(compared, |done| done.generation)?
-    }
-
-    async fn import_item(
-        &self,
-        caller: &Caller,
-        ask: Ask<'_>,
-        (org, id): (&OrgId, &ConnectionId),
-        accepted: Result<Accepted, Refusal>,
-        different: Different,
-    ) -> Result<Done, Refusal> {
-        let permit = self.admit_change_in_batch(caller, ask)?;
-        let stored = match accepted {
-            Ok(accepted) => self.store_if_different(org, id, &accepted, different, &permit).await,
-            Err(refusal) => Err(refusal),
-        };
-        match stored {
-            Ok((done, Some(mark))) => permit.settle_change(Ok((done, mark)), |done| done.generation).await,
-            Ok((done, None)) => permit.settle_in_batch(Ok(done), |done| done.generation)?,
-            Err(refusal) => permit.settle_in_batch(Err(refusal), |_: &Done| None)?,
+        request: &RequestId,
+        terms: Terms,
+        items: &[Judged],
+    ) -> Result<Vec<Result<Done, Refusal>>, Refusal> {
+        let mut results = Vec::with_capacity(items.len());
+        let mut under_way = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            results.push(Err(unended()));
+            pause(at).await;
+            let permit = match self.admit_change_in_batch(caller, item.ask(request, terms.mode)) {
+                Ok(permit) => permit,
+                Err(refusal) => {
+                    results[at] = unless_unaudited(refusal)?;
+                    continue;
+                }
+            };
+            match self.next_step(item, terms.different, &permit) {
+                Ok(Step::Commit(batch, done)) => under_way.push((at, permit, done, self.store.commit(batch))),
+                Ok(Step::Nothing(done)) => {
+                    results[at] = permit.settle_in_batch(Ok(done), |done| done.generation)?;
+                }
+                Err(refusal) => results[at] = permit.settle_in_batch(Err(refusal), |_: &Done| None)?,
+            }
         }
+        for (at, permit, done, commit) in under_way {
+            let stored = match commit.await {
+                Ok(mark) => Ok((done, Some(mark))),
+                // Somebody else changed it in between: look again at what is there now.
+                Err(CommitError::Conflict) => self.store_anew(&items[at], terms.different, &permit).await,
+                Err(why) => Err(why.into()),
+            };
+            results[at] = match stored {
+                Ok((done, Some(mark))) => Ok(permit.settle_change_in_batch((done, mark), done.generation)?),
+                Ok((done, None)) => permit.settle_in_batch(Ok(done), |done| done.generation)?,
+                Err(refusal) => permit.settle_in_batch(Err(refusal), |_: &Done| None)?,
+            };
+        }
+        self.end_batch_of_changes().await?;
+        Ok(results)
     }
 
-    fn compare(
-        &self,
-        org: &OrgId,
-        id: &ConnectionId,
-        accepted: &Accepted,
-        different: Different,
-    ) -> Result<Done, Refusal> {
-        let org = self.org(org)?;
-        let key = self.blind.connection(org.blind, id);
-        let Some(stored) = self.store.read(&key)? else {
-            return Ok(Done { outcome: Imported::Created, generation: None });
-        };
-        let (generation, relation) = self.relate(&org, &key, id, accepted, &stored)?;
+    fn compare(&self, item: &Judged, accepted: &Accepted, different: Different) -> Result<Done, Refusal> {
+        let org = self.org(&item.org)?;
+        let key = self.blind.connection(org.blind, &item.id);
+        let Some(stored) = self.store.read(&key)? else { return Ok(Done::would_be(Imported::Created)) };
+        let (generation, relation) = self.relate(&org, &key, &item.id, accepted, &stored)?;
         let done = already_there(relation, generation, different)?;
-        Ok(done.unwrap_or(Done { outcome: Imported::Replaced, generation: None }))
+        Ok(done.unwrap_or(Done::would_be(Imported::Replaced)))
     }
 
-    async fn store_if_different(
+    /// What there is to do for an item as things stand now.
+    fn next_step(&self, item: &Judged, different: Different, permit: &Permit<'_>) -> Result<Step, Refusal> {
+        let accepted = item.accepted.as_ref().map_err(Clone::clone)?;
+        let org = self.org(&item.org)?;
+        let key = self.blind.connection(org.blind, &item.id);
+        let stored = self.store.read(&key)?;
+        if let Some(stored) = &stored {
+            let (generation, relation) = self.relate(&org, &key, &item.id, accepted, stored)?;
+            if let Some(done) = already_there(relation, generation, different)? {
+                return Ok(Step::Nothing(done));
+            }
+        }
+        let (record, out) = self.next_record(&org, &key, &item.id, accepted, stored.as_ref())?;
+        let outcome = if stored.is_some() { Imported::Replaced } else { Imported::Created };
+        let batch = Batch {
+            preconditions: vec![standing(key, stored.as_ref())],
+            changes: vec![Change::Put(key, record)],
+            note: self.note(permit),
+        };
+        Ok(Step::Commit(batch, Done { outcome, generation: Some(out.generation) }))
+    }
+
+    async fn store_anew(
         &self,
-        org: &OrgId,
-        id: &ConnectionId,
-        accepted: &Accepted,
+        item: &Judged,
         different: Different,
         permit: &Permit<'_>,
     ) -> Result<(Done, Option<Mark>), Refusal> {
-        let org = self.org(org)?;
-        let key = self.blind.connection(org.blind, id);
         for _ in 0..TRIES {
-            let stored = self.store.read(&key)?;
-            if let Some(stored) = &stored {
-                let (generation, relation) = self.relate(&org, &key, id, accepted, stored)?;
-                if let Some(done) = already_there(relation, generation, different)? {
-                    return Ok((done, None));
-                }
-            }
-            let (record, out) = self.next_record(&org, &key, id, accepted, stored.as_ref())?;
-            let batch = Batch {
-                preconditions: vec![standing(key, stored.as_ref())],
-                changes: vec![Change::Put(key, record)],
-                note: self.note(permit),
-            };
-            match self.store.commit(batch).await {
-                Ok(mark) => {
-                    let outcome = if stored.is_some() { Imported::Replaced } else { Imported::Created };
-                    return Ok((Done { outcome, generation: Some(out.generation) }, Some(mark)));
-                }
-                Err(CommitError::Conflict) => {}
-                Err(why) => return Err(why.into()),
+            match self.next_step(item, different, permit)? {
+                Step::Nothing(done) => return Ok((done, None)),
+                Step::Commit(batch, done) => match self.store.commit(batch).await {
+                    Ok(mark) => return Ok((done, Some(mark))),
+                    Err(CommitError::Conflict) => {}
+                    Err(why) => return Err(why.into()),
+                },
             }
         }
         Err(CommitError::Conflict.into())
+    }
+}
+
+/// What there is to do for an item.
+enum Step {
+    /// This change.
+    Commit(Batch, Done),
+    /// Nothing.
+    Nothing(Done),
+}
+
+impl Done {
+    fn would_be(outcome: Imported) -> Self {
+        Self { outcome, generation: None }
+    }
+}
+
+impl Judged {
+    fn ask<'a>(&'a self, request: &'a RequestId, mode: Mode) -> Ask<'a> {
+        Ask::new(request, action_of(mode)).of(&self.org).on_connection(&self.id)
     }
 }
 
@@ -265,6 +286,18 @@ fn action_of(mode: Mode) -> Action {
     }
 }
 
+/// A thousand items are many milliseconds of work: others come in between.
+async fn pause(items: usize) {
+    if items.is_multiple_of(16) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Where the audit log cannot be written, the whole request ends.
+fn unless_unaudited(refusal: Refusal) -> Result<Result<Done, Refusal>, Refusal> {
+    if refusal.code == Code::AuditUnavailable { Err(refusal) } else { Ok(Err(refusal)) }
+}
+
 /// What there is to say where nothing is to be written; none where the stored token set is to be replaced.
 fn already_there(relation: Relation, generation: u64, different: Different) -> Result<Option<Done>, Refusal> {
     let generation = Some(generation);
@@ -279,5 +312,5 @@ fn already_there(relation: Relation, generation: u64, different: Different) -> R
 }
 
 fn unended() -> Refusal {
-    Refusal::new(Code::Internal, "the item did not end; whether it was stored, a second import will tell")
+    Refusal::new(Code::Internal, "the item did not end; a second import will tell")
 }

@@ -260,9 +260,16 @@ fn state(daemon: &Daemon) -> (u64, u64) {
 }
 
 fn wait_until(daemon: &Daemon, holds: impl Fn(u64) -> bool) {
-    let begun = Instant::now();
-    while !holds(state(daemon).0) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the import does not move on");
+    let mut moved_on = (0, Instant::now());
+    loop {
+        let records = state(daemon).0;
+        if holds(records) {
+            return;
+        }
+        if records != moved_on.0 {
+            moved_on = (records, Instant::now());
+        }
+        assert!(moved_on.1.elapsed() < Duration::from_secs(60), "the import does not move on");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
