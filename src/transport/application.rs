@@ -91,6 +91,7 @@ impl Exchange<'_> {
             Route::Passes(org) => self.passes(&org, body).await,
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
+            Route::Import => self.import(body).await,
             Route::AuditEntries
             | Route::AuditVerify
             | Route::Doctor

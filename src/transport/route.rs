@@ -24,6 +24,8 @@ pub enum Route {
     Encrypt(OrgId),
     /// `/healthz`
     Health,
+    /// `/admin/v1/import`
+    Import,
     /// `/admin/v1/keys`
     Keys,
     /// `/admin/v1/keys/reload`
@@ -111,6 +113,7 @@ impl Route {
             "audit" => Ok(Self::AuditEntries),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),
+            "import" => Ok(Self::Import),
             "keys" => Ok(Self::Keys),
             "keys/reload" => Ok(Self::KeysReload),
             "keys/rotate" => Ok(Self::KeysRotate),
@@ -141,6 +144,7 @@ impl Route {
             Self::AuditEntries
                 | Self::AuditVerify
                 | Self::Doctor
+                | Self::Import
                 | Self::Keys
                 | Self::KeysReload
                 | Self::KeysRotate
@@ -168,6 +172,7 @@ impl Route {
             Self::AuditVerify
             | Self::Decrypt(_)
             | Self::Encrypt(_)
+            | Self::Import
             | Self::KeysReload
             | Self::KeysRotate
             | Self::Passes(_)

@@ -89,6 +89,19 @@ impl<'a> Permit<'a> {
         result.map(|(done, _)| done)
     }
 
+    /// As [`Permit::settle_change`], for one item of a batch that waits for the disk as a whole.
+    pub(super) fn settle_change_in_batch<T>(
+        mut self,
+        (done, mark): (T, Mark),
+        generation: Option<u64>,
+    ) -> Result<T, Refusal> {
+        self.settled = true;
+        self.note_span();
+        let entry = self.vault.entry(self.caller, &self.ask, Became::plain("ok"), generation, Some(mark));
+        self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
+        Ok(done)
+    }
+
     fn note_span(&self) {
         let span = self.vault.started.elapsed().saturating_sub(self.admitted_at);
         self.vault.meters.took(self.ask.action, span);
@@ -178,7 +191,17 @@ impl Vault {
     /// # Errors
     /// As [`Vault::admit`]; `storage_full` while the audit log lives on its reserve.
     pub fn admit_change<'a>(&'a self, caller: &'a Caller, ask: Ask<'a>) -> Result<Permit<'a>, Refusal> {
-        let permit = self.admit(caller, ask)?;
+        self.take_allowance(caller, &ask)?;
+        self.admit_change_in_batch(caller, ask)
+    }
+
+    /// As [`Vault::admit_change`], for one item of a batch whose allowance was taken as a whole.
+    pub(super) fn admit_change_in_batch<'a>(
+        &'a self,
+        caller: &'a Caller,
+        ask: Ask<'a>,
+    ) -> Result<Permit<'a>, Refusal> {
+        let permit = self.admit_in_batch(caller, ask)?;
         let refusal = match self.audit.health().state {
             AuditState::Ok => return Ok(permit),
             AuditState::Low => Refusal::from(crate::store::CommitError::Full),
@@ -196,6 +219,11 @@ impl Vault {
             self.audit.durable().await.map_err(refuse_unaudited)?;
         }
         Ok(())
+    }
+
+    /// Waits until all entries of a batch of changes are durable.
+    pub(super) async fn end_batch_of_changes(&self) -> Result<(), Refusal> {
+        self.audit.durable().await.map_err(refuse_unaudited).map(|_| ())
     }
 
     /// Records a request that was refused before it could be understood as an operation of the vault.

@@ -11,6 +11,7 @@ mod audit_faults;
 mod canary;
 mod errors;
 mod full_disk;
+mod import;
 mod kit;
 mod metrics;
 mod misplaced;
