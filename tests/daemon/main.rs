@@ -14,6 +14,7 @@ mod full_disk;
 mod kit;
 mod misplaced;
 mod refused_early;
+mod root_key;
 mod rotation;
 mod slow_clients;
 mod start_faults;

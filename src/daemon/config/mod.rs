@@ -15,10 +15,11 @@ mod written;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::crypto::root_key::aws::{self, AwsSecretsManager};
 use crate::crypto::root_key::credential::CredentialSource;
 use crate::crypto::root_key::exec::ExecSource;
 use crate::crypto::root_key::file::FileSource;
-use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::crypto::root_key::{RootKeySource, SourceError, remote};
 use crate::domain::policy::Policy;
 use crate::domain::provider::Provider;
 use crate::os::private_file;
@@ -74,6 +75,8 @@ pub struct Listen {
 /// Where the root keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootKey {
+    /// A secret of AWS Secrets Manager.
+    AwsSecretsManager(aws::Settings),
     /// The output of a program.
     Exec {
         /// Its absolute path.
@@ -102,6 +105,9 @@ impl RootKey {
     /// `Refused`, where what was configured cannot be a source.
     pub fn source(&self, credentials: Option<PathBuf>) -> Result<Box<dyn RootKeySource>, SourceError> {
         Ok(match self.clone() {
+            Self::AwsSecretsManager(settings) => {
+                Box::new(AwsSecretsManager::new(settings, Box::new(remote::environment)))
+            }
             Self::Exec { program, arguments, deadline } => {
                 Box::new(ExecSource::new(program, arguments, deadline)?)
             }

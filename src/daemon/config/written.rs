@@ -75,12 +75,12 @@ pub(super) struct RootKey {
     pub(super) command: Option<Spanned<Vec<String>>>,
     pub(super) deadline: Option<Text>,
     pub(super) wait: Option<Text>,
-    endpoint: Later,
-    region: Later,
-    secret_id: Later,
+    pub(super) ca: Option<Text>,
+    pub(super) endpoint: Option<Text>,
+    pub(super) region: Option<Text>,
+    pub(super) secret_id: Option<Text>,
+    pub(super) sts_endpoint: Option<Text>,
 }
-
-later!(RootKey: endpoint, region, secret_id);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
