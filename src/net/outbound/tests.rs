@@ -175,7 +175,7 @@ fn only_whom_the_named_authority_signed_for_this_name_is_trusted() {
         let untimely = get(ours.server("localhost", years), &roots).err().unwrap();
         assert!(untimely.is_retryable() && untimely.to_string().contains("clock"), "{untimely}");
     }
-    let no_tls = server(|stream| drop(say(stream, b"HTTP/1.1 400 Bad\r\n\r\n")));
+    let no_tls = server(|mut stream| drop(stream.write_all(b"HTTP/1.1 400 Bad\r\n\r\n")));
     let no_tls = get(no_tls, &roots).err().unwrap();
     assert!(matches!(no_tls, OutboundError::Tls(_)), "{no_tls}");
 }
