@@ -41,10 +41,11 @@ unit: $(VENV)/ready
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
 
-# The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS for the root key tests.
+# The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
+# root key tests.
 $(VENV)/ready:
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography 'moto[server]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography hvac 'moto[server]'
 	touch $@
 
 # Ratios beside their yardsticks, in one run.

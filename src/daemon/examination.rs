@@ -4,6 +4,7 @@ use tokenkeep_client::wire::Finding;
 
 use super::config::Config;
 use super::doctor::{Checked, Memory, findings};
+use super::root_keys;
 use crate::os::host::{Facts, Found};
 
 /// An examination of the host under this configuration.
@@ -11,6 +12,7 @@ use crate::os::host::{Facts, Found};
 pub(super) fn of(config: &Config) -> Box<dyn Fn() -> Vec<Finding> + Send + Sync> {
     let (connections, listen) = (config.limits.connections, config.listen.clone());
     let state_directory = config.state_directory.clone();
+    let root_key_source = root_keys::describe(config);
     Box::new(move || {
         let checked = Checked {
             connections,
@@ -18,6 +20,7 @@ pub(super) fn of(config: &Config) -> Box<dyn Fn() -> Vec<Finding> + Send + Sync>
             unix_socket: Found::at(&listen.unix),
             admin_socket: Found::at(&listen.admin),
             memory: Memory::Swappable,
+            root_key_source: root_key_source.clone(),
             root_key_age: None,
         };
         findings(&Facts::gather(&state_directory), &checked)

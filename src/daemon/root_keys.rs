@@ -63,9 +63,18 @@ pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
     Arc::new(move || read(&source, &Patience::NONE).map_err(|why| why.to_string()))
 }
 
+/// Names the source.
+#[must_use]
+pub(super) fn describe(config: &Config) -> String {
+    source(&config.root_key).map_or_else(|why| why.to_string(), |source| source.describe())
+}
+
+fn source(root_key: &RootKey) -> Result<Box<dyn RootKeySource>, SourceError> {
+    root_key.source(std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into))
+}
+
 fn read(root_key: &RootKey, patience: &Patience) -> Result<RootKeys, RootKeyError> {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into);
-    let source = root_key.source(credentials).map_err(RootKeyError::of)?;
+    let source = source(root_key).map_err(RootKeyError::of)?;
     let random = || u64::from_be_bytes(random::bytes());
     let text = fetch(&Said(&*source), patience, &std::thread::sleep, &random).map_err(RootKeyError::of)?;
     RootKeys::parse(&text).map_err(RootKeyError::NotAList)

@@ -10,6 +10,7 @@ pub mod credential;
 pub mod exec;
 pub mod file;
 pub mod json;
+pub mod openbao;
 pub mod patience;
 pub mod remote;
 

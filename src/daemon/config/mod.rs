@@ -19,6 +19,7 @@ use crate::crypto::root_key::aws::{self, AwsSecretsManager};
 use crate::crypto::root_key::credential::CredentialSource;
 use crate::crypto::root_key::exec::ExecSource;
 use crate::crypto::root_key::file::FileSource;
+use crate::crypto::root_key::openbao::{self, OpenBao};
 use crate::crypto::root_key::{RootKeySource, SourceError, remote};
 use crate::domain::policy::Policy;
 use crate::domain::provider::Provider;
@@ -91,6 +92,8 @@ pub enum RootKey {
         /// Absolute.
         path: PathBuf,
     },
+    /// A secret of OpenBao.
+    OpenBao(openbao::Settings),
     /// A systemd credential.
     SystemdCredential {
         /// A plain file name.
@@ -112,6 +115,7 @@ impl RootKey {
                 Box::new(ExecSource::new(program, arguments, deadline)?)
             }
             Self::File { path } => Box::new(FileSource::new(path)?),
+            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, credentials)),
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }

@@ -259,6 +259,45 @@ fn bad_roots_are_refused_likewise() {
             Some(6),
             "path does not belong",
         ),
+        (root_key("source = 'openbao'\npath = 'a'"), Some(4), "lacks address"),
+        (root_key("source = 'openbao'\naddress = 'https://b'"), Some(5), "lacks path"),
+        (root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'"), Some(5), "as whom to ask"),
+        (
+            root_key("source = 'openbao'\naddress = 'http://b'\npath = 'a'\ntoken.file = '/ghs_canary'"),
+            Some(5),
+            "in plain text",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = '../ghs_canary'\ntoken.file = '/t'"),
+            Some(6),
+            "not a path of OpenBao",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken = 'ghs_canary'"),
+            Some(7),
+            "expected a table with file or credential",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken = {}"),
+            Some(7),
+            "not one place where it is held",
+        ),
+        (
+            root_key(
+                "source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken.file = '/ghs_canary'\n\
+                 app_role = { role_id = 'a', secret_id = { file = '/b' } }",
+            ),
+            Some(7),
+            "both token and app_role",
+        ),
+        (
+            root_key(
+                "source = 'openbao'\naddress = 'https://b'\npath = 'a'\n\
+                 app_role = { role_id = 'ghs canary', secret_id = { file = '/b' } }",
+            ),
+            Some(7),
+            "not the id of a role",
+        ),
         (root_key("source = 'file'"), Some(4), "lacks path"),
         (root_key("source = 'file'\npath = 'ghs_canary'"), Some(5), "not an absolute path"),
         (root_key("source = 'file'\nname = 'ghs_canary'"), Some(5), "name does not belong"),

@@ -107,7 +107,7 @@ fn who_is_not_there_or_says_nothing_is_given_up() {
     let unresolved = ask("http://no-such-host.invalid", &Roots::Host).err().unwrap();
     assert!(unresolved.is_retryable(), "{unresolved}");
 
-    let silent = server(|stream| std::mem::forget(stream));
+    let silent = server(std::mem::forget);
     let short = Deadlines { connect: Duration::from_millis(50), whole: Duration::from_millis(100) };
     let endpoint = Endpoint::parse(&format!("http://localhost:{silent}")).unwrap();
     let late = exchange(&endpoint, &Roots::Host, Request::new("GET", "/"), MOST, short).err();

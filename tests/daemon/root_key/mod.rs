@@ -4,6 +4,7 @@
 //! run where `python3` lacks them, and say so.
 
 mod aws;
+mod openbao;
 mod server;
 
 use std::fs;

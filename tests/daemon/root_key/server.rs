@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
@@ -11,6 +12,7 @@ use crate::kit::skip;
 
 pub(super) struct Server {
     process: Child,
+    told: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     /// What it made.
     pub(super) made: Value,
     log: PathBuf,
@@ -45,15 +47,26 @@ impl Server {
             .spawn()
             .expect("it starts");
         let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+        let mut says = BufReader::new(process.stdout.take().expect("piped"));
+        says.read_line(&mut line).expect("readable");
+        let told = Mutex::new((process.stdin.take().expect("piped"), says));
         let said = || std::fs::read_to_string(scratch.join("server.err")).unwrap_or_default();
         let made = serde_json::from_str(&line).unwrap_or_else(|_| panic!("it does not start: {}", said()));
-        Some(Self { process, made, log })
+        Some(Self { process, told, made, log })
     }
 
     /// A text of what it made, by its JSON pointer.
     pub(super) fn text(&self, pointer: &str) -> &str {
         self.made.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer}"))
+    }
+
+    /// Has it do something, and gives what came of it.
+    pub(super) fn tell(&self, what: &Value) -> Value {
+        let (input, output) = &mut *self.told.lock().expect("nobody panicked");
+        writeln!(input, "{what}").expect("it listens");
+        let mut line = String::new();
+        output.read_line(&mut line).expect("readable");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{what} failed: {line:?}"))
     }
 
     /// The requests so far.

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::{Reading, Text, is_absolute};
 use crate::crypto::root_key::aws;
 use crate::crypto::root_key::credential::is_credential_name;
+use crate::crypto::root_key::openbao::{self, Held, Identity, Wrapping};
 use crate::daemon::config::error::ConfigError;
 use crate::daemon::config::{DEVELOPMENT, RootKey, written};
 use crate::net::outbound::{Endpoint, Roots};
@@ -19,10 +20,11 @@ use crate::net::outbound::{Endpoint, Roots};
 const LATER_SOURCES: [&str; 3] = ["azure-key-vault", "gcp-secret-manager", "onepassword-connect"];
 
 /// Each source with the keys that it takes; the first of them it needs.
-const SOURCES: [(&str, &[&str]); 4] = [
+const SOURCES: [(&str, &[&str]); 5] = [
     ("aws-secrets-manager", &["secret_id", "region", "endpoint", "sts_endpoint", "ca"]),
     ("exec", &["command", "deadline"]),
     ("file", &["path"]),
+    ("openbao", &["address", "path", "mount", "field", "namespace", "token", "app_role", "ca"]),
     ("systemd-credential", &["name"]),
 ];
 
@@ -51,6 +53,7 @@ impl Reading<'_> {
             }
             "exec" => self.exec(written.command.as_ref().ok_or_else(lacks)?, written.deadline.as_ref()),
             "file" => Ok(RootKey::File { path: self.absolute(written.path.as_ref().ok_or_else(lacks)?)? }),
+            "openbao" => self.openbao(written, written.address.as_ref().ok_or_else(lacks)?, environment),
             _ => self.credential(written.name.as_ref().ok_or_else(lacks)?),
         }
     }
@@ -86,6 +89,78 @@ impl Reading<'_> {
         }))
     }
 
+    fn openbao(
+        &self,
+        written: &written::RootKey,
+        address: &Text,
+        environment: &Text,
+    ) -> Result<RootKey, ConfigError> {
+        let Some(path) = &written.path else {
+            return Err(self.refuse(address, "this source lacks path", "add path = … to [root_key]"));
+        };
+        let field = written.field.as_ref();
+        if let Some(field) = field.filter(|field| !is_field(field.get_ref())) {
+            return Err(self.refuse(field, "not a field of a secret", "use its name"));
+        }
+        Ok(RootKey::OpenBao(openbao::Settings {
+            address: self.endpoint(address, environment)?,
+            namespace: written.namespace.as_ref().map(|text| self.path_there(text)).transpose()?,
+            mount: self.path_or(written.mount.as_ref(), "secret")?,
+            path: self.path_there(path)?,
+            field: field.map_or_else(|| "keys".to_owned(), |field| field.get_ref().clone()),
+            identity: self.identity(written, address)?,
+            roots: self.roots(written.ca.as_ref())?,
+        }))
+    }
+
+    fn identity(&self, written: &written::RootKey, address: &Text) -> Result<Identity, ConfigError> {
+        match (&written.token, &written.app_role) {
+            (Some(token), None) => Ok(Identity::Token(self.held(token)?)),
+            (None, Some(role)) => {
+                let role = role.get_ref();
+                let role_id = role.role_id.get_ref();
+                if !openbao::is_path(role_id) || role_id.contains('/') {
+                    return Err(self.refuse(&role.role_id, "not the id of a role", "see bao read …/role-id"));
+                }
+                Ok(Identity::AppRole {
+                    mount: self.path_or(role.mount.as_ref(), "approle")?,
+                    role_id: role_id.clone(),
+                    secret_id: self.held(&role.secret_id)?,
+                    wrapping: if role.wrapped { Wrapping::Wrapped } else { Wrapping::Bare },
+                })
+            }
+            (Some(token), Some(_)) => Err(self.refuse(token, "both token and app_role", "remove one")),
+            (None, None) => {
+                let mend = "add token = { file = … } or app_role = { … } to [root_key]";
+                Err(self.refuse(address, "nothing says as whom to ask", mend))
+            }
+        }
+    }
+
+    fn held(&self, written: &Spanned<written::Held>) -> Result<Held, ConfigError> {
+        let held = written.get_ref();
+        match (&held.file, &held.credential) {
+            (Some(file), None) => Ok(Held::File(self.absolute(file)?)),
+            (None, Some(name)) => Ok(Held::Credential(self.credential_name(name)?)),
+            _ => {
+                let mend = "write { file = \"/…\" } or { credential = \"…\" }";
+                Err(self.refuse(written, "not one place where it is held", mend))
+            }
+        }
+    }
+
+    fn path_or(&self, written: Option<&Text>, usual: &str) -> Result<String, ConfigError> {
+        written.map_or_else(|| Ok(usual.to_owned()), |text| self.path_there(text))
+    }
+
+    fn path_there(&self, written: &Text) -> Result<String, ConfigError> {
+        if openbao::is_path(written.get_ref()) {
+            return Ok(written.get_ref().clone());
+        }
+        let mend = "write names separated by '/', none at the ends, with letters, digits and -._~@+=:";
+        Err(self.refuse(written, "not a path of OpenBao", mend))
+    }
+
     /// The key list comes over it: in plain text only where nobody can read along, and there is nothing to guard.
     fn endpoint(&self, written: &Text, environment: &Text) -> Result<Endpoint, ConfigError> {
         let Some(endpoint) = Endpoint::parse(written.get_ref()) else {
@@ -105,8 +180,12 @@ impl Reading<'_> {
     }
 
     fn credential(&self, name: &Text) -> Result<RootKey, ConfigError> {
+        Ok(RootKey::SystemdCredential { name: self.credential_name(name)? })
+    }
+
+    fn credential_name(&self, name: &Text) -> Result<String, ConfigError> {
         if is_credential_name(name.get_ref()) {
-            return Ok(RootKey::SystemdCredential { name: name.get_ref().clone() });
+            return Ok(name.get_ref().clone());
         }
         let mend = "use the name in LoadCredential=: letters, digits, '.', '_' and '-'";
         Err(self.refuse(name, "not a name of a credential", mend))
@@ -126,21 +205,35 @@ impl Reading<'_> {
     }
 }
 
+fn is_field(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
 impl written::RootKey {
     /// The keys that are not for every source, as far as they stand there.
     fn given(&self) -> Vec<(&'static str, Range<usize>)> {
-        let text = |name, text: &Option<Text>| text.as_ref().map(|text| (name, text.span()));
-        let command = self.command.as_ref().map(|command| ("command", command.span()));
-        let texts = [
-            text("ca", &self.ca),
-            text("deadline", &self.deadline),
-            text("endpoint", &self.endpoint),
-            text("name", &self.name),
-            text("path", &self.path),
-            text("region", &self.region),
-            text("secret_id", &self.secret_id),
-            text("sts_endpoint", &self.sts_endpoint),
-        ];
-        texts.into_iter().flatten().chain(command).collect()
+        fn place<T>(key: &'static str, value: Option<&Spanned<T>>) -> Option<(&'static str, Range<usize>)> {
+            value.map(|value| (key, value.span()))
+        }
+        [
+            place("address", self.address.as_ref()),
+            place("app_role", self.app_role.as_ref()),
+            place("ca", self.ca.as_ref()),
+            place("command", self.command.as_ref()),
+            place("deadline", self.deadline.as_ref()),
+            place("endpoint", self.endpoint.as_ref()),
+            place("field", self.field.as_ref()),
+            place("mount", self.mount.as_ref()),
+            place("name", self.name.as_ref()),
+            place("namespace", self.namespace.as_ref()),
+            place("path", self.path.as_ref()),
+            place("region", self.region.as_ref()),
+            place("secret_id", self.secret_id.as_ref()),
+            place("sts_endpoint", self.sts_endpoint.as_ref()),
+            place("token", self.token.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
