@@ -43,9 +43,9 @@ unit: $(VENV)/ready
 
 # The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
 # root key tests.
-$(VENV)/ready:
+$(VENV)/ready: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography hvac 'moto[server]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]'
 	touch $@
 
 # Ratios beside their yardsticks, in one run.

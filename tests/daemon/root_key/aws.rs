@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::server::Server;
-use super::{reconfigure, vault_from};
+use super::{reconfigure, tls, vault_from};
 use crate::kit::vault::{new_key, write_private};
 use crate::kit::{Request, TestVault};
 
@@ -22,11 +22,21 @@ struct Aws {
 
 impl Aws {
     fn start() -> Option<Self> {
+        Self::start_with(&["keys"])
+    }
+
+    fn start_over_tls() -> Option<Self> {
+        Self::start_with(&["keys", "server.crt", "server.key"])
+    }
+
+    fn start_with(files: &[&str]) -> Option<Self> {
         let room = tempfile::tempdir().expect("a directory");
         let key = new_key();
-        let list = room.path().join("keys");
-        write_private(&list, format!("# newest first\n{key}\n").as_bytes());
-        let server = Server::start("aws.py", "moto.server", room.path(), &[list.to_str()?])?;
+        write_private(&room.path().join("keys"), format!("# newest first\n{key}\n").as_bytes());
+        tls::write(room.path(), "127.0.0.1");
+        let files: Vec<PathBuf> = files.iter().map(|file| room.path().join(file)).collect();
+        let files: Vec<&str> = files.iter().filter_map(|file| file.to_str()).collect();
+        let server = Server::start("aws.py", "moto.server", room.path(), &files)?;
         Some(Self { server, room, key })
     }
 
@@ -132,6 +142,21 @@ fn the_metadata_of_the_instance_is_asked_by_version_2_alone() {
     assert_eq!(of_metadata[0]["method"], "PUT", "{of_metadata:?}");
     assert_eq!(of_metadata.len(), 3);
     assert!(of_metadata[1..].iter().all(|asked| asked["token"] == true), "{of_metadata:?}");
+}
+
+#[test]
+fn over_tls_only_the_named_authority_is_trusted() {
+    let Some(aws) = Aws::start_over_tls() else { return };
+    let ca = |file: &str| format!("\nca = \"{}\"", aws.room.path().join(file).display());
+    let root_key = aws.root_key("tokenkeep/root");
+    let mut vault = vault_from(&(root_key.clone() + &ca("ca.pem")), &aws.keys_of("reader"));
+    vault.start_as_configured();
+    vault.stop();
+    reconfigure(&mut vault, &(root_key.clone() + &ca("other-ca.pem")), &aws.keys_of("reader"));
+    vault.start_in_vain_as_configured().with(77, &["is not trusted", "no authority", "nothing was sent"]);
+    let elsewhere = root_key.replace("127.0.0.1", "localhost") + &ca("ca.pem");
+    reconfigure(&mut vault, &elsewhere, &aws.keys_of("reader"));
+    vault.start_in_vain_as_configured().with(77, &["is not trusted", "another name"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod aws;
 mod openbao;
 mod server;
+mod tls;
 
 use std::fs;
 

@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::server::Server;
-use super::{reconfigure, vault_from};
+use super::{reconfigure, tls, vault_from};
 use crate::kit::vault::{new_key, write_private};
 use crate::kit::{Request, TestVault, poll};
 
@@ -23,13 +22,7 @@ impl OpenBao {
         let room = tempfile::tempdir().expect("a directory");
         let key = new_key();
         write_private(&room.path().join("keys"), format!("{key}\n").as_bytes());
-        authority(room.path().join("other-ca.pem"));
-        let issuer = authority(room.path().join("ca.pem"));
-        let pair = KeyPair::generate().expect("a key");
-        let parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-        let certificate = parameters.signed_by(&pair, &issuer).expect("a certificate");
-        write_private(&room.path().join("server.crt"), certificate.pem().as_bytes());
-        write_private(&room.path().join("server.key"), pair.serialize_pem().as_bytes());
+        tls::write(room.path(), "localhost");
         let files = ["keys", "server.crt", "server.key", "ca.pem"].map(|name| room.path().join(name));
         let files: Vec<&str> = files.iter().filter_map(|file| file.to_str()).collect();
         let server = Server::start("openbao.py", "hvac", room.path(), &files)?;
@@ -99,17 +92,6 @@ impl OpenBao {
     fn count(&self) -> u64 {
         self.tell(&json!({"do": "accessors"}))["count"].as_u64().expect("a count")
     }
-}
-
-/// A certificate authority, its certificate in this file.
-fn authority(file: PathBuf) -> CertifiedIssuer<'static, KeyPair> {
-    let mut parameters = CertificateParams::default();
-    parameters.distinguished_name.push(DnType::CommonName, file.display().to_string());
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().expect("a key"));
-    let issuer = issuer.expect("an authority");
-    write_private(&file, issuer.pem().as_bytes());
-    issuer
 }
 
 #[test]
