@@ -131,7 +131,7 @@ except hvac.exceptions.InvalidRequest:
 WORK = {
     "accessors": lambda told: {"count": len(client.list("auth/token/accessors")["data"]["keys"])},
     "open": lambda told: open_wrapped(told["token"]),
-    "revoke": lambda told: done(client.auth.token.revoke(told["token"])),
+    "put": lambda told: done(kv.create_or_update_secret(told["path"], {"keys": key_list})),
     "rewrap": lambda told: {"token": wrap(open_wrapped(told["token"]))},
     "seal": lambda told: done(client.sys.seal()),
     "secret_id": lambda told: {"secret_id": secret_id()},

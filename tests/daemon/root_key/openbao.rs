@@ -175,23 +175,36 @@ fn only_whom_the_named_authority_signed_for_this_name_is_asked() {
     bao.ends(&root_key.replace("https://", "http://"), 69, &["see "]);
 }
 
-#[test]
-fn a_sealed_server_is_waited_for() {
-    let Some(bao) = OpenBao::start() else { return };
-    let role = bao.with_role(&bao.token(&json!({"do": "wrap"})), ", wrapped = true");
-    let root_key = bao.root_key("tokenkeep/root", &role);
-    bao.tell(&json!({"do": "seal"}));
-    bao.ends(&root_key, 69, &["OpenBao is sealed", "unseal it"]);
+/// Starts a daemon with patience, and does this once it has said these words.
+fn mended(bao: &OpenBao, root_key: &str, words: &str, mend: &Value) {
     let mut vault = vault_from(&root_key.replace("\"0s\"", "\"1h\""), &[]);
     let err = vault.room().join("err.log");
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            poll("a word about the seal", || fs::read_to_string(&err).ok()?.contains("sealed").then_some(()));
-            bao.tell(&json!({"do": "unseal"}));
+            poll(words, || fs::read_to_string(&err).ok()?.contains(words).then_some(()));
+            bao.tell(mend);
         });
         vault.start_as_configured();
     });
     vault.stop();
+}
+
+#[test]
+fn a_sealed_server_is_waited_for() {
+    let Some(bao) = OpenBao::start() else { return };
+    let root_key = bao.root_key("tokenkeep/root", &bao.with_token(&bao.reader()));
+    bao.tell(&json!({"do": "seal"}));
+    bao.ends(&root_key, 69, &["OpenBao is sealed", "unseal it"]);
+    mended(&bao, &root_key, "is sealed", &json!({"do": "unseal"}));
+}
+
+#[test]
+fn what_can_be_opened_once_is_kept_while_the_rest_is_waited_for() {
+    let Some(bao) = OpenBao::start() else { return };
+    let role = bao.with_role(&bao.token(&json!({"do": "wrap"})), ", wrapped = true");
+    let root_key = bao.root_key("tokenkeep/later", &role);
+    mended(&bao, &root_key, "no such secret", &json!({"do": "put", "path": "tokenkeep/later"}));
+    bao.ends(&root_key, 77, &["opened before"]);
 }
 
 #[test]
