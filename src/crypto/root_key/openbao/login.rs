@@ -75,7 +75,30 @@ pub(super) fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Identity, Settings};
     use super::*;
+    use crate::net::outbound::{Endpoint, Roots};
+
+    /// Nobody listens there: whoever asked would fail.
+    #[test]
+    fn what_was_unwrapped_is_not_unwrapped_again() {
+        let held = Held::File("/nonexistent/secret-id".into());
+        let identity = Identity::Token(held.clone());
+        let settings = Settings {
+            address: Endpoint::parse("http://127.0.0.1:9").unwrap(),
+            namespace: None,
+            mount: "secret".into(),
+            path: "a".into(),
+            field: "keys".into(),
+            identity,
+            roots: Roots::Host,
+        };
+        let source = OpenBao::new(settings, None);
+        let mut reached = Reached { secret_id: Some(Zeroizing::new("kept".into())), token: None };
+        let kept = source.secret_id(&mut reached, "approle", &held, Wrapping::Wrapped);
+        assert_eq!(kept.unwrap().as_str(), "kept");
+        assert!(source.secret_id(&mut reached, "approle", &held, Wrapping::Bare).is_err(), "read anew");
+    }
 
     #[test]
     fn a_body_is_json_and_does_not_grow() {
