@@ -43,10 +43,11 @@ unit: $(VENV)/ready $(VENV)/moving-in
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
 
-# The recovery test reads a vault with nothing but Python and its `cryptography`.
-$(VENV)/ready:
+# The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
+# root key tests.
+$(VENV)/ready: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]'
 	touch $@
 
 # The recipes of docs/moving-in.md are run with what applications have.

@@ -18,6 +18,7 @@ mod misplaced;
 mod mtls;
 mod pass;
 mod refused_early;
+mod root_key;
 mod rotation;
 mod slow_clients;
 mod start_faults;

@@ -111,6 +111,24 @@ format = "json"
     );
 }
 
+#[test]
+fn plain_http_goes_to_this_host_for_development_alone() {
+    let text = |environment: &str, endpoint: &str| {
+        let aws = format!("source = 'aws-secrets-manager'\nsecret_id = 'tk/root'\nendpoint = '{endpoint}'\n");
+        let text = LEAST.replace("source = \"file\"\npath = \"/run/keys/root.key\"\n", &aws);
+        parse(&text.replace("production", environment))
+    };
+    for (environment, endpoint, is_fine) in [
+        ("production", "https://vpce.example", true),
+        ("production", "http://127.0.0.1:5000", false),
+        ("development", "http://127.0.0.1:5000", true),
+        ("development", "http://localhost", true),
+        ("development", "http://secrets.example", false),
+    ] {
+        assert_eq!(text(environment, endpoint).is_ok(), is_fine, "{environment} {endpoint}");
+    }
+}
+
 /// A client with everything but what the line says.
 fn client(line: &str) -> String {
     let mut text = "[[client]]\n".to_owned();
@@ -224,7 +242,76 @@ fn bad_roots_are_refused_likewise() {
         (LEAST.replace("production", "Production ghs_canary"), Some(1), "not a name of an environment"),
         (LEAST.replace("/var/lib", "ghs_canary"), Some(2), "not an absolute path"),
         (root_key("source = 'ghs_canary'"), Some(4), "no such source"),
-        (root_key("source = 'openbao'\nregion = 'ghs_canary'"), Some(4), "not available in this version"),
+        (
+            root_key("source = 'azure-key-vault'\nregion = 'ghs_canary'"),
+            Some(4),
+            "not available in this version",
+        ),
+        (root_key("source = 'aws-secrets-manager'\nregion = 'eu-west-1'"), Some(4), "lacks secret_id"),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'ghs canary'"),
+            Some(5),
+            "not a secret of AWS",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\nregion = 'ghs_canary'"),
+            Some(6),
+            "not a region",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\nendpoint = 'ghs_canary'"),
+            Some(6),
+            "not an address",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\nendpoint = 'http://127.0.0.1'"),
+            Some(6),
+            "in plain text",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\npath = '/ghs_canary'"),
+            Some(6),
+            "path does not belong",
+        ),
+        (root_key("source = 'openbao'\npath = 'a'"), Some(4), "lacks address"),
+        (root_key("source = 'openbao'\naddress = 'https://b'"), Some(5), "lacks path"),
+        (root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'"), Some(5), "as whom to ask"),
+        (
+            root_key("source = 'openbao'\naddress = 'http://b'\npath = 'a'\ntoken.file = '/ghs_canary'"),
+            Some(5),
+            "in plain text",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = '../ghs_canary'\ntoken.file = '/t'"),
+            Some(6),
+            "not a path of OpenBao",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken = 'ghs_canary'"),
+            Some(7),
+            "expected a table with file or credential",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken = {}"),
+            Some(7),
+            "not one place where it is held",
+        ),
+        (
+            root_key(
+                "source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken.file = '/ghs_canary'\n\
+                 app_role = { role_id = 'a', secret_id = { file = '/b' } }",
+            ),
+            Some(7),
+            "both token and app_role",
+        ),
+        (
+            root_key(
+                "source = 'openbao'\naddress = 'https://b'\npath = 'a'\n\
+                 app_role = { role_id = 'ghs canary', secret_id = { file = '/b' } }",
+            ),
+            Some(7),
+            "not the id of a role",
+        ),
         (root_key("source = 'file'"), Some(4), "lacks path"),
         (root_key("source = 'file'\npath = 'ghs_canary'"), Some(5), "not an absolute path"),
         (root_key("source = 'file'\nname = 'ghs_canary'"), Some(5), "name does not belong"),
