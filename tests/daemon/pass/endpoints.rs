@@ -74,8 +74,8 @@ fn following(route: &Route) -> Option<Route> {
         Route::KeysRotate => Route::Doctor,
         Route::Doctor => Route::AuditEntries,
         Route::AuditEntries => Route::AuditVerify,
-        Route::AuditVerify => Route::Metrics,
-        Route::Metrics => return None,
+        Route::AuditVerify => Route::Import,
+        Route::Import => return None,
     })
 }
 
@@ -93,6 +93,7 @@ fn path(route: &Route) -> String {
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),
+        Route::Import => "/admin/v1/import".into(),
         Route::Metrics => "/metrics".into(),
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
