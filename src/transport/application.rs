@@ -57,6 +57,15 @@ impl Application {
 impl Exchange<'_> {
     async fn serve(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
         match route {
+            Route::Token(org, id) => self.token(&org, &id, &body).await,
+            // hyper moves the future of each request about, and it is as large as that of its largest route: only
+            // the hot one is part of it.
+            route => Box::pin(self.serve_seldom(route, body)).await,
+        }
+    }
+
+    async fn serve_seldom(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
+        match route {
             Route::Health => Ok(answer::empty(StatusCode::OK)),
             Route::Ready => Ok(match self.vault().unready() {
                 None => answer::empty(StatusCode::OK),

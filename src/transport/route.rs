@@ -79,7 +79,7 @@ impl Route {
             return Self::parse_admin(admin);
         }
         let rest = path.strip_prefix("/v1/orgs/").ok_or(RouteError::Unknown)?;
-        let mut parts = rest.split('/');
+        let mut parts = Parts(Some(rest));
         let org = OrgId::parse(&part(parts.next())?)?;
         match parts.next() {
             None => Ok(Self::Org(org)),
@@ -107,10 +107,7 @@ impl Route {
         }
     }
 
-    fn parse_connection<'a>(
-        org: OrgId,
-        mut parts: impl Iterator<Item = &'a str>,
-    ) -> Result<Self, RouteError> {
+    fn parse_connection(org: OrgId, mut parts: Parts<'_>) -> Result<Self, RouteError> {
         let Some(provider) = parts.next() else { return Ok(Self::Connections(org)) };
         let provider = ProviderId::parse(&part(Some(provider))?)?;
         let name = ConnectionName::parse(&part(parts.next())?)?;
@@ -165,7 +162,25 @@ impl Route {
     /// Whether it takes this method.
     #[must_use]
     pub fn takes(&self, method: &Method) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method.as_str())
+        let (allow, method) = (self.allow(), method.as_str());
+        allow == method || allow.split(", ").any(|allowed| allowed == method)
+    }
+}
+
+/// The parts of a path. They are short: a plain loop finds their ends sooner than `str::split` sets out to.
+struct Parts<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let Some((part, tail)) = rest.bytes().position(|byte| byte == b'/').map(|at| rest.split_at(at))
+        else {
+            return self.0.take();
+        };
+        self.0 = tail.get(1..);
+        Some(part)
     }
 }
 
@@ -177,7 +192,7 @@ fn part(text: Option<&str>) -> Result<Cow<'_, str>, RouteError> {
 
 /// Decodes percent-encoding; none where it is broken or not UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
+    if !text.bytes().any(|byte| byte == b'%') {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());
