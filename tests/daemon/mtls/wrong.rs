@@ -180,7 +180,7 @@ fn a_ca_that_has_ended_lets_nobody_in() {
     assert!(SystemTime::now() > ends);
     caller.refused();
     let entry = poll("the entry", || turned_away(&second).pop());
-    assert_eq!(entry.outcome, "certificate_untrusted");
+    assert_eq!(entry.reason.as_deref(), Some("certificate_untrusted"));
     second.web().send(&Request::get("/v1/status")).is(200);
 }
 

@@ -125,6 +125,10 @@ fn request(route: &Route, method: &str) -> Request {
         }
         (Route::Decrypt(_), _) => json!({"ciphertexts": ["gAAAAA"]}),
         (Route::Encrypt(_), _) => json!({"plaintexts": ["Zm9v"]}),
+        (Route::Import, _) => json!({
+            "terms": {"mode": "dry_run", "different": "refuse", "missing_org": "refuse"},
+            "items": [{"org": ORG, "provider": "github", "name": "main", "tokens": {"access_token": "at"}}]
+        }),
         (Route::Passes(_), _) => json!({"actions": ["token:read"]}),
         (Route::Refresh(..), _) => json!({"if_generation": 0}),
         (Route::Secret(..), "PUT") => json!({"value": "s"}),
