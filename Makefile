@@ -43,7 +43,7 @@ unit: $(VENV)/ready
 
 # The root key tests of OpenBao with the real server: an installed one, or OPENBAO=PROGRAM; else Vault, which Go 1.25
 # builds from its source (long, and 2 GiB of modules).
-OPENBAO ?= $(firstword $(shell command -v bao vault) $(CURDIR)/target/vault/vault)
+OPENBAO ?= $(firstword $(shell command -v bao vault; true) $(CURDIR)/target/vault/vault)
 test-openbao: $(VENV)/ready $(OPENBAO)
 	TOKENKEEP_TEST_OPENBAO=$(OPENBAO) TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python \
 	    cargo test --locked --test daemon root_key::openbao
