@@ -80,7 +80,7 @@ fn no_admin_sees_a_value() {
     for action in [Action::TokenRead, Action::RefreshTokenRead, Action::SecretRead, Action::VaultRun] {
         assert_eq!(judge_admin(action), Verdict::Forbidden);
     }
-    assert_eq!(Action::ALL.iter().filter(|&&a| judge_admin(a) == Verdict::Allow).count(), 15);
+    assert_eq!(Action::ALL.iter().filter(|&&a| judge_admin(a) == Verdict::Allow).count(), 16);
 }
 
 #[test]
