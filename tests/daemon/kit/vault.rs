@@ -21,6 +21,8 @@ pub struct TestVault {
     room: TempDir,
     state: PathBuf,
     pub configuration: Configuration,
+    /// Variables of its environment, beside those of the tests.
+    pub variables: Vec<(String, String)>,
     daemon: Option<Child>,
 }
 
@@ -61,7 +63,7 @@ impl TestVault {
     fn furnished(room: TempDir, state: PathBuf, configuration: Configuration) -> Self {
         // Other users pass through to the socket, and see nothing else.
         fs::set_permissions(room.path(), Permissions::from_mode(0o711)).expect("chmod");
-        let vault = Self { room, state, configuration, daemon: None };
+        let vault = Self { room, state, configuration, variables: Vec::new(), daemon: None };
         vault.write_root_key(&[&new_key()]);
         vault
     }
@@ -161,6 +163,7 @@ impl TestVault {
         let daemon = Command::new(env!("CARGO_BIN_EXE_tokenkeepd"))
             .arg("--config")
             .arg(self.configuration_file())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file("out.log"))
             .stderr(file("err.log"))
