@@ -32,10 +32,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("hyper_util", "transport"),
     ("indicatif", "cli"),
     ("nix", "os"),
+    ("sd_notify", "os"),
     ("sha2", "crypto"),
     ("sled", "store"),
     ("subtle", "crypto"),
     ("toml", "daemon"),
+    ("tracing_journald", "daemon"),
     ("tracing_subscriber", "daemon"),
 ];
 

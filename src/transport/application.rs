@@ -36,6 +36,9 @@ impl Application {
         request: RequestId,
         incoming: Request<Incoming>,
     ) -> Answer {
+        // A connection may be older than the rules that stand now.
+        let renewed = self.vault.identified_anew(caller).map(Arc::new);
+        let caller = renewed.as_ref().unwrap_or(caller);
         let (parts, body) = incoming.into_parts();
         let exchange = Exchange { application: self, caller, request, parts };
         let route = match exchange.admitted_route() {

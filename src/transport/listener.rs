@@ -114,7 +114,8 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
             drop((place, own));
         });
     }
-    drop(socket);
+    // Both descriptors: as long as one is open, who comes now would wait instead of being refused.
+    drop((socket, listener.socket));
     while connections.join_next().await.is_some() {}
     Ok(())
 }

@@ -32,6 +32,8 @@ pub struct Caller {
     principal: Principal,
     rule: Rule,
     allowance: Arc<Allowance>,
+    /// Of the rules under which it was identified.
+    edition: u64,
 }
 
 #[derive(Debug)]
@@ -53,22 +55,32 @@ impl Allowance {
     fn new(rate: Rate) -> Arc<Self> {
         Arc::new(Self { bucket: Mutex::new(Bucket::new(rate)), recorded_in: AtomicU64::new(u64::MAX) })
     }
+
+    fn rate(&self) -> Rate {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).rate()
+    }
 }
 
 /// The allowances in use, so that all connections of a principal share one.
 pub(super) struct Allowances {
     clients: HashMap<String, Arc<Allowance>>,
     /// By user: bounded, for anybody may knock.
-    strangers: Cache<u32, Arc<Allowance>>,
+    strangers: Arc<Cache<u32, Arc<Allowance>>>,
 }
 
 impl Allowances {
-    pub(super) fn new(policy: &Policy) -> Self {
-        let clients = policy
-            .clients()
-            .iter()
-            .map(|client| (client.name.clone(), Allowance::new(client.rate.unwrap_or(Rate::HIGHEST))));
-        Self { clients: clients.collect(), strangers: Cache::new(4096) }
+    /// Those of a policy. What was used up of an allowance of `before` stays so where its rate is the same: a
+    /// reload gives nobody a new burst.
+    pub(super) fn new(policy: &Policy, before: Option<&Self>) -> Self {
+        let clients = policy.clients().iter().map(|client| {
+            let rate = client.rate.unwrap_or(Rate::HIGHEST);
+            let kept = before.and_then(|before| before.clients.get(&client.name));
+            let kept = kept.filter(|allowance| allowance.rate() == rate).cloned();
+            (client.name.clone(), kept.unwrap_or_else(|| Allowance::new(rate)))
+        });
+        let strangers =
+            before.map_or_else(|| Arc::new(Cache::new(4096)), |before| Arc::clone(&before.strangers));
+        Self { clients: clients.collect(), strangers }
     }
 
     fn client(&self, client: &Client) -> Arc<Allowance> {
@@ -100,6 +112,11 @@ impl Caller {
     #[must_use]
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Of the rules under which it was identified.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// Whether it came through the admin socket.
@@ -173,14 +190,18 @@ impl Vault {
     /// Who a process at the application socket is.
     #[must_use]
     pub fn identify(&self, peer: Peer) -> Caller {
-        match self.policy.identify(&peer) {
+        let rules = self.rules.now();
+        let edition = rules.edition;
+        match rules.policy.identify(&peer) {
             Some(client) => Caller {
                 principal: Principal { name: client.name.clone(), proof: Proof::Unix(peer) },
-                allowance: self.allowances.client(client),
+                allowance: rules.allowances.client(client),
                 rule: Rule::Client(client.clone()),
+                edition,
             },
             None => Caller {
-                allowance: self.allowances.stranger(peer.uid),
+                edition,
+                allowance: rules.allowances.stranger(peer.uid),
                 principal: Principal { name: "unknown".to_owned(), proof: Proof::Unix(peer) },
                 rule: Rule::Stranger,
             },
@@ -190,16 +211,18 @@ impl Vault {
     /// A process at the admin socket: the daemon's own user or root, whom the socket's mode let in.
     #[must_use]
     pub fn identify_admin(&self, peer: Peer) -> Caller {
+        let rules = self.rules.now();
         let admitted = peer.uid == 0 || peer.uid == self.own_uid;
         let (rule, allowance) = if admitted {
             (Rule::Admin, Allowance::new(Rate::HIGHEST))
         } else {
-            (Rule::Stranger, self.allowances.stranger(peer.uid))
+            (Rule::Stranger, rules.allowances.stranger(peer.uid))
         };
         Caller {
             principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) },
             rule,
             allowance,
+            edition: rules.edition,
         }
     }
 
@@ -210,6 +233,7 @@ impl Vault {
             principal: Principal { name: format!("task:{name}"), proof: Proof::Internal },
             rule: Rule::Admin,
             allowance: Allowance::new(Rate::HIGHEST),
+            edition: self.rules.now().edition,
         }
     }
 }

@@ -156,7 +156,7 @@ impl Vault {
         note: &[u8],
     ) -> Result<(ConnectionOut, Mark), Refusal> {
         let accepted = accept(set, self.now()).map_err(|rejected| Refusal::invalid(rejected.0))?;
-        self.providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
+        self.rules.now().providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
             NotAccepted::Scope => Refusal::new(
                 Code::ScopeNotAllowed,
                 "the token has a scope beyond the provider's allowed_scopes",

@@ -15,6 +15,7 @@ mod kit;
 mod misplaced;
 mod refused_early;
 mod rotation;
+mod service_manager;
 mod slow_clients;
 mod start_faults;
 mod witnesses;
