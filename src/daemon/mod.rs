@@ -8,6 +8,7 @@ mod examination;
 pub mod exit;
 mod failure;
 mod logging;
+mod mtls;
 mod progress;
 mod reload;
 mod root_keys;

@@ -1,5 +1,5 @@
 //! SIGHUP: the configuration is read again, and what can change while the daemon runs is changed: who may do what,
-//! with which providers, and what is logged.
+//! with which providers, with which certificates, and what is logged.
 //!
 //! The hard problem: half of a new configuration beside half of the old one is neither. The answer: the whole file is
 //! read and judged first, by the rules of a start; whatever cannot be taken (a fault in it, a setting that needs a
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::config::Config;
 use super::logging::Levels;
 use crate::domain::provider::Providers;
+use crate::net::server::TlsServer;
 use crate::vault::Vault;
 
 /// Where the configuration comes from.
@@ -39,6 +40,8 @@ pub(super) struct Reload {
     /// As it stands now.
     pub(super) config: Config,
     pub(super) vault: Arc<Vault>,
+    /// Of the mTLS listener: its files are read again too.
+    pub(super) tls: Option<Arc<TlsServer>>,
     pub(super) levels: Levels,
     pub(super) own_uid: u32,
 }
@@ -56,6 +59,11 @@ impl Reload {
         let fixed = needs_restart(&self.config, &new);
         if !fixed.is_empty() {
             return Err(format!("{} cannot change while the daemon runs; restart it", fixed.join(", ")));
+        }
+        if let Some(tls) = self.tls.clone() {
+            let read = tokio::task::spawn_blocking(move || tls.reload()).await;
+            let read = read.map_err(|_| "reading the certificates did not end".to_owned())?;
+            read.map_err(|why| format!("[listen.mtls]: {why}"))?;
         }
         let recorded = self.vault.replace_rules(new.policy.clone(), new.who_may_hold_tokens()).await;
         recorded.map_err(|why| why.to_string())?;

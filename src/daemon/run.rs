@@ -3,7 +3,6 @@
 //! Never serves without the root key, and needs its source no more once it has it.
 
 use std::io::Write;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +15,11 @@ use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::logging::{self, Levels};
+use super::mtls;
 use super::reload::{Origin, Reload};
 use super::root_keys::{self, RootKeyError};
 use super::signals::{Signals, Told};
-use super::sockets::Sockets;
+use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
 use super::{examination, progress};
 use crate::audit;
@@ -34,7 +34,7 @@ use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
 use crate::transport::application::Application;
-use crate::transport::listener::{Entrance, Listener, Places, accept};
+use crate::transport::listener::{Door, Entrance, Listener, Places, accept};
 use crate::transport::pulse::Deadlines;
 use crate::vault::Vault;
 use crate::vault::header::HeaderError;
@@ -126,6 +126,7 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
 
 /// Says what it found; with the root keys, where there is somebody to tell of the wait for them.
 fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Failure> {
+    config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
     let keys = match waits {
         Some(manager) => {
             let keys = root_keys::await_at_boot(config, manager).map_err(|why| of_root_key(&why))?;
@@ -203,6 +204,7 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, matches!(origin, Origin::Development(_)));
     let (doors, files) = sockets.part();
+    let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
     let mut listeners = listen(&served, &vault, doors, &stopping)?;
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
@@ -213,8 +215,9 @@ async fn serve(
     };
     tell_ready(&config, &ready, &manager, &watchdog);
     let watching = manager.listens().then(|| tokio::spawn(watchdog.clone().run()));
+    let keeping = tls.clone().map(|tls| tokio::spawn(mtls::keep(tls)));
     let drain_deadline = config.limits.body_deadline + DRAIN;
-    let mut reload = Reload { origin, config, vault: Arc::clone(&vault), levels, own_uid };
+    let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
     let ended = loop {
         match until_told(&mut signals, &store, &mut listeners).await {
             Ok(Told::Reload) => {
@@ -237,7 +240,9 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    watching.inspect(tokio::task::JoinHandle::abort);
+    for task in [watching, keeping].into_iter().flatten() {
+        task.abort();
+    }
     listeners.shutdown().await;
     close(&vault, store).await;
     files.remove();
@@ -266,7 +271,7 @@ fn options(config: &Config, root_keys: RootKeys, own_uid: u32, manager: &Arc<Ser
 fn listen(
     config: &Config,
     vault: &Arc<Vault>,
-    [unix, admin]: [UnixListener; 2],
+    doors: Doors,
     stopping: &watch::Receiver<bool>,
 ) -> Result<JoinSet<std::io::Result<()>>, Failure> {
     let ticks = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -287,11 +292,13 @@ fn listen(
     };
     let mut listeners = JoinSet::new();
     let places = Places { all: limits.connections, user: limits.connections_per_user };
-    for (socket, entrance, places) in
-        [(unix, Entrance::Application, places), (admin, Entrance::Admin, ADMIN_PLACES)]
-    {
-        let listener =
-            Listener { socket, entrance, places, deadlines, application: Arc::clone(&application) };
+    let local = [
+        (Door::Unix(doors.application, Entrance::Application), places),
+        (Door::Unix(doors.admin, Entrance::Admin), ADMIN_PLACES),
+    ];
+    let remote = doors.mtls.map(|door| (Door::Mtls(door.socket, door.tls), places));
+    for (door, places) in local.into_iter().chain(remote) {
+        let listener = Listener { door, places, deadlines, application: Arc::clone(&application) };
         listeners.spawn(accept(listener, stopping.clone()));
     }
     Ok(listeners)
@@ -300,6 +307,9 @@ fn listen(
 fn ready_line(sockets: &Sockets, development: bool) -> String {
     let (socket, admin) = (sockets.application.path.display(), sockets.admin.path.display());
     let mut line = format!("tokenkeepd is ready: socket {socket}, admin socket {admin}");
+    if let Some(address) = sockets.mtls.as_ref().and_then(mtls::MtlsDoor::address) {
+        line.push_str(&format!(", mTLS {address}"));
+    }
     if development {
         line.push_str(
             "; FOR DEVELOPMENT ONLY: your user may do everything, and the root key lies beside the data",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::config::{Config, Listen};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::mtls::{self, MtlsDoor};
 use crate::os::activation::{ActivationError, Handed};
 use crate::os::socket::{Audience, BoundSocket, SocketError, listen_at};
 
@@ -24,6 +25,14 @@ pub(super) struct Socket {
 pub(super) struct Sockets {
     pub(super) application: Socket,
     pub(super) admin: Socket,
+    pub(super) mtls: Option<MtlsDoor>,
+}
+
+/// The listeners alone.
+pub(super) struct Doors {
+    pub(super) application: UnixListener,
+    pub(super) admin: UnixListener,
+    pub(super) mtls: Option<MtlsDoor>,
 }
 
 /// The files to remove in the end.
@@ -41,11 +50,16 @@ impl Sockets {
         let admin = expected(&listen.admin, listen.written.admin);
         let unix = taken(&mut handed, "application", unix.as_deref(), Audience::Everyone)?;
         let admin = taken(&mut handed, "admin", admin.as_deref(), Audience::Owner)?;
+        let mtls = listen.mtls.as_ref();
+        let remote =
+            mtls.map(|mtls| handed.tcp("mtls", Some(mtls.address).filter(|address| address.port() != 0)));
+        let remote = remote.transpose().map_err(|why| of_activation(&why))?.flatten();
         // Before anything is made: what is left over is a fault of the units.
         handed.end().map_err(|why| of_activation(&why))?;
         Ok(Self {
             application: unix.map_or_else(|| made(&listen.unix, Audience::Everyone), Ok)?,
             admin: admin.map_or_else(|| made(&listen.admin, Audience::Owner), Ok)?,
+            mtls: mtls.map(|mtls| MtlsDoor::open(mtls, remote)).transpose().map_err(of_mtls)?,
         })
     }
 
@@ -55,9 +69,11 @@ impl Sockets {
     }
 
     /// The listeners, and the files that lead to them.
-    pub(super) fn part(self) -> ([UnixListener; 2], Files) {
+    pub(super) fn part(self) -> (Doors, Files) {
         let files = [self.application.file, self.admin.file];
-        ([self.application.listener, self.admin.listener], Files(files.into_iter().flatten().collect()))
+        let doors =
+            Doors { application: self.application.listener, admin: self.admin.listener, mtls: self.mtls };
+        (doors, Files(files.into_iter().flatten().collect()))
     }
 }
 
@@ -98,4 +114,8 @@ fn of_activation(why: &ActivationError) -> Failure {
 fn of_socket(why: &SocketError) -> Failure {
     let exit = if matches!(why, SocketError::LooseDirectory(_)) { Exit::Unsafe } else { Exit::Configuration };
     Failure::new(exit, why)
+}
+
+pub(super) fn of_mtls((exit, why): mtls::Fault) -> Failure {
+    Failure::new(exit, &why)
 }

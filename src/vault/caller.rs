@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,14 +18,18 @@ use tokenkeep_client::problem::Code;
 use super::Vault;
 use super::ask::Ask;
 use super::refusal::Refusal;
+use super::rules::Rules;
 use crate::domain::action::Action;
-use crate::domain::policy::{Client, Policy, Verdict, judge, judge_admin, judge_in_org};
-use crate::domain::principal::{Principal, Proof};
+use crate::domain::policy::{Ambiguous, Client, Policy, Verdict, judge, judge_admin, judge_in_org};
+use crate::domain::principal::{Principal, Proof, Remote};
 use crate::domain::rate::{Bucket, Rate};
+use crate::domain::san::San;
 use crate::os::peer::Peer;
 
 /// Callers that no client is configured for: enough to hear why, too few to flood the audit log.
 const STRANGER_RATE: Rate = Rate::of(5, 20);
+/// Entries about callers that did not get in, over all of them: at some 350 bytes, 1 MB a minute at the most.
+const TURNED_AWAY_RATE: Rate = Rate::of(50, 200);
 
 /// Who asks, what it may, and how fast: made once a connection.
 #[derive(Debug)]
@@ -34,13 +39,48 @@ pub struct Caller {
     allowance: Arc<Allowance>,
     /// Of the rules under which it was identified.
     edition: u64,
+    /// What a verified certificate said, to be judged by other rules too.
+    certified: Option<Certified>,
+}
+
+/// Who a certificate says it is, and where it comes from.
+#[derive(Debug, Clone)]
+struct Certified {
+    from: SocketAddr,
+    names: Vec<San>,
+    serial: String,
 }
 
 #[derive(Debug)]
 enum Rule {
     Admin,
     Client(Client),
-    Stranger,
+    Stranger(Stranger),
+}
+
+/// Why nobody is configured for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stranger {
+    /// Its certificate has the names of several clients.
+    Ambiguous,
+    /// No client has a name of its certificate.
+    Certificate,
+    /// No client has its user and unit.
+    Process,
+}
+
+impl Stranger {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Ambiguous => {
+                "the certificate has the names of several configured clients; issue one with a single name"
+            }
+            Self::Certificate => {
+                "no configured client has a name of this certificate; add a [[client]] with mtls = { san = … }"
+            }
+            Self::Process => "no configured client matches this process; add a [[client]] for its user",
+        }
+    }
 }
 
 /// How much a principal may ask, over all its connections.
@@ -59,13 +99,42 @@ impl Allowance {
     fn rate(&self) -> Rate {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner).rate()
     }
+
+    fn take(&self, now: Duration) -> Result<(), Excess> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now).map_err(|wait| {
+            let second = now.as_secs();
+            Excess { wait, first_in_second: self.recorded_in.swap(second, Ordering::Relaxed) != second }
+        })
+    }
+}
+
+/// Where a stranger comes from: those of one place share what a stranger is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A network: one IPv4 address, or the /64 of an IPv6 one (which is what one host is given).
+    Network(IpAddr),
+    /// A user of this host.
+    User(u32),
+}
+
+impl Origin {
+    /// The network of an address.
+    #[must_use]
+    pub fn network(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+            address => address,
+        }
+    }
 }
 
 /// The allowances in use, so that all connections of a principal share one.
 pub(super) struct Allowances {
     clients: HashMap<String, Arc<Allowance>>,
-    /// By user: bounded, for anybody may knock.
-    strangers: Arc<Cache<u32, Arc<Allowance>>>,
+    /// By where they come from: bounded, for anybody may knock.
+    strangers: Arc<Cache<Origin, Arc<Allowance>>>,
+    /// For entries about those who did not get in, from wherever they come.
+    turned_away: Arc<Allowance>,
 }
 
 impl Allowances {
@@ -78,9 +147,11 @@ impl Allowances {
             let kept = kept.filter(|allowance| allowance.rate() == rate).cloned();
             (client.name.clone(), kept.unwrap_or_else(|| Allowance::new(rate)))
         });
-        let strangers =
-            before.map_or_else(|| Arc::new(Cache::new(4096)), |before| Arc::clone(&before.strangers));
-        Self { clients: clients.collect(), strangers }
+        let (strangers, turned_away) = match before {
+            Some(before) => (Arc::clone(&before.strangers), Arc::clone(&before.turned_away)),
+            None => (Arc::new(Cache::new(4096)), Allowance::new(TURNED_AWAY_RATE)),
+        };
+        Self { clients: clients.collect(), strangers, turned_away }
     }
 
     fn client(&self, client: &Client) -> Arc<Allowance> {
@@ -90,9 +161,9 @@ impl Allowances {
             .unwrap_or_else(|| Allowance::new(client.rate.unwrap_or(Rate::HIGHEST)))
     }
 
-    fn stranger(&self, uid: u32) -> Arc<Allowance> {
+    fn stranger(&self, origin: Origin) -> Arc<Allowance> {
         let made =
-            self.strangers.get_or_insert_with(&uid, || Ok::<_, Infallible>(Allowance::new(STRANGER_RATE)));
+            self.strangers.get_or_insert_with(&origin, || Ok::<_, Infallible>(Allowance::new(STRANGER_RATE)));
         match made {
             Ok(allowance) => allowance,
         }
@@ -114,15 +185,28 @@ impl Caller {
         &self.principal
     }
 
-    /// Of the rules under which it was identified.
-    pub(super) fn edition(&self) -> u64 {
-        self.edition
-    }
-
     /// Whether it came through the admin socket.
     #[must_use]
     pub fn is_admin(&self) -> bool {
         matches!(self.rule, Rule::Admin)
+    }
+
+    /// Whether it came over TLS.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.principal.proof.remote().is_some()
+    }
+
+    /// Whether a client is configured for it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !matches!(self.rule, Rule::Stranger(_))
+    }
+
+    /// Whether its certificate has the names of several clients.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self.rule, Rule::Stranger(Stranger::Ambiguous))
     }
 
     /// Whether a list may show it this provider's connections.
@@ -132,30 +216,21 @@ impl Caller {
             Rule::Client(client) => {
                 matches!(judge(client, Action::ConnectionList, Some(org), Some(provider)), Verdict::Allow)
             }
-            Rule::Stranger => false,
+            Rule::Stranger(_) => false,
         }
     }
 
     /// Takes one request from its allowance, `now` being the time since the vault was opened.
     pub(super) fn take(&self, now: Duration) -> Result<(), Excess> {
-        let bucket = &self.allowance.bucket;
-        bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now).map_err(|wait| {
-            let second = now.as_secs();
-            Excess {
-                wait,
-                first_in_second: self.allowance.recorded_in.swap(second, Ordering::Relaxed) != second,
-            }
-        })
+        self.allowance.take(now)
     }
 
     /// The refusal of a caller that no client is configured for; it learns nothing else.
     pub(super) fn refused_as_stranger(&self) -> Option<Refusal> {
-        matches!(self.rule, Rule::Stranger).then(|| {
-            Refusal::new(
-                Code::Unauthenticated,
-                "no configured client matches this process; add a [[client]] for its user",
-            )
-        })
+        match self.rule {
+            Rule::Stranger(why) => Some(Refusal::new(Code::Unauthenticated, why.words())),
+            Rule::Admin | Rule::Client(_) => None,
+        }
     }
 
     pub(super) fn verdict(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
@@ -174,7 +249,7 @@ impl Caller {
         let verdict = match &self.rule {
             Rule::Admin => judge_admin(ask.action),
             Rule::Client(client) => judge(client),
-            Rule::Stranger => Verdict::Forbidden,
+            Rule::Stranger(_) => Verdict::Forbidden,
         };
         match verdict {
             Verdict::Allow => Ok(()),
@@ -186,44 +261,88 @@ impl Caller {
     }
 }
 
+impl Allowances {
+    /// Takes one of the entries about those who did not get in.
+    pub(super) fn take_turned_away(&self, now: Duration) -> Result<(), Excess> {
+        self.turned_away.take(now)
+    }
+}
+
 impl Vault {
     /// Who a process at the application socket is.
     #[must_use]
     pub fn identify(&self, peer: Peer) -> Caller {
         let rules = self.rules.now();
-        let edition = rules.edition;
-        match rules.policy.identify(&peer) {
-            Some(client) => Caller {
-                principal: Principal { name: client.name.clone(), proof: Proof::Unix(peer) },
-                allowance: rules.allowances.client(client),
-                rule: Rule::Client(client.clone()),
-                edition,
-            },
-            None => Caller {
-                edition,
-                allowance: rules.allowances.stranger(peer.uid),
-                principal: Principal { name: "unknown".to_owned(), proof: Proof::Unix(peer) },
-                rule: Rule::Stranger,
-            },
+        let (name, rule, allowance) = match rules.policy.identify(&peer) {
+            Some(client) => known(&rules, client),
+            None => unknown(&rules, Origin::User(peer.uid), Stranger::Process),
+        };
+        let principal = Principal { name, proof: Proof::Unix(peer) };
+        Caller { principal, rule, allowance, edition: rules.edition, certified: None }
+    }
+
+    /// Who a caller with a verified certificate is. One whose certificate names several clients is none of them.
+    #[must_use]
+    pub fn identify_remote(&self, from: SocketAddr, names: &[San], serial: String) -> Caller {
+        let rules = self.rules.now();
+        let (client, why) = match rules.policy.identify_certificate(names) {
+            Ok(client) => (client, Stranger::Certificate),
+            Err(Ambiguous) => (None, Stranger::Ambiguous),
+        };
+        let san = client.map(|(_, san)| san).or(names.first()).cloned();
+        let proof = Proof::Mtls(Remote { address: from.to_string(), san, serial: Some(serial.clone()) });
+        let (name, rule, allowance) = match client {
+            Some((client, _)) => known(&rules, client),
+            None => unknown(&rules, Origin::Network(Origin::network(from.ip())), why),
+        };
+        Caller {
+            principal: Principal { name, proof },
+            rule,
+            allowance,
+            edition: rules.edition,
+            certified: Some(Certified { from, names: names.to_vec(), serial }),
         }
+    }
+
+    /// The caller under the rules of now; none where they are still those under which it was identified.
+    #[must_use]
+    pub fn identified_anew(&self, caller: &Caller) -> Option<Caller> {
+        if caller.edition == self.rules.edition() {
+            return None;
+        }
+        match (&caller.principal.proof, &caller.certified) {
+            (Proof::Unix(peer), _) => Some(self.identify(peer.clone())),
+            (Proof::Mtls(_), Some(Certified { from, names, serial })) => {
+                Some(self.identify_remote(*from, names, serial.clone()))
+            }
+            // No configured client, or nobody: no edition says anything else of them.
+            (Proof::Admin(_) | Proof::Internal | Proof::Mtls(_), _) => None,
+        }
+    }
+
+    /// A caller that did not prove who it is: enough for an entry in the audit log, and for nothing else.
+    #[must_use]
+    pub fn unproved(&self, from: SocketAddr, name: Option<San>, serial: Option<String>) -> Caller {
+        let rules = self.rules.now();
+        let proof = Proof::Mtls(Remote { address: from.to_string(), san: name, serial });
+        let origin = Origin::Network(Origin::network(from.ip()));
+        let (name, rule, allowance) = unknown(&rules, origin, Stranger::Certificate);
+        let principal = Principal { name, proof };
+        Caller { principal, rule, allowance, edition: rules.edition, certified: None }
     }
 
     /// A process at the admin socket: the daemon's own user or root, whom the socket's mode let in.
     #[must_use]
     pub fn identify_admin(&self, peer: Peer) -> Caller {
         let rules = self.rules.now();
-        let admitted = peer.uid == 0 || peer.uid == self.own_uid;
-        let (rule, allowance) = if admitted {
+        let (rule, allowance) = if peer.uid == 0 || peer.uid == self.own_uid {
             (Rule::Admin, Allowance::new(Rate::HIGHEST))
         } else {
-            (Rule::Stranger, rules.allowances.stranger(peer.uid))
+            let (_, rule, allowance) = unknown(&rules, Origin::User(peer.uid), Stranger::Process);
+            (rule, allowance)
         };
-        Caller {
-            principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) },
-            rule,
-            allowance,
-            edition: rules.edition,
-        }
+        let principal = Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) };
+        Caller { principal, rule, allowance, edition: rules.edition, certified: None }
     }
 
     /// A task of the daemon itself. It has a name in the audit log like everybody else.
@@ -233,7 +352,16 @@ impl Vault {
             principal: Principal { name: format!("task:{name}"), proof: Proof::Internal },
             rule: Rule::Admin,
             allowance: Allowance::new(Rate::HIGHEST),
-            edition: self.rules.now().edition,
+            edition: self.rules.edition(),
+            certified: None,
         }
     }
+}
+
+fn known(rules: &Rules, client: &Client) -> (String, Rule, Arc<Allowance>) {
+    (client.name.clone(), Rule::Client(client.clone()), rules.allowances.client(client))
+}
+
+fn unknown(rules: &Rules, origin: Origin, why: Stranger) -> (String, Rule, Arc<Allowance>) {
+    ("unknown".to_owned(), Rule::Stranger(why), rules.allowances.stranger(origin))
 }

@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Vault;
-use super::caller::{Allowances, Caller};
+use super::caller::Allowances;
 use crate::audit::AuditError;
 use crate::domain::policy::Policy;
-use crate::domain::principal::Proof;
 use crate::domain::provider::Providers;
 
 /// One edition of the rules.
@@ -42,6 +41,10 @@ impl Standing {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub(super) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
     fn replace(&self, policy: Policy, providers: Providers) {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let allowances = Allowances::new(&policy, Some(&now.allowances));
@@ -61,18 +64,5 @@ impl Vault {
         self.record_run("reload").await?;
         self.rules.replace(policy, providers);
         Ok(())
-    }
-
-    /// The caller under the rules of now; none where they are still those under which it was identified.
-    #[must_use]
-    pub fn identified_anew(&self, caller: &Caller) -> Option<Caller> {
-        if caller.edition() == self.rules.edition.load(Ordering::Acquire) {
-            return None;
-        }
-        match &caller.principal().proof {
-            Proof::Unix(peer) => Some(self.identify(peer.clone())),
-            // No configured client: no edition says anything else of them.
-            Proof::Admin(_) | Proof::Internal => None,
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Never looks at the host, except for the ids of users, which are handed in.
 
 mod clients;
+mod mtls;
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -66,7 +67,7 @@ impl Reading<'_> {
                 Duration::from_secs(240),
                 0..=3600,
             )?,
-            policy: self.policy(&written.client, &providers)?,
+            policy: self.policy(written, &providers)?,
             providers,
             any_provider: false,
             audit: self.audit(&written.audit, &state_directory)?,
@@ -86,7 +87,6 @@ impl Reading<'_> {
     }
 
     fn listen(&self, written: &written::Listen) -> Result<Listen, ConfigError> {
-        self.available(written.later())?;
         let socket = |text: Option<&Text>, default: &str| match text {
             None => Ok(PathBuf::from(default)),
             Some(text) if text.get_ref().len() > LONGEST_SOCKET => Err(self.refuse(
@@ -107,6 +107,7 @@ impl Reading<'_> {
             _ => Ok(Listen {
                 unix,
                 admin,
+                mtls: self.mtls(written.mtls.as_ref())?,
                 written: WrittenSockets { unix: written.unix.is_some(), admin: written.admin.is_some() },
             }),
         }
