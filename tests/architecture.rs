@@ -25,6 +25,7 @@ const FLOORS: &[&[&str]] = &[
 const ROOMS: &[(&str, &str)] = &[
     ("aes", "crypto"),
     ("cbc", "crypto"),
+    ("clap_complete", "cli"),
     ("fernet", "crypto"),
     ("getrandom", "crypto"),
     ("hmac", "crypto"),

@@ -11,6 +11,7 @@ mod failure;
 mod input;
 mod key;
 mod key_file;
+mod manual;
 mod org;
 mod output;
 mod page;
@@ -59,6 +60,8 @@ enum Command {
     /// Reads and verifies the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Writes what a shell needs to complete this command line
+    Completion(manual::Completion),
     /// Connections of an org, without their tokens
     #[command(subcommand)]
     Connection(connection::Command),
@@ -67,6 +70,8 @@ enum Command {
     /// Root keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Writes the manual
+    Man(manual::Manual),
     /// Tenants
     #[command(subcommand)]
     Org(org::Command),
@@ -114,9 +119,11 @@ impl Session {
     async fn perform(&mut self, command: Command) -> Result<Exit, Failure> {
         match command {
             Command::Audit(command) => self.audit(command).await,
+            Command::Completion(asked) => self.completion(&asked),
             Command::Connection(command) => self.connection(command).await,
             Command::Doctor => self.doctor().await,
             Command::Key(command) => self.key(command).await,
+            Command::Man(asked) => self.manual(&asked),
             Command::Org(command) => self.org(command).await,
             Command::Secret(command) => self.secret(command).await,
             Command::Status => self.status().await,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -65,6 +65,9 @@ struct Arguments {
     /// As --check, without the root key: for a reload, which does not read it.
     #[arg(long, conflicts_with = "check")]
     check_configuration: bool,
+    /// Prints the manual, and ends.
+    #[arg(long)]
+    man: bool,
 }
 
 /// Runs the daemon to its end.
@@ -78,6 +81,9 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             return if usage { Exit::Usage } else { Exit::Stopped };
         }
     };
+    if arguments.man {
+        return manual();
+    }
     // First of all: they are the environment's, which belongs to every thread and child.
     let manager = Arc::new(ServiceManager::of_environment());
     match boot_and_serve(&arguments, &manager) {
@@ -90,6 +96,11 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             failure.exit
         }
     }
+}
+
+fn manual() -> Exit {
+    let page = clap_mangen::Man::new(Arguments::command()).section("8").render(&mut std::io::stdout());
+    if page.is_ok() { Exit::Stopped } else { Exit::Fault }
 }
 
 /// What the daemon has before it has a thread.

@@ -7,6 +7,7 @@ mod connection;
 mod key;
 #[path = "../../clients/rust/tests/kit/mod.rs"]
 mod kit;
+mod manual;
 mod org;
 mod secret;
 mod status;
