@@ -62,7 +62,8 @@ struct Arguments {
     /// Reads the configuration and the root key, says what it found, and ends.
     #[arg(long)]
     check: bool,
-    /// As --check, without the root key: for a reload, which does not read it.
+    /// As --check, of the file alone: the root key and the certificates may be in credentials, which systemd gives
+    /// only to the daemon itself.
     #[arg(long, conflicts_with = "check")]
     check_configuration: bool,
     /// Prints the manual, and ends.
@@ -137,9 +138,9 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
 
 /// Says what it found; with the root keys, where there is somebody to tell of the wait for them.
 fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Failure> {
-    config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
     let keys = match waits {
         Some(manager) => {
+            config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
             let keys = root_keys::await_at_boot(config, manager).map_err(|why| of_root_key(&why))?;
             format!(", {} root keys", keys.iter().count())
         }

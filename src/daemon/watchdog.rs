@@ -56,7 +56,7 @@ impl Watchdog {
             match self.sickness(span.max(LEAST_PATIENCE)).await {
                 None => self.manager.alive(&self.status()),
                 Some(sickness) => {
-                    tracing::error!(sickness, "the watchdog is not fed");
+                    tracing::error!("the watchdog is not fed: {sickness}");
                     self.manager.status(&format!("not well: {sickness}"));
                 }
             }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::kit::http::Wire;
 use crate::kit::{Configuration, Request, TestVault};
+use crate::mtls::Second;
 
 /// As a socket unit makes it.
 fn listening(path: &Path, mode: u32) -> OwnedFd {
@@ -111,4 +112,15 @@ fn what_is_not_as_it_should_be_is_refused() {
         fs::set_permissions(vault.room(), Permissions::from_mode(0o777)).unwrap();
         vec![("application", socket)]
     });
+}
+
+#[test]
+fn the_mtls_listener_is_handed_over_too() {
+    let mut second = Second::closed(Configuration::default());
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    second.vault.dowry.sockets = vec![("mtls", socket.into())];
+    second.vault.start();
+    assert_eq!(second.vault.mtls_address(), address);
+    assert_eq!(second.web().send(&Request::get("/v1/status")).is(200).json()["principal"]["name"], "app");
 }

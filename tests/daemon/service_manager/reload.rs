@@ -6,6 +6,7 @@ use super::{Notified, value};
 use crate::kit::http::Wire;
 use crate::kit::vault::write_private;
 use crate::kit::{Client, Configuration, Request, TestVault, poll};
+use crate::mtls::Second;
 
 const READ: &str = "/v1/orgs/acme/connections/github/main/token";
 
@@ -127,4 +128,46 @@ fn a_used_up_allowance_is_not_filled_by_a_reload() {
     reload(&vault, &manager);
     let served = (0..100).filter(|_| ask() == 200).count();
     assert!(served < 100, "a new burst of 1000");
+}
+
+#[test]
+fn a_caller_with_a_certificate_is_judged_anew_too() {
+    let mut second = Second::open();
+    second.vault.create_org("acme");
+    second.vault.put_pair("acme", "github/main", "at", "rt");
+    let mut wire = second.web().wire().unwrap();
+    wire.send(&Request::get(READ)).unwrap().is(200);
+    second.vault.configuration.clients[0].allow = &["connection:read"];
+    second.vault.write_configuration();
+    second.vault.signal(Signal::SIGHUP);
+    poll("the new rules", || (wire.send(&Request::get(READ)).unwrap().status == 403).then_some(()));
+    second.vault.configuration.clients[0].san = None;
+    second.vault.write_configuration();
+    second.vault.signal(Signal::SIGHUP);
+    poll("the new rules", || (wire.send(&Request::get(READ)).unwrap().status == 401).then_some(()));
+}
+
+#[test]
+fn certificates_that_are_no_good_refuse_the_whole_reload() {
+    let mut second = Second::open();
+    second.vault.create_org("acme");
+    second.vault.put_pair("acme", "github/main", "at", "rt");
+    let certificates: Vec<_> = std::fs::read_dir(second.vault.room())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "crt"))
+        .collect();
+    assert!(!certificates.is_empty());
+    for file in certificates {
+        write_private(&file, b"canary");
+    }
+    second.vault.configuration.clients = Vec::new();
+    second.vault.write_configuration();
+    second.vault.signal(Signal::SIGHUP);
+    poll("the reload to be refused", || {
+        second.vault.said().contains("the last reload was refused: [listen.mtls]: ").then_some(())
+    });
+    second.vault.token("acme", "github/main").is(200);
+    second.web().send(&Request::get(READ)).is(200);
+    assert!(!second.vault.said().contains("canary"));
 }
