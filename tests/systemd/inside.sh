@@ -163,6 +163,19 @@ a_request_in_flight_is_answered_over_a_stop() {
     until_true is tokenkeepd.service inactive && [ "$(property Result)" = success ] || fail "$(property Result)" || return 1
     expect 200 ask_as webapp ${TOKEN/main/slow}
 }
+a_restart_under_load_drops_nobody() {
+    local i pid callers=()
+    rm -f /tmp/load.*
+    for i in 1 2 3; do
+        ( while [ ! -e /tmp/load.end ]; do ask_as webapp $TOKEN; echo; done >/tmp/load.$i ) & callers+=($!)
+    done
+    for i in 1 2 3; do systemctl restart tokenkeepd.service || return 1; done
+    touch /tmp/load.end
+    for pid in "${callers[@]}"; do wait "$pid"; done
+    local answers others
+    answers=$(cat /tmp/load.[123] | wc -l) others=$(cat /tmp/load.[123] | grep -vc '^200$')
+    [ "$answers" -gt 20 ] && [ "$others" = 0 ] || fail "$answers answers, $others of them not 200"
+}
 the_log_is_in_a_namespace_of_seven_days() {
     journalctl -q --namespace=tokenkeep -u tokenkeepd.service -o json >/tmp/own
     journalctl -q -o json >/tmp/common
@@ -235,6 +248,7 @@ acts=(
     a_committer_that_is_stuck_stops_the_feeding
     a_syncer_that_is_stuck_stops_the_feeding
     a_request_in_flight_is_answered_over_a_stop
+    a_restart_under_load_drops_nobody
     the_log_is_in_a_namespace_of_seven_days
     a_client_is_bound_to_its_unit
     a_plain_credential_is_a_root_key_too

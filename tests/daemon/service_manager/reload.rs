@@ -1,5 +1,7 @@
 //! SIGHUP: the whole file or nothing of it, for connections that stand too.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use nix::sys::signal::Signal;
 
 use super::{Notified, value};
@@ -170,4 +172,36 @@ fn certificates_that_are_no_good_refuse_the_whole_reload() {
     second.vault.token("acme", "github/main").is(200);
     second.web().send(&Request::get(READ)).is(200);
     assert!(!second.vault.said().contains("canary"));
+}
+
+#[test]
+fn reloads_under_load_drop_nobody() {
+    let (vault, manager) = with_a_token(Configuration::default());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..4)
+            .map(|caller| {
+                let (vault, over) = (&vault, &over);
+                scope.spawn(move || {
+                    let mut wire = Wire::connect(&vault.socket()).unwrap();
+                    let mut served = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        // Half of them keep their connection, half come anew each time.
+                        if caller % 2 == 0 {
+                            wire = Wire::connect(&vault.socket()).unwrap();
+                        }
+                        wire.send(&Request::get(READ)).expect("an answer").is(200);
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        for _ in 0..20 {
+            assert!(!reload(&vault, &manager).contains("refused"));
+        }
+        over.store(true, Ordering::Relaxed);
+        let served: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+        assert!(served > 100, "{served}");
+    });
 }
