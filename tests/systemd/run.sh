@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Boots a real systemd in a container, installs tokenkeep in it, and runs inside.sh there. usage: run.sh BIN_DIR
+# Boots a real systemd in a container, installs tokenkeep in it, and runs inside.sh there. usage: run.sh BIN_DIR [ACT...]
 # The first run makes a Debian below target/systemd; later ones put an overlay over it. Needs root.
 set -euo pipefail
 programs=$(realpath "$1")
+shift
 cd "$(dirname "$0")/../.."
 rooms=$PWD/target/systemd
 base=$rooms/root run=$rooms/run
@@ -77,4 +78,4 @@ for _ in $(seq 300); do
 done
 case $state in running | degraded) ;; *) tail -20 "$run/boot.log"; echo 'the container does not boot'; exit 1 ;; esac
 echo "systemd $(nsenter -t "$init" -a systemctl --version | head -1) runs in a container ($state)"
-nsenter -t "$init" -a bash /test/inside.sh
+nsenter -t "$init" -a bash /test/inside.sh "$@"

@@ -11,6 +11,7 @@ mod watchdog;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixDatagram;
+use std::time::Instant;
 
 use crate::kit::{Configuration, PATIENCE, TestVault};
 
@@ -44,8 +45,9 @@ impl Notified {
 
     /// Messages up to the first that makes this assignment, that one last.
     fn until(&self, assignment: &str) -> Vec<Vec<String>> {
-        let mut messages = Vec::new();
+        let (mut messages, began) = (Vec::new(), Instant::now());
         loop {
+            assert!(began.elapsed() < PATIENCE, "waited in vain for {assignment}: {:?}", messages.last());
             messages.push(self.next());
             if messages.last().is_some_and(|last| has(last, assignment)) {
                 return messages;
