@@ -6,7 +6,8 @@ ROUNDS ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build test test-openbao lint unit bench bench-short fuzz fuzz-short crash import tls-scan tls-scan-short clean
+.PHONY: demo run build install test test-openbao test-systemd lint unit units bench bench-short fuzz fuzz-short crash import tls-scan \
+	tls-scan-short clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -19,11 +20,29 @@ run:
 build:
 	cargo build --release --locked
 
+# As a package would: DESTDIR=/somewhere stages it, PREFIX is /usr because units and sysusers name it. Nothing below /etc.
+DESTDIR ?=
+PREFIX ?= /usr
+PROGRAMS ?= target/release
+install:
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)/tokenkeepd $(PROGRAMS)/tokenkeep
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
+	sed -i 's#=/usr/bin/tokenkeepd#=$(PREFIX)/bin/tokenkeepd#' $(DESTDIR)$(PREFIX)/lib/systemd/system/tokenkeepd.service
+	install -D -m 0644 systemd/tokenkeep.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/tokenkeep.conf
+	install -D -m 0644 systemd/journald@tokenkeep.conf $(DESTDIR)$(PREFIX)/lib/systemd/journald@tokenkeep.conf.d/tokenkeep.conf
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
+	$(PROGRAMS)/tokenkeep man --directory $(DESTDIR)$(PREFIX)/share/man/man1
+	$(PROGRAMS)/tokenkeepd --man >$(DESTDIR)$(PREFIX)/share/man/man8/tokenkeepd.8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
+	$(PROGRAMS)/tokenkeep completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tokenkeep
+	$(PROGRAMS)/tokenkeep completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_tokenkeep
+
 # Everything that is tested, each thing once, in the order in which it tells most. Stops at the first that fails.
 test:
 	$(MAKE) lint
 	$(MAKE) unit
 	$(MAKE) tls-scan-short
+	$(MAKE) units
 	$(MAKE) fuzz-short
 	$(MAKE) bench-short
 	$(MAKE) demo
@@ -42,6 +61,16 @@ unit: $(VENV)/ready $(VENV)/moving-in
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
+
+# The units, by systemd's own judgement.
+units:
+	cargo build --locked --bins
+	tests/systemd/verify.sh target/debug
+
+# The units under a live systemd in a container: needs root; the first run makes a Debian below target.
+test-systemd:
+	cargo build --locked --bins
+	tests/systemd/run.sh target/debug
 
 # The root key tests of OpenBao with the real server: an installed one, or OPENBAO=PROGRAM; else Vault, which Go 1.25
 # builds from its source (long, and 2 GiB of modules).

@@ -246,6 +246,12 @@ impl Log {
         Health { state: writer.state(), head: writer.head() }
     }
 
+    /// How often its thread has gone round: at least four times a second unless it is stuck. For a watchdog.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.shared.rounds()
+    }
+
     /// Whether the log has that very entry.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod import;
 mod input;
 mod key;
 mod key_file;
+mod manual;
 mod metrics;
 mod org;
 mod output;
@@ -61,6 +62,8 @@ enum Command {
     /// Reads and verifies the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Writes what a shell needs to complete this command line
+    Completion(manual::Completion),
     /// Connections of an org, without their tokens
     #[command(subcommand)]
     Connection(connection::Command),
@@ -70,6 +73,8 @@ enum Command {
     /// Root keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Writes the manual
+    Man(manual::Manual),
     /// Prints the figures for monitoring, as OpenMetrics text
     Metrics,
     /// Tenants
@@ -119,10 +124,12 @@ impl Session {
     async fn perform(&mut self, command: Command) -> Result<Exit, Failure> {
         match command {
             Command::Audit(command) => self.audit(command).await,
+            Command::Completion(asked) => self.completion(&asked),
             Command::Connection(command) => self.connection(command).await,
             Command::Doctor => self.doctor().await,
             Command::Import(command) => self.import(*command).await,
             Command::Key(command) => self.key(command).await,
+            Command::Man(asked) => self.manual(&asked),
             Command::Metrics => self.metrics().await,
             Command::Org(command) => self.org(command).await,
             Command::Secret(command) => self.secret(command).await,

@@ -173,7 +173,7 @@ fn identity(status: &Metadata) -> (u64, u64) {
 }
 
 /// Whoever can rename in the directory can stand in for the daemon and collect what clients send.
-fn judge_directory(path: &Path) -> Result<(), SocketError> {
+pub(super) fn judge_directory(path: &Path) -> Result<(), SocketError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

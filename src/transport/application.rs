@@ -37,6 +37,9 @@ impl Application {
         request: RequestId,
         incoming: Request<Incoming>,
     ) -> Answer {
+        // A connection may be older than the rules that stand now.
+        let renewed = self.vault.identified_anew(caller).map(Arc::new);
+        let caller = renewed.as_ref().unwrap_or(caller);
         let (mut parts, body) = incoming.into_parts();
         let bound = Brought::take(&mut parts.headers)
             .map(|brought| self.vault.caller_showing(caller, brought.shown()));

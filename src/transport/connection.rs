@@ -51,7 +51,7 @@ pub async fn serve<T>(
     let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let mut tick = tokio::time::interval(TICK);
-    let mut told = false;
+    let (mut told, mut fresh) = (false, true);
     loop {
         tokio::select! {
             biased;
@@ -67,7 +67,9 @@ pub async fn serve<T>(
                     tracing::debug!("a connection was dropped: a deadline is over");
                     return;
                 }
-                let over = told || *stopping.borrow() || standing.has_lapsed();
+                // Who was let in a moment before the end has not said yet what it wants: it has until the next tick.
+                let over = told || (!fresh && *stopping.borrow()) || standing.has_lapsed();
+                fresh = false;
                 if over && !told {
                     told = true;
                     connection.as_mut().graceful_shutdown();

@@ -146,7 +146,8 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
             _ => {}
         }
     }
-    drop(accepting);
+    // Both descriptors: as long as one is open, who comes now would wait instead of being refused.
+    drop((accepting, listener.door));
     while connections.join_next().await.is_some() {}
     Ok(())
 }

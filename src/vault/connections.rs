@@ -150,7 +150,7 @@ impl Vault {
     /// Checks a token set against the rules of tokens and of its provider.
     pub(super) fn accept_token_set(&self, id: &ConnectionId, set: TokenSet) -> Result<Accepted, Refusal> {
         let accepted = accept(set, self.now()).map_err(|rejected| Refusal::invalid(rejected.0))?;
-        self.providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
+        self.rules.now().providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
             NotAccepted::Scope => Refusal::new(
                 Code::ScopeNotAllowed,
                 "the token has a scope beyond the provider's allowed_scopes",

@@ -253,7 +253,11 @@ impl Vault {
     ) -> Result<(), Refusal> {
         let ask = Ask::new(request, Action::Connect);
         self.take_allowance(caller, &ask)?;
-        self.refuse_excess(self.allowances.take_turned_away(self.started.elapsed()), caller, &ask)?;
+        self.refuse_excess(
+            self.rules.now().allowances.take_turned_away(self.started.elapsed()),
+            caller,
+            &ask,
+        )?;
         let became = Became { outcome: Code::Unauthenticated.as_str(), reason: Some(reason) };
         let mut entry = self.entry(caller, &ask, became, None, None);
         entry.decision = Decision::Deny;

@@ -8,6 +8,7 @@ mod import;
 mod key;
 #[path = "../../clients/rust/tests/kit/mod.rs"]
 mod kit;
+mod manual;
 mod org;
 mod secret;
 mod status;

@@ -20,6 +20,7 @@ mod pass;
 mod refused_early;
 mod root_key;
 mod rotation;
+mod service_manager;
 mod slow_clients;
 mod start_faults;
 mod witnesses;

@@ -79,6 +79,17 @@ pub struct Listen {
     pub admin: PathBuf,
     /// For callers with certificates.
     pub mtls: Option<Mtls>,
+    /// Whether the file says so, socket by socket. One that it leaves out may be handed over from elsewhere.
+    pub written: WrittenSockets,
+}
+
+/// Which sockets the file names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WrittenSockets {
+    /// That of applications.
+    pub unix: bool,
+    /// That of admins.
+    pub admin: bool,
 }
 
 /// The mTLS listener.
@@ -249,12 +260,14 @@ impl Default for Limits {
 }
 
 /// The server log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
     /// The least important that is written.
     pub level: LogLevel,
-    /// How it is written.
-    pub format: LogFormat,
+    /// The same for one area each: a layer of this program, by its name.
+    pub levels: Vec<(&'static str, LogLevel)>,
+    /// How it is written; none: to the journal where stderr leads there, else as text.
+    pub format: Option<LogFormat>,
 }
 
 /// How important a line of the log is.
@@ -274,12 +287,13 @@ pub enum LogLevel {
 }
 
 /// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// A JSON document a line.
+    /// To systemd's journal, with its fields.
+    Journald,
+    /// A JSON document a line, on stderr.
     Json,
-    /// For people.
-    #[default]
+    /// For people, on stderr.
     Text,
 }
 

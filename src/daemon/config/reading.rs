@@ -15,7 +15,7 @@ use tokenkeep_client::ids::{InvalidId, ProviderId};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, written};
+use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, WrittenSockets, written};
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
 
@@ -100,7 +100,12 @@ impl Reading<'_> {
                 "applications and admins have the same socket",
                 "give each a path of its own",
             )),
-            _ => Ok(Listen { unix, admin, mtls: self.mtls(written.mtls.as_ref())? }),
+            _ => Ok(Listen {
+                unix,
+                admin,
+                mtls: self.mtls(written.mtls.as_ref())?,
+                written: WrittenSockets { unix: written.unix.is_some(), admin: written.admin.is_some() },
+            }),
         }
     }
 
@@ -175,27 +180,33 @@ impl Reading<'_> {
     }
 
     fn log(&self, written: &written::Log) -> Result<Log, ConfigError> {
-        let usual = Log::default();
         let level = match &written.level {
-            None => usual.level,
-            Some(text) => match text.get_ref().as_str() {
-                "debug" => LogLevel::Debug,
-                "error" => LogLevel::Error,
-                "info" => LogLevel::Info,
-                "trace" => LogLevel::Trace,
-                "warn" => LogLevel::Warn,
-                _ => return Err(self.refuse(text, "no such level", "use error, warn, info, debug or trace")),
-            },
+            None => LogLevel::default(),
+            Some(text) => self.level(text)?,
         };
+        let levels = written.levels.written().map(|(area, text)| Ok((area, self.level(text)?)));
+        let levels = levels.collect::<Result<_, ConfigError>>()?;
         let format = match &written.format {
-            None => usual.format,
-            Some(text) => match text.get_ref().as_str() {
+            None => None,
+            Some(text) => Some(match text.get_ref().as_str() {
+                "journald" => LogFormat::Journald,
                 "json" => LogFormat::Json,
                 "text" => LogFormat::Text,
-                _ => return Err(self.refuse(text, "no such format", "use text or json")),
-            },
+                _ => return Err(self.refuse(text, "no such format", "use text, json or journald")),
+            }),
         };
-        Ok(Log { level, format })
+        Ok(Log { level, levels, format })
+    }
+
+    fn level(&self, written: &Text) -> Result<LogLevel, ConfigError> {
+        Ok(match written.get_ref().as_str() {
+            "debug" => LogLevel::Debug,
+            "error" => LogLevel::Error,
+            "info" => LogLevel::Info,
+            "trace" => LogLevel::Trace,
+            "warn" => LogLevel::Warn,
+            _ => return Err(self.refuse(written, "no such level", "use error, warn, info, debug or trace")),
+        })
     }
 
     fn absolute(&self, written: &Text) -> Result<PathBuf, ConfigError> {

@@ -84,6 +84,7 @@ body_deadline = "20s"
 idle_deadline = "5m"
 [log]
 level = "debug"
+levels = { transport = "warn", store = "trace" }
 format = "json"
 "#,
     )
@@ -94,7 +95,14 @@ format = "json"
     assert_eq!(config.audit, Audit { directory: "/srv/audit".into(), sync: AuditSync::Always });
     assert_eq!((config.limits.connections, config.limits.connections_per_user), (100, 50));
     assert_eq!(config.limits.idle_deadline, Duration::from_secs(300));
-    assert_eq!(config.log, Log { level: LogLevel::Debug, format: LogFormat::Json });
+    assert_eq!(
+        config.log,
+        Log {
+            level: LogLevel::Debug,
+            levels: vec![("store", LogLevel::Trace), ("transport", LogLevel::Warn)],
+            format: Some(LogFormat::Json),
+        }
+    );
     assert_eq!(config.providers[0].allowed_scopes, ["read:org", "repo:status"]);
 
     let peer = |uid, unit: Option<&str>| Peer { uid, gid: uid, pid: 1, unit: unit.map(Into::into) };
@@ -159,6 +167,8 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[log\nlevel = 'ghs_canary'", 6, "unclosed table"),
         ("[log]\nlevel = \"ghs_canary", 7, "invalid basic string"),
         ("[log]\nformat = 'ghs_canary'", 7, "no such format"),
+        ("[log]\n[log.levels]\nstroe = 'ghs_canary'", 8, "unknown field `stroe`"),
+        ("[log]\nlevels = { store = 'ghs_canary' }", 7, "no such level"),
         ("[listen]\nunix = 'ghs_canary'", 7, "not an absolute path"),
         ("[listen]\nunix = '/run/../ghs_canary'", 7, "not an absolute path"),
         ("[listen]\nunix = '/a'\nadmin = '/a'", 8, "same socket"),
@@ -435,5 +445,33 @@ fn the_page_describes_what_is_read() {
     assert_eq!(config.audit.sync, AuditSync::Interval(Duration::from_millis(50)));
     for action in Action::ALL.iter().filter(|&&action| is_grantable(action)) {
         assert!(page.contains(&format!("`{action}`")), "docs/configuration.md lacks {action}");
+    }
+}
+
+#[test]
+fn an_area_of_the_log_is_a_layer_that_logs() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let logs = |layer: &Path| -> bool {
+        let text = |file: PathBuf| std::fs::read_to_string(file).unwrap_or_default();
+        let mut open = vec![layer.to_owned()];
+        while let Some(directory) = open.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if text(path).contains("tracing::") {
+                    return true;
+                }
+            }
+        }
+        false
+    };
+    for layer in std::fs::read_dir(src).unwrap() {
+        let layer = layer.unwrap().path();
+        let name = layer.file_name().unwrap().to_str().unwrap();
+        // The command line is another program.
+        if layer.is_dir() && name != "cli" && logs(&layer) {
+            assert!(super::written::AREAS.contains(&name), "[log.levels] lacks {name}");
+        }
     }
 }

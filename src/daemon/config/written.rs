@@ -253,4 +253,31 @@ pub(super) struct Limits {
 pub(super) struct Log {
     pub(super) level: Option<Text>,
     pub(super) format: Option<Text>,
+    #[serde(default)]
+    pub(super) levels: Levels,
 }
+
+/// Declares the areas of the log, and gives each with what is written of it.
+macro_rules! areas {
+    ($($area:ident),+) => {
+        /// `[log.levels]`: an area is a layer of the program. Another is an unknown key, and refused as such.
+        #[derive(Deserialize, Default)]
+        #[serde(deny_unknown_fields, expecting = "a table")]
+        pub(super) struct Levels {
+            $($area: Option<Text>),+
+        }
+
+        impl Levels {
+            pub(super) fn written(&self) -> impl Iterator<Item = (&'static str, &Text)> {
+                [$((stringify!($area), &self.$area)),+]
+                    .into_iter()
+                    .filter_map(|(area, level)| level.as_ref().map(|level| (area, level)))
+            }
+        }
+
+        #[cfg(test)]
+        pub(super) const AREAS: &[&str] = &[$(stringify!($area)),+];
+    };
+}
+
+areas!(audit, crypto, daemon, domain, net, os, service, store, transport, vault);

@@ -28,7 +28,9 @@ impl Caller {
     /// This caller for one request, in which it shows this.
     pub(in crate::vault) fn holding(&self, held: Held) -> Self {
         let (principal, rule) = (self.principal.clone(), self.rule.clone());
-        Self { principal, rule, allowance: Arc::clone(&self.allowance), held }
+        let allowance = Arc::clone(&self.allowance);
+        // It lives no longer than the request: no reload comes in between.
+        Self { principal, rule, allowance, edition: self.edition, certified: None, held }
     }
 
     /// The pass that it shows.

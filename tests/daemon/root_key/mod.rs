@@ -33,5 +33,5 @@ fn reconfigure(vault: &mut TestVault, root_key: &str, variables: &[(&str, &str)]
     let mut all = vec![("https_proxy", "http://127.0.0.1:9"), ("http_proxy", "http://127.0.0.1:9")];
     all.extend([("HOME", "/nonexistent"), ("AWS_EC2_METADATA_DISABLED", "true")]);
     all.extend(variables);
-    vault.variables = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    vault.dowry.variables = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
 }
