@@ -21,9 +21,13 @@
 //! Imports nothing of the daemon.
 
 pub mod client;
+mod crypt;
+mod door;
 pub mod error;
 pub mod ids;
 pub mod moment;
+#[cfg(feature = "mtls")]
+pub mod mtls;
 pub mod org;
 mod pool;
 pub mod problem;
@@ -33,7 +37,7 @@ pub mod secret;
 pub mod wire;
 
 pub use client::Client;
-pub use error::{Error, Transport};
+pub use error::{Error, Handshake, Transport};
 pub use org::Org;
 pub use request::{Condition, Request};
 pub use response::Response;
