@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["audit"],
     &["domain"],
     &["store"],
-    &["crypto"],
+    &["crypto", "net"],
     &["chain", "clock", "digits", "os"],
 ];
 
@@ -32,11 +32,14 @@ const ROOMS: &[(&str, &str)] = &[
     ("hyper_util", "transport"),
     ("indicatif", "cli"),
     ("nix", "os"),
+    ("rustls", "net"),
     ("sha2", "crypto"),
     ("sled", "store"),
     ("subtle", "crypto"),
+    ("tokio_rustls", "net"),
     ("toml", "daemon"),
     ("tracing_subscriber", "daemon"),
+    ("webpki", "net"),
 ];
 
 /// Files in which a secret may leave its type, each with its reason.

@@ -22,6 +22,7 @@ use tokenkeep::transport::admin::AdminServices;
 use tokenkeep::transport::application::Application;
 use tokenkeep::transport::connection::serve;
 use tokenkeep::transport::pulse::Deadlines;
+use tokenkeep::transport::standing::Standing;
 use tokenkeep::vault::Vault;
 use tokenkeep::vault::connections::Condition;
 use tokenkeep::vault::open::Options;
@@ -148,7 +149,14 @@ impl Daemon {
             // Goes at the end; the daemon keeps running until then.
             let (_stop, stopping) = watch::channel(false);
             let application = Arc::clone(&self.application);
-            let serving = tokio::spawn(serve(ours, application, Arc::new(caller), deadlines, stopping));
+            let serving = tokio::spawn(serve(
+                ours,
+                application,
+                Arc::new(caller),
+                deadlines,
+                Standing::Lasting,
+                stopping,
+            ));
             let (mut read, mut write) = tokio::io::split(theirs);
             let sent = sent.to_vec();
             let sending = tokio::spawn(async move {
@@ -202,6 +210,7 @@ fn client((uid, org, words): (u32, &str, &[&str])) -> Client {
     Client {
         name: format!("client-{uid}"),
         unix: Some(UnixMatch { uid, unit: None }),
+        san: None,
         orgs: Among::Only(BTreeSet::from([OrgId::parse(org).expect("an org")])),
         providers: Among::Every,
         allow: actions.fold(ActionSet::default(), ActionSet::union),

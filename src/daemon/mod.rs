@@ -7,5 +7,6 @@ pub mod doctor;
 mod examination;
 pub mod exit;
 mod logging;
+mod mtls;
 mod root_keys;
 pub mod run;

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
+use super::mtls::{self, MtlsDoor};
 use super::root_keys::{self, RootKeyError};
 use super::{examination, logging};
 use crate::audit;
@@ -28,7 +29,7 @@ use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
 use crate::transport::application::Application;
-use crate::transport::listener::{Entrance, Listener, Places, accept};
+use crate::transport::listener::{Door, Entrance, Listener, Places, accept};
 use crate::transport::pulse::Deadlines;
 use crate::vault::Vault;
 use crate::vault::header::HeaderError;
@@ -111,6 +112,7 @@ fn boot_and_serve(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn check(config: &Config) -> Result<(), Failure> {
+    config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
     let keys = root_keys::await_at_boot(config).map_err(|why| of_root_key(&why))?;
     say(&format!(
         "the configuration is fine: environment {}, {} clients, {} providers, {} root keys",
@@ -136,6 +138,7 @@ fn own_state(config: &Config) -> Result<Lock, Failure> {
 struct Sockets {
     application: (std::os::unix::net::UnixListener, BoundSocket),
     admin: (std::os::unix::net::UnixListener, BoundSocket),
+    mtls: Option<MtlsDoor>,
 }
 
 impl Sockets {
@@ -151,6 +154,7 @@ impl Sockets {
         Ok(Self {
             application: listen_at(&config.listen.unix, Audience::Everyone).map_err(refused)?,
             admin: listen_at(&config.listen.admin, Audience::Owner).map_err(refused)?,
+            mtls: config.listen.mtls.as_ref().map(MtlsDoor::open).transpose().map_err(of_mtls)?,
         })
     }
 }
@@ -197,8 +201,10 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let mut listeners = listen(config, &vault, &sockets, &stopping)?;
     let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    tell_ready(config, development);
+    tell_ready(config, development, sockets.mtls.as_ref());
+    let keeping = sockets.mtls.as_ref().map(|door| tokio::spawn(mtls::keep(Arc::clone(&door.tls))));
     let ended = until_told(terminate, interrupt, &store, &mut listeners).await;
+    keeping.inspect(tokio::task::JoinHandle::abort);
     stop.send_replace(true);
     let drained = tokio::time::timeout(DRAIN, async { while listeners.join_next().await.is_some() {} }).await;
     if drained.is_err() {
@@ -232,14 +238,16 @@ fn listen(
     };
     let mut listeners = JoinSet::new();
     let places = Places { all: limits.connections, user: limits.connections_per_user };
-    let doors = [
-        (&sockets.application.0, Entrance::Application, places),
-        (&sockets.admin.0, Entrance::Admin, ADMIN_PLACES),
+    let mut doors = vec![
+        (sockets.application.0.try_clone().map(|socket| Door::Unix(socket, Entrance::Application)), places),
+        (sockets.admin.0.try_clone().map(|socket| Door::Unix(socket, Entrance::Admin)), ADMIN_PLACES),
     ];
-    for (socket, entrance, places) in doors {
-        let socket = socket.try_clone().map_err(|why| Failure::new(Exit::Fault, &why))?;
-        let listener =
-            Listener { socket, entrance, places, deadlines, application: Arc::clone(&application) };
+    doors.extend(sockets.mtls.as_ref().map(|door| {
+        (door.socket.try_clone().map(|socket| Door::Mtls(socket, Arc::clone(&door.tls))), places)
+    }));
+    for (door, places) in doors {
+        let door = door.map_err(|why| Failure::new(Exit::Fault, &why))?;
+        let listener = Listener { door, places, deadlines, application: Arc::clone(&application) };
         listeners.spawn(accept(listener, stopping.clone()));
     }
     Ok(listeners)
@@ -249,10 +257,13 @@ fn signals(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|why| Failure::new(Exit::Fault, &why))
 }
 
-fn tell_ready(config: &Config, development: bool) {
+fn tell_ready(config: &Config, development: bool, mtls: Option<&MtlsDoor>) {
     tracing::info!(environment = config.environment, "ready");
     let (socket, admin) = (config.listen.unix.display(), config.listen.admin.display());
     let mut line = format!("tokenkeepd is ready: socket {socket}, admin socket {admin}");
+    if let Some(address) = mtls.and_then(MtlsDoor::address) {
+        line.push_str(&format!(", mTLS {address}"));
+    }
     if development {
         line.push_str(
             "; FOR DEVELOPMENT ONLY: your user may do everything, and the root key lies beside the data",
@@ -313,6 +324,10 @@ fn of_root_key(why: &RootKeyError) -> Failure {
         RootKeyError::Unusable(_) => Exit::Configuration,
     };
     Failure::new(exit, why)
+}
+
+fn of_mtls((exit, why): mtls::Fault) -> Failure {
+    Failure::new(exit, &why)
 }
 
 fn of_open(why: &OpenError) -> Failure {

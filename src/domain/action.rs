@@ -24,6 +24,8 @@ macro_rules! actions {
 actions! {
     /// Reads or verifies the audit log.
     AuditRead = "audit:read",
+    /// Comes in, or tries to.
+    Connect = "connect",
     /// Deletes a connection.
     ConnectionDelete = "connection:delete",
     /// Lists connections, without tokens.

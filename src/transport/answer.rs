@@ -54,6 +54,10 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
+/// RFC 6797: on TLS alone, two years, as is usual for hosts that never speak anything else.
+pub const STRICT_TRANSPORT: (&str, &str) =
+    ("strict-transport-security", "max-age=63072000; includeSubDomains");
+
 /// An answer without a body of its own.
 #[must_use]
 pub fn empty(status: StatusCode) -> Answer {
@@ -124,6 +128,14 @@ pub fn tagged(mut answer: Answer, generation: u64) -> Answer {
 #[must_use]
 pub fn allowing(mut answer: Answer, methods: &'static str) -> Answer {
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    answer
+}
+
+/// Adds what every answer over TLS carries.
+#[must_use]
+pub fn strict(mut answer: Answer) -> Answer {
+    let (name, value) = STRICT_TRANSPORT;
+    answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     answer
 }
 

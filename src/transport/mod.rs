@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 over the Unix sockets: routes, bodies, answers, deadlines.
+//! HTTP/1.1 and HTTP/2 over the Unix sockets and over mTLS: routes, bodies, answers, deadlines.
 //!
 //! Every listener serves the same routes; what a caller may do is the vault's matter.
 //!
@@ -12,9 +12,12 @@ pub mod connection;
 mod connections;
 mod exchange;
 mod form;
+mod handshakes;
 pub mod listener;
+mod places;
 pub mod pulse;
 pub mod query;
 pub mod route;
 mod secrets;
+pub mod standing;
 mod tokens;

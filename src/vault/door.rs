@@ -10,11 +10,13 @@ use tokenkeep_client::problem::Code;
 
 use super::Vault;
 use super::ask::Ask;
-use super::caller::Caller;
+use super::caller::{Caller, Excess};
 use super::refusal::Refusal;
+use super::request_id::RequestId;
 use crate::audit::entry::{Decision, Entry};
 use crate::audit::{AuditError, State as AuditState};
 use crate::chain::Mark;
+use crate::domain::action::Action;
 
 /// The right to do one thing once. Settle it, or it records itself as abandoned.
 #[must_use = "a permit is settled with what became of it"]
@@ -175,6 +177,25 @@ impl Vault {
         self.record_denial(caller, &ask, refusal)
     }
 
+    /// Records that a caller was not let in at all, and why. Those who come too often are not recorded one by one:
+    /// a flood must not fill the audit log.
+    ///
+    /// # Errors
+    /// `rate_limited`, or `audit_unavailable`.
+    pub fn record_turned_away(
+        &self,
+        caller: &Caller,
+        request: &RequestId,
+        reason: &'static str,
+    ) -> Result<(), Refusal> {
+        let ask = Ask::new(request, Action::Connect);
+        self.take_allowance(caller, &ask)?;
+        self.refuse_excess(self.allowances.take_turned_away(self.started.elapsed()), caller, &ask)?;
+        let mut entry = self.entry(caller, &ask, reason, None, None);
+        entry.decision = Decision::Deny;
+        self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
+    }
+
     /// Turns away, before its body is read, a request that would not be admitted.
     ///
     /// # Errors
@@ -195,7 +216,17 @@ impl Vault {
     }
 
     pub(super) fn take_allowance(&self, caller: &Caller, ask: &Ask<'_>) -> Result<(), Refusal> {
-        let Err(excess) = caller.take(self.started.elapsed()) else { return Ok(()) };
+        self.refuse_excess(caller.take(self.started.elapsed()), caller, ask)
+    }
+
+    /// One entry a second says that somebody goes beyond.
+    fn refuse_excess(
+        &self,
+        taken: Result<(), Excess>,
+        caller: &Caller,
+        ask: &Ask<'_>,
+    ) -> Result<(), Refusal> {
+        let Err(excess) = taken else { return Ok(()) };
         let refusal = Refusal {
             retry_after: Some(excess.wait.as_secs() + 1),
             ..Refusal::new(Code::RateLimited, "this client asks faster than its configured rate")

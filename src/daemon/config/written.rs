@@ -61,10 +61,33 @@ later!(Written: alerts, backup, memory, refresh, retention);
 pub(super) struct Listen {
     pub(super) unix: Option<Text>,
     pub(super) admin: Option<Text>,
-    mtls: Later,
+    pub(super) mtls: Option<Spanned<Mtls>>,
 }
 
-later!(Listen: mtls);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Mtls {
+    pub(super) address: Text,
+    pub(super) certificate: Text,
+    pub(super) key: Spanned<Private>,
+    pub(super) client_ca: Text,
+    pub(super) crl: Option<Text>,
+    pub(super) minimum_version: Option<Text>,
+}
+
+/// A path, or a credential of the unit.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a path, or { credential = \"…\" }")]
+pub(super) enum Private {
+    Credential(Credential),
+    Path(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Credential {
+    pub(super) credential: String,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -91,11 +114,17 @@ pub(super) struct Client {
     pub(super) providers: Spanned<Vec<Text>>,
     pub(super) allow: Spanned<Vec<Text>>,
     pub(super) rate: Option<Spanned<Rate>>,
-    mtls: Later,
+    pub(super) mtls: Option<San>,
     require_pass: Later,
 }
 
-later!(Client: mtls, require_pass);
+later!(Client: require_pass);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct San {
+    pub(super) san: Text,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]

@@ -6,6 +6,7 @@ fn client(name: &str, uid: u32, unit: Option<&str>) -> Client {
     Client {
         name: name.into(),
         unix: Some(UnixMatch { uid, unit: unit.map(Into::into) }),
+        san: None,
         orgs: OrgSet::Every,
         providers: ProviderSet::Every,
         allow: ActionSet::every(),

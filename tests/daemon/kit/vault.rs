@@ -1,6 +1,7 @@
 //! A vault of the tests: a directory with a configuration and a root key, and the real daemon over it.
 
 use std::fs::{self, File, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -101,6 +102,13 @@ impl TestVault {
 
     pub fn configuration_file(&self) -> PathBuf {
         self.room.path().join("tokenkeep.toml")
+    }
+
+    /// Where the daemon listens for callers with certificates.
+    pub fn mtls_address(&self) -> SocketAddr {
+        let said = fs::read_to_string(self.room.path().join("out.log")).expect("the ready line");
+        let (_, address) = said.split_once(", mTLS ").expect("a listener");
+        address.split_whitespace().next().expect("an address").parse().expect("an address")
     }
 
     /// Everything the daemon has said so far.
