@@ -20,6 +20,8 @@
 //!
 //! Imports nothing of the daemon.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod client;
 mod crypt;
 mod door;
@@ -34,6 +36,8 @@ pub mod problem;
 pub mod request;
 pub mod response;
 pub mod secret;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod wire;
 
 pub use client::Client;

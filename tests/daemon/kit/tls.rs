@@ -17,6 +17,9 @@ use super::{PATIENCE, Request, Response, http2};
 pub struct TlsCaller {
     pub address: SocketAddr,
     config: Arc<ClientConfig>,
+    /// The name in its certificate, and its serial number.
+    pub san: Option<String>,
+    pub serial: Option<String>,
 }
 
 impl TlsCaller {
@@ -48,14 +51,20 @@ impl TlsCaller {
                 config.with_client_auth_cert(chain, key).expect("a certificate and its key")
             }
         };
-        Self { address, config: Arc::new(config) }
+        let serial = identity.map(|identity| identity.serial.clone());
+        Self { address, config: Arc::new(config), san: identity.and_then(Identity::san), serial }
+    }
+
+    /// Name and serial number, as the audit log has them.
+    pub fn proof(&self) -> (Option<&str>, Option<&str>) {
+        (self.san.as_deref(), self.serial.as_deref())
     }
 
     /// As this caller, offering these protocols (ALPN).
     pub fn offering(&self, protocols: &[&str]) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self { address: self.address, config: Arc::new(config) }
+        Self { config: Arc::new(config), ..self.clone() }
     }
 
     /// Shakes hands. Over TLS 1.3 the daemon's verdict on the certificate comes with the first read.

@@ -14,13 +14,26 @@ use tokenkeep_client::wire::AuditVerifyOut;
 
 use super::entry::AuditEntry;
 
-use super::line::Protocol;
-use super::{Configuration, Line, Request, Response, poll};
+use super::line::{Protocol, Reach};
+use super::pki::{Identity, Pki};
+use super::tls::TlsCaller;
+use super::way::{Door, WAYS, Way};
+use super::{Configuration, Line, Request, Response, own_uid, poll, stranger};
+
+/// The name in the certificate of the tests' own client.
+pub const OWN_SAN: &str = "spiffe://example/tests";
+
+/// The name in the certificate of somebody whom nobody has configured.
+pub const STRANGER_SAN: &str = "spiffe://example/stranger";
 
 pub struct TestVault {
     room: TempDir,
     state: PathBuf,
     pub configuration: Configuration,
+    /// How the tests go in.
+    way: Way,
+    /// Certificates, where they go in by that door.
+    pki: Option<(Pki, Identity)>,
     daemon: Option<Child>,
 }
 
@@ -61,7 +74,7 @@ impl TestVault {
     fn furnished(room: TempDir, state: PathBuf, configuration: Configuration) -> Self {
         // Other users pass through to the socket, and see nothing else.
         fs::set_permissions(room.path(), Permissions::from_mode(0o711)).expect("chmod");
-        let vault = Self { room, state, configuration, daemon: None };
+        let vault = Self { room, state, configuration, way: WAYS[0], pki: None, daemon: None };
         vault.write_root_key(&[&new_key()]);
         vault
     }
@@ -70,6 +83,30 @@ impl TestVault {
         let mut vault = Self::stopped(configuration);
         vault.start();
         vault
+    }
+
+    /// A vault that the tests go into by this way.
+    pub fn over(way: Way, configuration: Configuration) -> Self {
+        let mut vault = Self::stopped(configuration).by(way);
+        vault.start();
+        vault
+    }
+
+    /// A vault that does not run yet, for tests that go in by this way. Whoever is the tests' own user at the
+    /// socket has the tests' own name at the other door.
+    pub fn by(mut self, way: Way) -> Self {
+        self.way = way;
+        if way.door == Door::Mtls {
+            self.configuration.mtls.get_or_insert("");
+            if let Some(own) = self.configuration.clients.iter_mut().find(|client| client.uid == own_uid()) {
+                own.san.get_or_insert(OWN_SAN);
+            }
+            let pki = Pki::new();
+            pki.furnish(self.room());
+            let own = pki.client(OWN_SAN);
+            self.pki = Some((pki, own));
+        }
+        self
     }
 
     pub fn running() -> Self {
@@ -219,14 +256,45 @@ impl TestVault {
         self.start();
     }
 
-    /// HTTP/1.1 to the application socket.
+    /// The tests' own way in.
     pub fn line(&self) -> Line {
-        Line { protocol: Protocol::Http1, socket: self.socket() }
+        let reach = match &self.pki {
+            None => Reach::Socket(self.socket()),
+            Some((_, own)) => Reach::Tls(self.tls_caller(own)),
+        };
+        Line { protocol: self.way.protocol, reach }
+    }
+
+    /// Somebody with this certificate.
+    pub fn tls_caller(&self, identity: &Identity) -> TlsCaller {
+        let (pki, _) = self.pki.as_ref().expect("a second door");
+        TlsCaller::new(self.mtls_address(), &pki.servers, Some(identity))
+    }
+
+    /// What the tests' own client has for that door: the daemon's CA, certificate and key.
+    pub fn pem(&self) -> Option<[&str; 3]> {
+        let (pki, own) = self.pki.as_ref()?;
+        Some([&pki.servers.certificate, &own.chain, &own.key])
+    }
+
+    /// Sends a request by the same door as somebody whom nobody has configured: another user of this host, or the
+    /// bearer of a certificate for another name.
+    ///
+    /// # Errors
+    /// Why it cannot be done here.
+    pub fn send_as_stranger(&self, request: &Request) -> Result<Response, String> {
+        match &self.pki {
+            None => stranger::send(self, request),
+            Some((pki, _)) => {
+                let reach = Reach::Tls(self.tls_caller(&pki.client(STRANGER_SAN)));
+                Ok(Line { protocol: self.way.protocol, reach }.send(request))
+            }
+        }
     }
 
     /// HTTP/1.1 to the admin socket.
     pub fn admin(&self) -> Line {
-        Line { protocol: Protocol::Http1, socket: self.admin_socket() }
+        Line { protocol: Protocol::Http1, reach: Reach::Socket(self.admin_socket()) }
     }
 
     pub fn send(&self, request: &Request) -> Response {
