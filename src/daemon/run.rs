@@ -226,7 +226,7 @@ fn listen(
         vault: Arc::clone(vault),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
-            examine: examination::of(config),
+            examine: examination::of(config, sockets.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
         },
         request_ids: RequestIds::new(),
         body_deadline: limits.body_deadline,

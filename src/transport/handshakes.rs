@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// Under way at once. At some 40 KB each, 10 MB.
-const MOST: usize = 256;
+/// Under way at once. One that has not begun to speak takes a few KiB, one in the middle of it some 40: 20 MB.
+const MOST: usize = 512;
 /// Of these, from one network: half-open handshakes from one place push each other out first.
-const MOST_OF_ONE: usize = 64;
+const MOST_OF_ONE: usize = 256;
 
 /// Handshakes that are under way.
 pub(super) struct Handshakes {

@@ -77,7 +77,7 @@ pub(super) struct Mtls {
 
 /// A path, or a credential of the unit.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a path, or { credential = \"…\" }")]
+#[serde(untagged, expecting = "not what belongs here: expected a path, or { credential = \"…\" }")]
 pub(super) enum Private {
     Credential(Credential),
     Path(String),

@@ -144,3 +144,25 @@ fn in_development_one_user_may_do_everything_and_others_nothing() {
     assert_eq!(verdict, Verdict::Allow);
     assert_eq!(policy.identify(&peer(1001, None)), None);
 }
+
+#[test]
+fn a_certificate_is_the_one_client_that_it_names() {
+    let named = |name: &str, san: &str| Client { unix: None, san: San::parse(san), ..client(name, 1, None) };
+    let policy =
+        Policy::new(vec![named("a", "spiffe://x/a"), named("b", "b.example"), client("c", 3, None)]).unwrap();
+    let who = |names: &[&str]| {
+        let names: Vec<San> = names.iter().map(|name| San::parse(name).unwrap()).collect();
+        policy
+            .identify_certificate(&names)
+            .map(|found| found.map(|(client, san)| (client.name.clone(), san.to_string())))
+    };
+    let found = |name: &str, san: &str| Ok(Some((name.to_owned(), san.to_owned())));
+    assert_eq!(who(&["spiffe://x/a"]), found("a", "spiffe://x/a"));
+    assert_eq!(who(&["other.example", "B.example"]), found("b", "b.example"));
+    assert_eq!(who(&["spiffe://x/a", "b.example"]), Err(Ambiguous));
+    for names in [&[][..], &["spiffe://x/A"], &["spiffe://x/a/b"], &["a.b.example"]] {
+        assert_eq!(who(names), Ok(None), "{names:?}");
+    }
+    let twins = Policy::new(vec![named("a", "b.example"), named("b", "B.EXAMPLE")]);
+    assert_eq!(twins, Err(PolicyError::SameSan("a".into(), "b".into())));
+}

@@ -6,10 +6,12 @@
 //!
 //! Trusts nothing: whether the certificate is genuine is the verifier's matter.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
+
+use super::material::Life;
 
 /// What a client certificate says of its owner. No more of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,19 @@ pub(super) fn ends_at(der: &CertificateDer<'_>) -> Option<UnixTime> {
         Some(Error::CertExpired { not_after, .. }) => Some(not_after),
         _ => None,
     }
+}
+
+/// From when to when it is valid.
+pub(super) fn life(der: &CertificateDer<'_>) -> Option<Life> {
+    let begins = match refused_at(der, UnixTime::since_unix_epoch(Duration::ZERO)) {
+        Some(Error::CertNotValidYet { not_before, .. }) => moment(not_before),
+        _ => SystemTime::UNIX_EPOCH,
+    };
+    Some(Life { begins, ends: moment(ends_at(der)?) })
+}
+
+fn moment(at: UnixTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at.as_secs())).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Why it cannot be a server's certificate now; none where nothing speaks against it.

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -91,22 +91,31 @@ impl From<PrivateFileError> for MaterialError {
     }
 }
 
-/// When what was read ends.
+/// From when to when something is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ends {
+pub struct Life {
+    /// From this moment on.
+    pub begins: SystemTime,
+    /// Until this moment.
+    pub ends: SystemTime,
+}
+
+/// The lives of what was read: where there are several, that which ends first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lives {
     /// The listener's own certificate.
-    pub certificate: SystemTime,
-    /// The first of the clients' CAs.
-    pub client_ca: SystemTime,
-    /// The first of the revocation lists.
-    pub crl: Option<SystemTime>,
+    pub certificate: Life,
+    /// The clients' CAs.
+    pub client_ca: Life,
+    /// The revocation lists.
+    pub crl: Option<Life>,
 }
 
 /// A set, ready for handshakes.
 pub(super) struct Material {
     pub(super) tls: Arc<ServerConfig>,
     pub(super) verifier: Arc<NamingVerifier>,
-    pub(super) ends: Ends,
+    pub(super) lives: Lives,
 }
 
 impl Sources {
@@ -127,13 +136,13 @@ impl Sources {
     pub(super) fn read(&self) -> Result<Material, MaterialError> {
         let provider = Arc::new(provider());
         let now = UnixTime::now();
-        let (chain, certificate_ends) = self.read_certificate(now)?;
-        let (roots, anchors, client_ca_ends) = self.read_client_ca(now)?;
+        let (chain, certificate) = self.read_certificate(now)?;
+        let (roots, anchors, client_ca) = self.read_client_ca()?;
         let mut chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let mut crl_ends = None;
+        let mut crl = None;
         if let Some(path) = &self.crl {
             let lists = read_lists(path)?;
-            crl_ends = Some(judge_lists(path, &lists, &anchors, &provider)?);
+            crl = Some(judge_lists(path, &lists, &anchors, &provider)?);
             // Who is not known not to be revoked is not let in, and a list that has ended says nothing.
             chains = chains.with_crls(lists).enforce_revocation_expiration();
         }
@@ -144,8 +153,7 @@ impl Sources {
         })?;
         let verifier = Arc::new(NamingVerifier::new(chains));
         let tls = self.configure(provider, Arc::clone(&verifier), chain)?;
-        let ends = Ends { certificate: certificate_ends, client_ca: client_ca_ends, crl: crl_ends };
-        Ok(Material { tls: Arc::new(tls), verifier, ends })
+        Ok(Material { tls: Arc::new(tls), verifier, lives: Lives { certificate, client_ca, crl } })
     }
 
     fn configure(
@@ -184,10 +192,7 @@ impl Sources {
         Ok(tls)
     }
 
-    fn read_certificate(
-        &self,
-        now: UnixTime,
-    ) -> Result<(Vec<CertificateDer<'static>>, SystemTime), MaterialError> {
+    fn read_certificate(&self, now: UnixTime) -> Result<(Vec<CertificateDer<'static>>, Life), MaterialError> {
         let path = &self.certificate;
         let chain = read_certificates(path)?;
         let renew = "put a new one in place, with its key";
@@ -195,32 +200,28 @@ impl Sources {
         if let Some(what) = certificate::unfit_for_server(&chain[0], now) {
             return Err(unusable(what));
         }
-        let ends = certificate::first_end(&chain, now).ok_or_else(|| unusable("has expired"))?;
-        Ok((chain, moment(ends)))
+        let life = chain.iter().filter_map(certificate::life).min_by_key(|life| life.ends);
+        Ok((chain, life.ok_or_else(|| unusable("cannot be read"))?))
     }
 
-    fn read_client_ca(
-        &self,
-        now: UnixTime,
-    ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>, SystemTime), MaterialError> {
+    fn read_client_ca(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>, Life), MaterialError> {
         let path = &self.client_ca;
         let anchors = read_certificates(path)?;
         let mut roots = RootCertStore::empty();
-        let mut first_end = None;
+        let mut lives = Vec::with_capacity(anchors.len());
         for anchor in &anchors {
-            let ends = certificate::ends_at(anchor);
+            let unusable = |what| MaterialError::Unusable(path.clone(), what, "remove it, or renew it");
+            let life = certificate::life(anchor).ok_or_else(|| unusable("holds a CA that cannot be read"))?;
             // `webpki` does not look at the end of a trust anchor.
-            if ends.is_none_or(|end| end < now) {
-                let what = "holds a CA that has expired, or that cannot be read";
-                return Err(MaterialError::Unusable(path.clone(), what, "remove it, or renew it"));
+            if life.ends < SystemTime::now() {
+                return Err(unusable("holds a CA that has expired"));
             }
-            roots.add(anchor.clone()).map_err(|_| {
-                let what = "holds a certificate that cannot be a CA's";
-                MaterialError::Unusable(path.clone(), what, "remove it")
-            })?;
-            first_end = first_end.min(ends).or(ends);
+            roots.add(anchor.clone()).map_err(|_| unusable("holds a certificate that cannot be a CA's"))?;
+            lives.push(life);
         }
-        Ok((roots, anchors, first_end.map_or(SystemTime::UNIX_EPOCH, moment)))
+        let first = lives.into_iter().min_by_key(|life| life.ends);
+        let none = || MaterialError::Unusable(path.clone(), "holds no CA", "put the CA of the clients there");
+        Ok((roots, anchors, first.ok_or_else(none)?))
     }
 
     fn read_key(&self) -> Result<PrivateKeyDer<'static>, MaterialError> {
@@ -275,19 +276,20 @@ fn read_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>,
 }
 
 /// Each CA must have its list, signed by it and still good: without one, none of its clients would come in. Lists of
-/// CAs between it and a client may be there too; only a handshake shows whose they are. Gives the first end.
+/// CAs between it and a client may be there too; only a handshake shows whose they are. Gives the life
+/// of that which ends first.
 fn judge_lists(
     path: &Path,
     lists: &[CertificateRevocationListDer<'_>],
     anchors: &[CertificateDer<'_>],
     provider: &CryptoProvider,
-) -> Result<SystemTime, MaterialError> {
+) -> Result<Life, MaterialError> {
     let unusable = |what, mend| MaterialError::Unusable(path.to_owned(), what, mend);
     let broken = || unusable("holds a revocation list that cannot be read", "ask the CA for a new one");
     let lists: Vec<RevocationList<'_>> =
         lists.iter().map(|list| RevocationList::read(list).ok_or_else(broken)).collect::<Result<_, _>>()?;
-    let first_end = lists.iter().map(|list| list.next_update).min().ok_or_else(broken)?;
-    if first_end <= SystemTime::now() {
+    let first = lists.iter().min_by_key(|list| list.next_update).ok_or_else(broken)?;
+    if first.next_update <= SystemTime::now() {
         return Err(unusable(
             "holds a revocation list that has ended (nextUpdate)",
             "ask the CA for a new one",
@@ -314,9 +316,5 @@ fn judge_lists(
             return Err(unusable("holds a list that its CA did not sign", "ask the CA for it"));
         }
     }
-    Ok(first_end)
-}
-
-fn moment(at: UnixTime) -> SystemTime {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at.as_secs())).unwrap_or(SystemTime::UNIX_EPOCH)
+    Ok(Life { begins: first.this_update, ends: first.next_update })
 }

@@ -14,7 +14,6 @@ pub mod revocation;
 mod stamp;
 mod verifier;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -23,7 +22,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 pub use certificate::Certificate;
 pub use handshake::{Refused, Session};
-pub use material::{Ends, Key, MaterialError, Sources, Version};
+pub use material::{Key, Life, Lives, MaterialError, Sources, Version};
 pub use reason::Reason;
 
 use material::Material;
@@ -48,8 +47,8 @@ struct Attempt {
 /// How the TLS of a listener is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// When what serves ends.
-    pub ends: Ends,
+    /// How long what serves is good.
+    pub lives: Lives,
     /// Why newer files were not taken.
     pub fault: Option<String>,
 }
@@ -118,13 +117,7 @@ impl TlsServer {
     #[must_use]
     pub fn condition(&self) -> Condition {
         let fault = self.attempt.lock().unwrap_or_else(PoisonError::into_inner).fault.clone();
-        Condition { ends: self.material().ends, fault }
-    }
-
-    /// The certificate's file, to name it.
-    #[must_use]
-    pub fn certificate_file(&self) -> &Path {
-        &self.sources.certificate
+        Condition { lives: self.material().lives, fault }
     }
 
     /// Why a connection may not go on; none where it may. Costs nothing unless its certificate has ended or the

@@ -75,7 +75,8 @@ impl Reason {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
             CertificateError::Revoked => Self::Revoked,
-            CertificateError::UnknownIssuer => Self::Untrusted,
+            // Of the right name, and signed by somebody else.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Untrusted,
             CertificateError::UnknownRevocationStatus => Self::RevocationUnknown,
             CertificateError::ExpiredRevocationList
             | CertificateError::ExpiredRevocationListContext { .. } => Self::RevocationListExpired,

@@ -23,6 +23,8 @@ const GENERALIZED_TIME: u8 = 0x18;
 pub struct RevocationList<'a> {
     /// The name of its CA: DER without the outer tag, as `webpki` has it.
     pub issuer: &'a [u8],
+    /// When it was made.
+    pub this_update: SystemTime,
     /// When a newer one is due.
     pub next_update: SystemTime,
     /// What is signed.
@@ -47,10 +49,10 @@ impl<'a> RevocationList<'a> {
         take(&mut fields, INTEGER)?;
         take(&mut fields, SEQUENCE)?;
         let issuer = take(&mut fields, SEQUENCE)?.content;
-        take_moment(&mut fields)?;
+        let this_update = take_moment(&mut fields)?;
         let next_update = take_moment(&mut fields)?;
         let is_whole = outer.is_empty() && list.is_empty();
-        is_whole.then_some(Self { issuer, next_update, signed: to_be_signed.whole, signature })
+        is_whole.then_some(Self { issuer, this_update, next_update, signed: to_be_signed.whole, signature })
     }
 }
 

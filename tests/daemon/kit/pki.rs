@@ -25,7 +25,7 @@ pub struct Identity {
     /// Lower-case hex.
     pub serial: String,
     sans: Vec<&'static str>,
-    number: SerialNumber,
+    pub number: SerialNumber,
 }
 
 impl Identity {
@@ -89,13 +89,19 @@ impl Ca {
     }
 
     pub fn valid(name: &str, begins: SystemTime, ends: SystemTime) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let mut params = authority(name);
         (params.not_before, params.not_after) = (begins.into(), ends.into());
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate").pem();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// One that this one vouches for.
+    pub fn below(&self, name: &str) -> Self {
+        let (mut params, key) = (authority(name), KeyPair::generate().expect("a key"));
+        params.not_before = (SystemTime::now() - HOUR).into();
+        params.not_after = (SystemTime::now() + 1000 * HOUR).into();
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
@@ -146,6 +152,14 @@ impl Ca {
         .pem()
         .expect("PEM")
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn subject_alternative_name(text: &str) -> SanType {

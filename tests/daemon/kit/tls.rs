@@ -1,11 +1,13 @@
 //! The client's side of TLS: a connection with a certificate, as HTTP/1.1 by hand and as HTTP/2.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::http::{Stream, Wire};
@@ -37,7 +39,7 @@ impl TlsCaller {
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(servers.certificate.as_bytes()).expect("PEM");
         roots.add(ca).expect("a CA");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .expect("a version")
@@ -48,7 +50,10 @@ impl TlsCaller {
                 let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes());
                 let chain = chain.collect::<Result<Vec<_>, _>>().expect("PEM");
                 let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM");
-                config.with_client_auth_cert(chain, key).expect("a certificate and its key")
+                let key = aws_lc_rs::sign::any_supported_type(&key).expect("a key");
+                // Not compared with the certificate: thieves have the one without the other.
+                let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+                config.with_client_cert_resolver(Arc::new(shown))
             }
         };
         let serial = identity.map(|identity| identity.serial.clone());
@@ -83,7 +88,7 @@ impl TlsCaller {
 
     /// A connection for HTTP/1.1.
     pub fn wire(&self) -> io::Result<Wire> {
-        Ok(Wire::over(self.offering(&["http/1.1"]).connect()?))
+        Ok(Wire::over(Session(self.offering(&["http/1.1"]).connect()?)))
     }
 
     /// Sends a request over a connection of its own; what every answer over TLS must carry is looked at here.
@@ -117,21 +122,42 @@ fn strict(answer: Response) -> Response {
     answer.well_kept()
 }
 
-impl Stream for StreamOwned<ClientConnection, TcpStream> {
-    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
-        self.sock.set_nonblocking(on)
-    }
+/// A connection whose daemon may answer before it has read everything, and hang up. The reader of rustls would
+/// first finish writing, fail, and never see the answer.
+struct Session(StreamOwned<ClientConnection, TcpStream>);
 
-    fn finish(&mut self) {
-        self.conn.send_close_notify();
-        // The daemon may have closed already.
-        let _ = self.flush();
+impl Read for Session {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        let StreamOwned { conn, sock } = &mut self.0;
+        loop {
+            match conn.reader().read(piece) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            conn.read_tls(sock)?;
+            conn.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
     }
 }
 
-/// Reads what is there: the end of a connection that was closed without a word counts as an end too.
-pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
-    let mut all = Vec::new();
-    let _ = stream.read_to_end(&mut all);
-    all
+impl Write for Session {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for Session {
+    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        self.0.sock.set_nonblocking(on)
+    }
+
+    fn finish(&mut self) {
+        self.0.conn.send_close_notify();
+        // The daemon may have closed already.
+        let _ = self.flush();
+    }
 }

@@ -237,6 +237,12 @@ impl TestVault {
         Ended { code: status.code(), line: errors.lines().last().unwrap_or_default().to_owned() }
     }
 
+    /// Tells the daemon to read its files again.
+    pub fn hang_up(&self) {
+        let pid = Pid::from_raw(self.pid().try_into().expect("a pid"));
+        kill(pid, Signal::SIGHUP).expect("a signal");
+    }
+
     /// Asks the daemon to stop, and sees that it does so as asked.
     pub fn stop(&mut self) {
         let pid = Pid::from_raw(self.pid().try_into().expect("a pid"));

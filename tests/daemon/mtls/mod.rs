@@ -3,6 +3,10 @@
 #![allow(unreachable_pub, reason = "shared by the modules of this test binary")]
 
 mod doors;
+mod limits;
+mod protocol;
+mod reload;
+mod wrong;
 
 use crate::kit::pki::{Identity, Pki};
 use crate::kit::tls::TlsCaller;
