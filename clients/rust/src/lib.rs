@@ -15,6 +15,14 @@
 //! whose fault it is: see [`Error`]. One [`Client`] serves a whole process: it is cheap to clone, keeps
 //! its connections and gives every request a deadline.
 //!
+//! | Feature | |
+//! |---|---|
+//! | `mtls` | `Client::mtls("vault.internal:8443", credentials)`: the daemon on another host; certificates may be replaced while it runs |
+//! | `tower` | a layer around an HTTP client that adds `Authorization`, and after a 401 tries once more with a newer token |
+//! | `blocking` | the same client without `async` |
+//!
+//! None of them is on by itself: whoever reads tokens at the socket builds no cryptography.
+//!
 //! Also the home of what both sides must agree on: identifiers, secret types, wire shapes and problem
 //! codes. The daemon builds on these, so that the two cannot drift.
 //!

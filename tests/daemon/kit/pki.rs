@@ -24,7 +24,7 @@ pub struct Identity {
     pub key: String,
     /// Lower-case hex.
     pub serial: String,
-    sans: Vec<&'static str>,
+    pub sans: Vec<&'static str>,
     pub number: SerialNumber,
 }
 

@@ -1,6 +1,6 @@
 //! The client's side of TLS: a connection with a certificate, as HTTP/1.1 by hand and as HTTP/2.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
