@@ -115,7 +115,7 @@ async fn the_token_is_added_and_asked_for_once() {
     assert!(api.asked.lock().unwrap().iter().all(|(_, is_sensitive)| *is_sensitive));
     assert_eq!(daemon.asked().len(), 1);
     assert_eq!(daemon.asked()[0].line, "GET /v1/orgs/acme/connections/github/main/token?min_ttl=60");
-    assert!(!format!("{one:?}").contains("first"));
+    assert!(!format!("{layer:?}").contains("first"));
 }
 
 #[tokio::test]
@@ -155,23 +155,17 @@ async fn an_api_that_always_says_401_hears_from_a_caller_twice() {
 #[tokio::test]
 async fn callers_that_are_refused_at_once_share_the_newer_token() {
     let daemon = vault();
-    let api = Api::that_takes(&["second"]);
-    let service = layer(&daemon).layer(api.clone());
-    call(&mut service.clone(), request("warm")).await.unwrap();
-    let daemon_asked = daemon.asked().len();
-    let other = vault();
-    let service_of_other = layer(&other).layer(api.clone());
+    let service = layer(&daemon).layer(Api::that_takes(&["second"]));
     let callers: Vec<_> = (0..20)
         .map(|_| {
-            let mut service = service_of_other.clone();
+            let mut service = service.clone();
             tokio::spawn(async move { call(&mut service, request("a")).await.unwrap() })
         })
         .collect();
     for caller in callers {
         assert_eq!(caller.await.unwrap(), StatusCode::OK);
     }
-    assert_eq!(other.asked().len(), 2, "one token, and one newer one");
-    assert_eq!(daemon.asked().len(), daemon_asked);
+    assert_eq!(daemon.asked().len(), 2, "one token, and one newer one");
 }
 
 #[tokio::test]
