@@ -24,6 +24,7 @@ use tokenkeep::transport::connection::serve;
 use tokenkeep::transport::pulse::Deadlines;
 use tokenkeep::transport::standing::Standing;
 use tokenkeep::vault::Vault;
+use tokenkeep::vault::application_keys::ApplicationKeys;
 use tokenkeep::vault::connections::Condition;
 use tokenkeep::vault::open::Options;
 use tokenkeep::vault::request_id::RequestIds;
@@ -117,6 +118,7 @@ impl Daemon {
             root_keys: root_keys(),
             policy: Policy::new(CLIENTS.map(client).to_vec()).expect("a policy"),
             providers: Providers::Any,
+            application_keys: ApplicationKeys::default(),
             own_uid: ADMIN,
             clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_700_000_000))),
         };
@@ -214,6 +216,7 @@ fn client((uid, org, words): (u32, &str, &[&str])) -> Client {
         orgs: Among::Only(BTreeSet::from([OrgId::parse(org).expect("an org")])),
         providers: Among::Every,
         allow: actions.fold(ActionSet::default(), ActionSet::union),
+        require_pass: false,
         rate: None,
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! Never lets two readings of one request differ.
 
+use tokenkeep::domain::pass::{LONGEST, PassAsked};
 use tokenkeep::domain::token_set::accept;
 use tokenkeep::transport::query::Query;
 use tokenkeep::transport::route::Route;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
-use tokenkeep_client::wire::{BatchRequest, RefreshRequest, SecretIn, TokenSet};
+use tokenkeep_client::wire::{
+    BatchRequest, DecryptRequest, EncryptRequest, PassRequest, RefreshRequest, SecretIn, TokenSet,
+};
 
 /// A path names one thing: written plainly, it names the same.
 pub fn route(data: &[u8]) {
@@ -16,7 +19,7 @@ pub fn route(data: &[u8]) {
     let written = write(&route);
     assert_eq!(Route::parse(&written), Ok(route.clone()));
     assert!(!written.contains('%') && written.split('/').all(|part| part != "." && part != ".."));
-    assert_eq!(route.is_admin(), path.starts_with("/admin/"));
+    assert_eq!(route.is_admin(), path.starts_with("/admin/") || path == "/metrics");
     let methods = [hyper::Method::GET, hyper::Method::PUT, hyper::Method::POST, hyper::Method::DELETE];
     let taken: Vec<&str> =
         methods.iter().filter(|method| route.takes(method)).map(hyper::Method::as_str).collect();
@@ -32,13 +35,17 @@ fn write(route: &Route) -> String {
         Route::AuditVerify => "/admin/v1/audit/verify".into(),
         Route::Connection(org, id) => of(org, id),
         Route::Connections(org) => format!("/v1/orgs/{org}/connections"),
+        Route::Decrypt(org) => format!("/v1/orgs/{org}/decrypt"),
         Route::Doctor => "/admin/v1/doctor".into(),
+        Route::Encrypt(org) => format!("/v1/orgs/{org}/encrypt"),
         Route::Health => "/healthz".into(),
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),
+        Route::Metrics => "/metrics".into(),
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
+        Route::Passes(org) => format!("/v1/orgs/{org}/passes"),
         Route::Ready => "/readyz".into(),
         Route::Refresh(org, id) => of(org, id) + "/refresh",
         Route::RefreshToken(org, id) => of(org, id) + "/refresh-token",
@@ -85,6 +92,22 @@ pub fn request_body(data: &[u8]) {
         let written = serde_json::to_vec(&batch).expect("plain");
         let again: BatchRequest = serde_json::from_slice(&written).expect("a batch");
         assert_eq!((again.connections, again.min_ttl), (batch.connections, batch.min_ttl));
+    }
+    if let Ok(asked) = serde_json::from_slice::<PassRequest>(data) {
+        let written = serde_json::to_vec(&asked).expect("plain");
+        assert_eq!(serde_json::from_slice::<PassRequest>(&written).expect("a request"), asked);
+        if let Ok(judged) = PassAsked::judge(&asked.actions, asked.ttl) {
+            assert!((1..=LONGEST).contains(&judged.ttl) && judged.actions.iter().next().is_some());
+            assert!(judged.actions.iter().all(|action| asked.actions.contains(&action.to_string())));
+        }
+    }
+    if let Ok(asked) = serde_json::from_slice::<EncryptRequest>(data) {
+        let again: EncryptRequest = serde_json::from_slice(&asked.body()).expect("a request");
+        assert_eq!(again.plaintexts, asked.plaintexts);
+    }
+    if let Ok(asked) = serde_json::from_slice::<DecryptRequest>(data) {
+        let written = serde_json::to_vec(&asked).expect("plain");
+        assert_eq!(serde_json::from_slice::<DecryptRequest>(&written).expect("a request"), asked);
     }
     if let Ok(asked) = serde_json::from_slice::<RefreshRequest>(data) {
         let written = serde_json::to_vec(&asked).expect("plain");

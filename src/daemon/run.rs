@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::application_keys::{self, ApplicationKeyError};
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
 use super::mtls::{self, MtlsDoor};
@@ -20,6 +21,7 @@ use super::root_keys::{self, RootKeyError};
 use super::{examination, logging};
 use crate::audit;
 use crate::clock::SystemClock;
+use crate::crypto::key_list::RootKeys;
 use crate::domain::provider::Providers;
 use crate::os::lock::{Lock, LockError};
 use crate::os::socket::{Audience, BoundSocket, SocketError, listen_at};
@@ -32,6 +34,7 @@ use crate::transport::application::Application;
 use crate::transport::listener::{Door, Entrance, Listener, Places, accept};
 use crate::transport::pulse::Deadlines;
 use crate::vault::Vault;
+use crate::vault::application_keys::ApplicationKeys;
 use crate::vault::header::HeaderError;
 use crate::vault::open::{OpenError, Options};
 use crate::vault::request_id::RequestIds;
@@ -105,8 +108,11 @@ fn boot_and_serve(arguments: &Arguments) -> Result<(), Failure> {
     let _lock = own_state(&config)?;
     let sockets = Sockets::bind(&config)?;
     let root_keys = root_keys::await_at_boot(&config).map_err(|why| of_root_key(&why))?;
+    let application_keys =
+        application_keys::read(&config, &root_keys).map_err(|why| of_application_key(&why))?;
+    let keys = Keys { root: root_keys, application: application_keys };
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(&config, arguments.dev.is_some(), root_keys, own_uid, sockets));
+    let served = runtime.block_on(serve(&config, arguments.dev.is_some(), keys, own_uid, sockets));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
@@ -114,6 +120,7 @@ fn boot_and_serve(arguments: &Arguments) -> Result<(), Failure> {
 fn check(config: &Config) -> Result<(), Failure> {
     config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
     let keys = root_keys::await_at_boot(config).map_err(|why| of_root_key(&why))?;
+    application_keys::read(config, &keys).map_err(|why| of_application_key(&why))?;
     say(&format!(
         "the configuration is fine: environment {}, {} clients, {} providers, {} root keys",
         config.environment,
@@ -133,6 +140,12 @@ fn own_state(config: &Config) -> Result<Lock, Failure> {
         let exit = if matches!(why, LockError::Held(_)) { Exit::Configuration } else { Exit::Storage };
         Failure::new(exit, &why)
     })
+}
+
+/// The keys that are read at boot.
+struct Keys {
+    root: RootKeys,
+    application: ApplicationKeys,
 }
 
 struct Sockets {
@@ -175,7 +188,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 async fn serve(
     config: &Config,
     development: bool,
-    root_keys: crate::crypto::key_list::RootKeys,
+    keys: Keys,
     own_uid: u32,
     sockets: Sockets,
 ) -> Result<(), Failure> {
@@ -187,7 +200,8 @@ async fn serve(
             AuditSync::Interval(span) => audit::Sync::Interval(span),
         },
         environment: config.environment.clone(),
-        root_keys,
+        root_keys: keys.root,
+        application_keys: keys.application,
         policy: config.policy.clone(),
         providers: if config.any_provider {
             Providers::Any
@@ -324,6 +338,10 @@ fn of_root_key(why: &RootKeyError) -> Failure {
         RootKeyError::Unusable(_) => Exit::Configuration,
     };
     Failure::new(exit, why)
+}
+
+fn of_application_key(why: &ApplicationKeyError) -> Failure {
+    Failure::new(why.exit(), why)
 }
 
 fn of_mtls((exit, why): mtls::Fault) -> Failure {

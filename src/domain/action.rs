@@ -34,18 +34,26 @@ actions! {
     ConnectionRead = "connection:read",
     /// Stores a token set.
     ConnectionWrite = "connection:write",
+    /// Opens ciphertexts that the application keeps.
+    CryptDecrypt = "crypt:decrypt",
+    /// Seals values that the application keeps.
+    CryptEncrypt = "crypt:encrypt",
     /// Reads the root key source again.
     KeyReload = "key:reload",
     /// Shows which root keys wrap what.
     KeyRead = "key:read",
     /// Re-wraps keys under the primary root key.
     KeyRotate = "key:rotate",
+    /// Reads the figures that are published for monitoring.
+    MetricsRead = "metrics:read",
     /// Creates an org.
     OrgCreate = "org:create",
     /// Lists orgs.
     OrgList = "org:list",
     /// Shows an org.
     OrgRead = "org:read",
+    /// Hands on actions of its own for a while, in a pass.
+    PassIssue = "pass:issue",
     /// Reads a refresh token.
     RefreshTokenRead = "refresh-token:read",
     /// Deletes a secret.

@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokenkeep_client::problem::Problem;
@@ -14,6 +16,7 @@ use tokenkeep_client::secret::WipedBytes;
 
 use super::pulse::InFlight;
 use crate::digits::put_number;
+use crate::domain::pass::PassFault;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::RequestId;
 
@@ -52,6 +55,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// OpenMetrics 1.0, section 10.1.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// RFC 6797: on TLS alone, two years, as is usual for hosts that never speak anything else.
@@ -76,6 +82,12 @@ pub fn json_bytes(body: WipedBytes) -> Answer {
     with_body(StatusCode::OK, Some(JSON), Some(Bytes::from_owner(body)))
 }
 
+/// The page of metrics.
+#[must_use]
+pub fn metrics(page: String) -> Answer {
+    with_body(StatusCode::OK, Some(OPEN_METRICS), Some(Bytes::from(page)))
+}
+
 /// A shape of the contract.
 #[must_use]
 pub fn json(status: StatusCode, shape: &impl Serialize) -> Answer {
@@ -91,6 +103,10 @@ pub fn problem(refusal: &Refusal, request: RequestId) -> Answer {
     let mut answer = with_body(status, Some(PROBLEM), Some(Bytes::from(body)));
     if let Some(seconds) = refusal.retry_after {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let fault = refusal.reason.and_then(PassFault::of_reason);
+    if let Some(challenge) = fault.and_then(PassFault::challenge) {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     answer
 }

@@ -9,6 +9,7 @@ use tokenkeep_client::problem::Code;
 
 use super::admin::{self, AdminServices};
 use super::answer::{self, Answer};
+use super::authorization::Brought;
 use super::exchange::Exchange;
 use super::route::Route;
 use crate::vault::Vault;
@@ -36,7 +37,10 @@ impl Application {
         request: RequestId,
         incoming: Request<Incoming>,
     ) -> Answer {
-        let (parts, body) = incoming.into_parts();
+        let (mut parts, body) = incoming.into_parts();
+        let bound = Brought::take(&mut parts.headers)
+            .map(|brought| self.vault.caller_showing(caller, brought.shown()));
+        let caller = bound.as_ref().unwrap_or(caller);
         let exchange = Exchange { application: self, caller, request, parts };
         let route = match exchange.admitted_route() {
             Ok(route) => route,
@@ -73,6 +77,9 @@ impl Exchange<'_> {
             Route::Refresh(org, id) => self.refresh(&org, &id, body).await,
             Route::RefreshToken(org, id) => self.refresh_token(&org, &id, &body).await,
             Route::Tokens(org) => self.tokens(&org, body).await,
+            Route::Encrypt(org) => self.encrypt(&org, body).await,
+            Route::Decrypt(org) => self.decrypt(&org, body).await,
+            Route::Passes(org) => self.passes(&org, body).await,
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
             Route::AuditEntries
@@ -81,6 +88,7 @@ impl Exchange<'_> {
             | Route::Keys
             | Route::KeysReload
             | Route::KeysRotate
+            | Route::Metrics
             | Route::Orgs => {
                 self.takes_no_body(&body)?;
                 admin::serve(self, &route).await

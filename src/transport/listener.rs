@@ -24,6 +24,7 @@ use super::pulse::Deadlines;
 use super::standing::Standing;
 use super::{answer, connection};
 use crate::domain::san::San;
+use crate::metrics;
 use crate::net::server::{Certificate, Reason, Refused, Session, TlsServer};
 use crate::os::peer::Peer;
 use crate::vault::caller::{Caller, Origin};
@@ -152,7 +153,12 @@ type Handshake = JoinHandle<Result<Session<TcpStream>, Refused>>;
 impl Service {
     fn serve_local(&self, stream: UnixStream, entrance: Entrance, connections: &mut JoinSet<()>) {
         let Ok(peer) = Peer::of(&stream) else { return };
+        let door = match entrance {
+            Entrance::Admin => metrics::Door::Admin,
+            Entrance::Application => metrics::Door::Unix,
+        };
         let Some(place) = self.register.enter(Holder::User(peer.uid)) else {
+            self.application.vault.meters().turned_away(door);
             tokio::spawn(turn_away(stream, no_place(self.application.request_ids.next(), "")));
             return;
         };
@@ -160,6 +166,7 @@ impl Service {
             Entrance::Admin => self.application.vault.identify_admin(peer),
             Entrance::Application => self.application.vault.identify(peer),
         };
+        let open = self.application.vault.meters().opened(door);
         let serving = connection::serve(
             stream,
             Arc::clone(&self.application),
@@ -170,7 +177,7 @@ impl Service {
         );
         connections.spawn(async move {
             serving.await;
-            drop(place);
+            drop((place, open));
         });
     }
 
@@ -206,10 +213,12 @@ impl Service {
             _ => Holder::Strangers,
         };
         let Some(place) = self.register.enter(holder) else {
+            vault.meters().turned_away(metrics::Door::Mtls);
             let (name, value) = answer::STRICT_TRANSPORT;
             let words = no_place(self.application.request_ids.next(), &format!("{name}: {value}\r\n"));
             return turn_away(stream, words).await;
         };
+        let open = vault.meters().opened(metrics::Door::Mtls);
         let standing = Standing::Proved(tls, standing);
         connection::serve(
             stream,
@@ -220,7 +229,7 @@ impl Service {
             self.stopping,
         )
         .await;
-        drop(place);
+        drop((place, open));
     }
 
     fn record_refused(&self, from: SocketAddr, reason: Reason, certificate: Option<Certificate>) {

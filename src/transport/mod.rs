@@ -7,13 +7,16 @@
 pub mod admin;
 pub mod answer;
 pub mod application;
+mod authorization;
 pub mod body;
+mod ciphertexts;
 pub mod connection;
 mod connections;
 mod exchange;
 mod form;
 mod handshakes;
 pub mod listener;
+mod passes;
 mod places;
 pub mod pulse;
 pub mod query;

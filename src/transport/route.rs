@@ -16,8 +16,12 @@ pub enum Route {
     Connection(OrgId, ConnectionId),
     /// `/v1/orgs/{org}/connections`
     Connections(OrgId),
+    /// `/v1/orgs/{org}/decrypt`
+    Decrypt(OrgId),
     /// `/admin/v1/doctor`
     Doctor,
+    /// `/v1/orgs/{org}/encrypt`
+    Encrypt(OrgId),
     /// `/healthz`
     Health,
     /// `/admin/v1/keys`
@@ -28,8 +32,12 @@ pub enum Route {
     KeysRotate,
     /// `/v1/orgs/{org}`
     Org(OrgId),
+    /// `/metrics`
+    Metrics,
     /// `/admin/v1/orgs`
     Orgs,
+    /// `/v1/orgs/{org}/passes`
+    Passes(OrgId),
     /// `/readyz`
     Ready,
     /// `.../refresh`
@@ -71,6 +79,7 @@ impl Route {
     pub fn parse(path: &str) -> Result<Self, RouteError> {
         match path {
             "/healthz" => return Ok(Self::Health),
+            "/metrics" => return Ok(Self::Metrics),
             "/readyz" => return Ok(Self::Ready),
             "/v1/status" => return Ok(Self::Status),
             _ => {}
@@ -89,6 +98,9 @@ impl Route {
                 (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
                 _ => Err(RouteError::Unknown),
             },
+            Some("decrypt") if parts.next().is_none() => Ok(Self::Decrypt(org)),
+            Some("encrypt") if parts.next().is_none() => Ok(Self::Encrypt(org)),
+            Some("passes") if parts.next().is_none() => Ok(Self::Passes(org)),
             Some("tokens") if parts.next().is_none() => Ok(Self::Tokens(org)),
             _ => Err(RouteError::Unknown),
         }
@@ -135,6 +147,7 @@ impl Route {
                 | Self::Keys
                 | Self::KeysReload
                 | Self::KeysRotate
+                | Self::Metrics
                 | Self::Orgs
         )
     }
@@ -148,15 +161,21 @@ impl Route {
             | Self::Doctor
             | Self::Health
             | Self::Keys
+            | Self::Metrics
             | Self::Orgs
             | Self::Ready
             | Self::RefreshToken(..)
             | Self::Secrets(_)
             | Self::Status
             | Self::Token(..) => "GET",
-            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => {
-                "POST"
-            }
+            Self::AuditVerify
+            | Self::Decrypt(_)
+            | Self::Encrypt(_)
+            | Self::KeysReload
+            | Self::KeysRotate
+            | Self::Passes(_)
+            | Self::Refresh(..)
+            | Self::Tokens(_) => "POST",
             Self::Org(_) => "GET, PUT",
             Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
         }

@@ -5,6 +5,8 @@
 //!
 //! Nothing is released before its entry is in the audit log.
 
+use std::time::Duration;
+
 use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::problem::Code;
 
@@ -17,6 +19,7 @@ use crate::audit::entry::{Decision, Entry};
 use crate::audit::{AuditError, State as AuditState};
 use crate::chain::Mark;
 use crate::domain::action::Action;
+use crate::domain::pass::PassFault;
 
 /// The right to do one thing once. Settle it, or it records itself as abandoned.
 #[must_use = "a permit is settled with what became of it"]
@@ -24,10 +27,12 @@ pub struct Permit<'a> {
     vault: &'a Vault,
     caller: &'a Caller,
     ask: Ask<'a>,
+    /// Since the vault was opened.
+    admitted_at: Duration,
     settled: bool,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
     /// Records what became of a read, and only then gives it out.
     ///
     /// # Errors
@@ -38,8 +43,9 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<T, Refusal> {
         self.settled = true;
+        self.note_span();
         let generation = result.as_ref().ok().and_then(generation);
-        let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, None);
+        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
         if self.vault.audit.sync_always() {
             self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         } else {
@@ -55,8 +61,9 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<Result<T, Refusal>, Refusal> {
         self.settled = true;
+        self.note_span();
         let generation = result.as_ref().ok().and_then(generation);
-        let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, None);
+        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
         self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
         Ok(result)
     }
@@ -71,13 +78,25 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<T, Refusal> {
         self.settled = true;
+        self.note_span();
         let (at, generation) = match &result {
             Ok((done, mark)) => (Some(*mark), generation(done)),
             Err(_) => (None, None),
         };
-        let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, at);
+        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, at);
         self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         result.map(|(done, _)| done)
+    }
+
+    /// With the thing concerned, where that is known only now.
+    pub(super) fn on(mut self, target: &'a str) -> Self {
+        self.ask = self.ask.on(target);
+        self
+    }
+
+    fn note_span(&self) {
+        let span = self.vault.started.elapsed().saturating_sub(self.admitted_at);
+        self.vault.meters.took(self.ask.action, span);
     }
 
     /// What was asked.
@@ -96,7 +115,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.settled {
-            let entry = self.vault.entry(self.caller, &self.ask, "abandoned", None, None);
+            let entry = self.vault.entry(self.caller, &self.ask, Became::plain("abandoned"), None, None);
             if let Err(why) = self.vault.audit.append(&entry) {
                 tracing::error!(%why, "an abandoned operation could not be recorded");
             }
@@ -104,10 +123,24 @@ impl Drop for Permit<'_> {
     }
 }
 
-fn outcome<T>(result: &Result<T, Refusal>) -> &'static str {
-    match result {
-        Ok(_) => "ok",
-        Err(refusal) => refusal.code.as_str(),
+/// What became of an operation, in the words of the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Became {
+    outcome: &'static str,
+    reason: Option<&'static str>,
+}
+
+impl Became {
+    pub(super) fn plain(outcome: &'static str) -> Self {
+        Self { outcome, reason: None }
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        Self { outcome: refusal.code.as_str(), reason: refusal.reason }
+    }
+
+    fn of<T>(result: &Result<T, Refusal>) -> Self {
+        result.as_ref().err().map_or(Self::plain("ok"), Self::refused)
     }
 }
 
@@ -136,7 +169,7 @@ impl Vault {
             self.record_denial(caller, &ask, &refusal)?;
             return Err(refusal);
         }
-        Ok(Permit { vault: self, caller, ask, settled: false })
+        Ok(Permit { vault: self, caller, ask, admitted_at: self.started.elapsed(), settled: false })
     }
 
     /// Lets a change in: as [`Vault::admit`], and there must be room to record it durably.
@@ -170,11 +203,17 @@ impl Vault {
     /// `rate_limited`, or `audit_unavailable`.
     pub fn record_refused(&self, caller: &Caller, ask: Ask<'_>, refusal: &Refusal) -> Result<(), Refusal> {
         self.take_allowance(caller, &ask)?;
-        if let Some(unknown) = caller.refused_as_stranger() {
-            self.record_denial(caller, &ask, &unknown)?;
-            return Err(unknown);
+        // Who it is and what it shows comes before what it asks.
+        if let Some(sooner) = caller.refused_as_stranger().or_else(|| caller.refused_by_pass(&ask)) {
+            self.record_denial(caller, &ask, &sooner)?;
+            return Err(sooner);
         }
         self.record_denial(caller, &ask, refusal)
+    }
+
+    /// Records a refusal and gives it back, or the one that came in between.
+    pub(super) fn refuse(&self, caller: &Caller, ask: Ask<'_>, refusal: Refusal) -> Refusal {
+        self.record_refused(caller, ask, &refusal).err().unwrap_or(refusal)
     }
 
     /// Records that a caller was not let in at all, and why. Those who come too often are not recorded one by one:
@@ -191,7 +230,7 @@ impl Vault {
         let ask = Ask::new(request, Action::Connect);
         self.take_allowance(caller, &ask)?;
         self.refuse_excess(self.allowances.take_turned_away(self.started.elapsed()), caller, &ask)?;
-        let mut entry = self.entry(caller, &ask, reason, None, None);
+        let mut entry = self.entry(caller, &ask, Became::plain(reason), None, None);
         entry.decision = Decision::Deny;
         self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
     }
@@ -233,6 +272,8 @@ impl Vault {
         };
         if excess.first_in_second {
             self.record_denial(caller, ask, &refusal)?;
+        } else {
+            self.meters.count(ask.action, refusal.code.as_str());
         }
         Err(refusal)
     }
@@ -243,19 +284,26 @@ impl Vault {
         ask: &Ask<'_>,
         refusal: &Refusal,
     ) -> Result<(), Refusal> {
-        let mut entry = self.entry(caller, ask, refusal.code.as_str(), None, None);
+        if let Some(fault) = refusal.reason.and_then(PassFault::of_reason) {
+            // The org stands in the audit log alone; the request id leads there.
+            let (request, principal) = (ask.request_id, &caller.principal().name);
+            tracing::warn!(request, principal, fault = fault.reason(), "a request was refused for its pass");
+        }
+        let mut entry = self.entry(caller, ask, Became::refused(refusal), None, None);
         entry.decision = Decision::Deny;
         self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
     }
 
+    /// The entry of what became of something, which is hereby counted.
     pub(super) fn entry<'a>(
         &self,
         caller: &'a Caller,
         ask: &Ask<'a>,
-        outcome: &'a str,
+        became: Became,
         generation: Option<u64>,
         journal: Option<Mark>,
     ) -> Entry<'a> {
+        self.meters.count(ask.action, became.outcome);
         Entry {
             request_id: ask.request_id,
             principal: caller.principal(),
@@ -263,7 +311,9 @@ impl Vault {
             org: ask.org.map(OrgId::as_str),
             target: ask.target,
             decision: Decision::Allow,
-            outcome,
+            outcome: became.outcome,
+            reason: became.reason,
+            pass: caller.pass_id(),
             generation,
             journal,
         }

@@ -6,18 +6,22 @@
 //!
 //! Nothing here is released or changed without its audit entry.
 
+pub mod application_keys;
 pub mod ask;
 pub mod caller;
+pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
 pub mod door;
 pub mod header;
 pub mod keys;
 mod last_reads;
+mod metering;
 mod note;
 pub mod open;
 pub mod orgs;
 pub mod page;
+pub mod passes;
 pub mod place;
 pub mod record;
 pub mod refusal;
@@ -42,7 +46,9 @@ use crate::crypto::key_list::RootKeys;
 use crate::crypto::seal::{Opened, open};
 use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
+use crate::metrics::Meters;
 use crate::store::{Key, Store};
+use application_keys::ApplicationKeys;
 use caller::Allowances;
 use header::Header;
 use last_reads::LastReads;
@@ -62,6 +68,7 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     policy: Policy,
     providers: Providers,
+    application_keys: ApplicationKeys,
     allowances: Allowances,
     store: Arc<dyn Store>,
     audit: Arc<Log>,
@@ -73,6 +80,7 @@ pub struct Vault {
     key_change: tokio::sync::RwLock<()>,
     orgs: Cache<OrgId, Arc<Org>>,
     last_reads: LastReads,
+    meters: Arc<Meters>,
 }
 
 impl Vault {

@@ -16,11 +16,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokenkeep_client::ids::KeyName;
+
 use crate::crypto::root_key::credential::CredentialSource;
 use crate::crypto::root_key::exec::ExecSource;
 use crate::crypto::root_key::file::FileSource;
 use crate::crypto::root_key::{RootKeySource, SourceError};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{OrgSet, Policy};
 use crate::domain::provider::Provider;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
@@ -56,6 +58,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// Whether a provider that is not configured may hold tokens too: with `--dev` alone.
     pub any_provider: bool,
+    /// What applications have sealed by themselves is opened with these, in the order of the file.
+    pub application_keys: Vec<ApplicationKey>,
     /// The audit log.
     pub audit: Audit,
     /// What one caller, and all of them, may take up.
@@ -159,6 +163,32 @@ impl RootKey {
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }
+}
+
+/// A key list that an application kept before it had a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationKey {
+    /// As requests name it.
+    pub name: KeyName,
+    /// Where the list is.
+    pub place: KeyPlace,
+    /// Whose ciphertexts were made with it.
+    pub orgs: OrgSet,
+}
+
+/// Where a list of retired keys is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In a systemd credential.
+    Credential {
+        /// A plain file name.
+        name: String,
+    },
+    /// In a file of the daemon's own.
+    File {
+        /// Absolute.
+        path: PathBuf,
+    },
 }
 
 /// The audit log.

@@ -2,6 +2,7 @@
 //!
 //! Never looks at the host, except for the ids of users, which are handed in.
 
+mod application_keys;
 mod clients;
 mod mtls;
 
@@ -68,6 +69,7 @@ impl Reading<'_> {
             policy: self.policy(written, &providers)?,
             providers,
             any_provider: false,
+            application_keys: self.application_keys(&written.application_key)?,
             audit: self.audit(&written.audit, &state_directory)?,
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,

@@ -180,12 +180,24 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("allow = [\"ghs_canary:read\"]", 11, "no such action"),
         ("allow = [\"*\", \"audit:read\"]", 11, "only admins"),
         ("allow = [\"key:*\"]", 11, "only admins"),
-        ("require_pass = true", 12, "require_pass is not available in this version"),
+        ("require_pass = \"ghs_canary\"", 12, "expected a boolean"),
         ("mtls = { san = \"web.example\" }", 12, "there is no mTLS listener"),
         ("rate = { per_second = 0, burst = 1 }", 12, "not a rate"),
         ("rate = { per_second = 1 }", 12, "missing field `burst`"),
     ];
-    let written = written.into_iter().map(|(text, line, words)| (text.to_owned(), line, words));
+    let keys = [
+        ("name = \"k\"\npath = \"/k\"\norgs = []", 9, "without an org"),
+        ("name = \"k\"\npath = \"/k\"", 6, "missing field `orgs`"),
+        ("name = \"k\"\npath = \"ghs_canary\"\norgs = [\"*\"]", 8, "not an absolute path"),
+        ("name = \"k\"\ncredential = \"../ghs_canary\"\norgs = [\"*\"]", 8, "not a name of a credential"),
+        ("name = \"k\"\norgs = [\"*\"]", 7, "has one place"),
+        ("name = \"k\"\npath = \"/k\"\ncredential = \"k\"\norgs = [\"*\"]", 7, "has one place"),
+        ("name = \"ghs_canary\"\npath = \"/k\"\norgs = [\"*\"]", 7, "a key name is 1 to 63"),
+        ("name = \"k\"\npath = \"/k\"\norgs = [\"ghs_canary/\"]", 9, "an org is 1 to 128"),
+        ("name = \"k\"\nkeys = [\"ghs_canary\"]\norgs = [\"*\"]", 8, "unknown field"),
+    ];
+    let keys = keys.map(|(text, line, words)| (format!("[[application_key]]\n{text}"), line, words));
+    let written = written.into_iter().map(|(text, line, words)| (text.to_owned(), line, words)).chain(keys);
     let clients = clients.into_iter().map(|(text, line, words)| (client(text), line, words));
     written.chain(clients).collect()
 }

@@ -42,6 +42,8 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) provider: Vec<Provider>,
     #[serde(default)]
+    pub(super) application_key: Vec<Spanned<ApplicationKey>>,
+    #[serde(default)]
     pub(super) audit: Audit,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -114,11 +116,10 @@ pub(super) struct Client {
     pub(super) providers: Spanned<Vec<Text>>,
     pub(super) allow: Spanned<Vec<Text>>,
     pub(super) rate: Option<Spanned<Rate>>,
+    #[serde(default)]
+    pub(super) require_pass: bool,
     pub(super) mtls: Option<San>,
-    require_pass: Later,
 }
-
-later!(Client: require_pass);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -192,6 +193,15 @@ later!(
     http_loopback, idle_limit, leeway, preset, refresh_early, requires_consent, reuse_revokes_family,
     revocation_endpoint, rotation, scope_separator, token_endpoint
 );
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ApplicationKey {
+    pub(super) name: Text,
+    pub(super) path: Option<Text>,
+    pub(super) credential: Option<Text>,
+    pub(super) orgs: Spanned<Vec<Text>>,
+}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table")]

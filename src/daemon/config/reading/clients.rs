@@ -67,7 +67,6 @@ impl Reading<'_> {
     }
 
     fn client(&self, written: &written::Client, providers: &[Provider]) -> Result<Client, ConfigError> {
-        self.available(written.later())?;
         if written.orgs.get_ref().is_empty() {
             let mend = "write [\"*\"] for every org, or the orgs";
             return Err(self.refuse(&written.orgs, "a client without an org can do nothing", mend));
@@ -88,6 +87,7 @@ impl Reading<'_> {
             orgs: self.among(&written.orgs, OrgId::parse)?,
             providers: named,
             allow: self.actions(&written.allow)?,
+            require_pass: written.require_pass,
             rate: written.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
         })
     }
@@ -111,7 +111,7 @@ impl Reading<'_> {
         }
     }
 
-    fn among<T: Ord>(
+    pub(super) fn among<T: Ord>(
         &self,
         written: &Spanned<Vec<Text>>,
         parse: fn(&str) -> Result<T, InvalidId>,
