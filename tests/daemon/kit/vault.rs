@@ -98,9 +98,6 @@ impl TestVault {
         self.way = way;
         if way.door == Door::Mtls {
             self.configuration.mtls.get_or_insert("");
-            if let Some(own) = self.configuration.clients.iter_mut().find(|client| client.uid == own_uid()) {
-                own.san.get_or_insert(OWN_SAN);
-            }
             let pki = Pki::new();
             pki.furnish(self.room());
             let own = pki.client(OWN_SAN);
@@ -169,7 +166,12 @@ impl TestVault {
     }
 
     pub fn write_configuration(&self) {
-        let text = self.configuration.text(self.room.path(), &self.state);
+        let mut configuration = self.configuration.clone();
+        if self.pki.is_some() {
+            let own = configuration.clients.iter_mut().find(|client| client.uid == own_uid());
+            own.map(|own| own.san.get_or_insert(OWN_SAN));
+        }
+        let text = configuration.text(self.room.path(), &self.state);
         write_private(&self.configuration_file(), text.as_bytes());
     }
 

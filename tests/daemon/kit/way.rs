@@ -54,13 +54,20 @@ mod tests {
 
     /// What is not about the API, and so goes in by one door: a test, a file or a folder, and why.
     const ONE_DOOR: &[(&str, &str)] = &[
+        (
+            "api/application_keys.rs::a_list_that_is_loose_absent_or_none_keeps_the_daemon_from_starting",
+            "no door yet",
+        ),
+        ("api/application_keys.rs::a_root_key_is_no_application_key", "no door yet"),
         ("audit_faults.rs", "what becomes of the log decides, whoever asks; errors.rs asks over each way"),
         ("canary.rs::the_root_key_is_nowhere_but_in_its_file", "a root key comes in by no door"),
         ("full_disk.rs", "about the disk, of which there is one; errors.rs asks over each way"),
         ("kit", "the kit itself"),
+        ("metrics.rs", "on the admin socket alone"),
         ("misplaced.rs", "about bytes on the disk; errors.rs asks over each way"),
         ("misplaced", "about bytes on the disk"),
         ("mtls", "about that door"),
+        ("pass/places.rs", "about what is sealed in a pass"),
         ("rotation.rs", "admins rotate, and they have a socket of their own"),
         ("start_faults", "there is no door yet"),
         ("witnesses.rs", "about journal and audit log"),

@@ -7,6 +7,7 @@ use super::endpoints::{Endpoint, ORG, every};
 use super::{issue, strict, with};
 use crate::kit::entry::AuditEntry;
 use crate::kit::vault::new_key;
+use crate::kit::way::{Way, doors};
 use crate::kit::{Client, Request, Response, TestVault, files, poll};
 
 /// All that a client can be granted: what the good pass hands on.
@@ -35,18 +36,18 @@ fn shown(what: &'static str, pass: &str, row: (u16, &'static str, &'static str))
 }
 
 /// A vault whose client must show a pass, everything bad that it could be shown, and a good pass.
-fn furnished() -> (TestVault, Vec<Bad>, String) {
+fn furnished(way: Way) -> (TestVault, Vec<Bad>, String) {
     let mut configuration = strict();
     configuration.clients[0].name = "before";
     configuration.log = "level = \"info\"\nformat = \"text\"";
-    let mut vault = TestVault::with(configuration);
+    let mut vault = TestVault::over(way, configuration);
     let of_another = issue(&vault, ORG, &all_actions(), 3600);
     vault.stop();
     vault.configuration.clients = vec![Client { require_pass: true, ..Client::own() }];
     vault.start();
 
     let good = issue(&vault, ORG, &all_actions(), 3600);
-    let elsewhere = TestVault::with(strict());
+    let elsewhere = TestVault::over(way, strict());
     let of_another_vault = issue(&elsewhere, ORG, &all_actions(), 3600);
     let for_another_org = issue(&vault, "beta", &all_actions(), 3600);
     let little = issue(&vault, ORG, &["status:read"], 3600);
@@ -138,36 +139,43 @@ fn seed(vault: &TestVault, good: &str) {
 
 #[test]
 fn every_endpoint_refuses_every_bad_pass_and_takes_a_good_one() {
-    let (vault, bad, good) = furnished();
-    seed(&vault, &good);
-    let mut refused = Vec::new();
-    for endpoint in every() {
-        for bad in &bad {
-            let answer = send(&vault, &endpoint, &bad.fields);
-            let what = format!("{} with a pass {}: {}", endpoint.request.target, bad.what, answer.shown());
-            let Some((status, code, reason)) = expected(&endpoint, bad) else {
-                assert!(answer.status < 300, "{what}");
-                continue;
-            };
-            assert_eq!(answer.status, status, "{what}");
-            let problem = answer.problem();
-            assert_eq!((problem.code.as_str(), problem.reason.as_deref()), (code, Some(reason)), "{what}");
-            assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{what}");
-            let secret = format!("{good:.32}");
-            assert!(files::find(&answer.bytes(), secret.as_bytes()).is_none(), "{what}");
-            refused.push((what, problem.request_id, code, reason, endpoint.is_of_an_org()));
-        }
-    }
-    all_are_audited(&vault, &refused);
-    all_are_logged(&vault, &refused, &good);
-    nothing_was_changed(&vault, &good);
-
-    for endpoint in every().iter().filter(|endpoint| !endpoint.route.is_admin()) {
+    for door in doors() {
+        let (vault, bad, good) = furnished(door);
         seed(&vault, &good);
-        let answer = send(&vault, endpoint, &[format!("Bearer {good}")]);
-        assert!(answer.status < 300, "{}: {}", endpoint.request.target, answer.shown());
+        let mut refused = Vec::new();
+        for endpoint in every() {
+            for bad in &bad {
+                let answer = send(&vault, &endpoint, &bad.fields);
+                let what =
+                    format!("{} with a pass {}: {}", endpoint.request.target, bad.what, answer.shown());
+                let Some((status, code, reason)) = expected(&endpoint, bad) else {
+                    assert!(answer.status < 300, "{what}");
+                    continue;
+                };
+                assert_eq!(answer.status, status, "{what}");
+                let problem = answer.problem();
+                assert_eq!(
+                    (problem.code.as_str(), problem.reason.as_deref()),
+                    (code, Some(reason)),
+                    "{what}"
+                );
+                assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{what}");
+                let secret = format!("{good:.32}");
+                assert!(files::find(&answer.bytes(), secret.as_bytes()).is_none(), "{what}");
+                refused.push((what, problem.request_id, code, reason, endpoint.is_of_an_org()));
+            }
+        }
+        all_are_audited(&vault, &refused);
+        all_are_logged(&vault, &refused, &good);
+        nothing_was_changed(&vault, &good);
+
+        for endpoint in every().iter().filter(|endpoint| !endpoint.route.is_admin()) {
+            seed(&vault, &good);
+            let answer = send(&vault, endpoint, &[format!("Bearer {good}")]);
+            assert!(answer.status < 300, "{}: {}", endpoint.request.target, answer.shown());
+        }
+        vault.audit_is_intact();
     }
-    vault.audit_is_intact();
 }
 
 type Refused = (String, String, &'static str, &'static str, bool);
