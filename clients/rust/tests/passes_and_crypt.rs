@@ -108,7 +108,7 @@ async fn more_than_fits_into_one_request_is_asked_for_in_several() {
     assert_eq!(client.org(&acme).decrypt(&vec!["gAAA"; 2001]).await.unwrap().len(), 2001);
     assert_eq!(daemon.asked().len(), 3);
     let large = format!("gAAA{}", "x".repeat(3 << 20));
-    assert_eq!(client.org(&acme).decrypt(&vec![&large; 3]).await.unwrap().len(), 3);
+    assert_eq!(client.org(&acme).decrypt(&[&large; 3]).await.unwrap().len(), 3);
     assert_eq!(daemon.asked().len(), 6);
     assert!(daemon.asked().iter().all(|asked| asked.body.len() < 8 << 20));
     assert!(client.org(&acme).decrypt(&[] as &[&str]).await.unwrap().is_empty());

@@ -97,7 +97,6 @@ impl TestVault {
     pub fn by(mut self, way: Way) -> Self {
         self.way = way;
         if way.door == Door::Mtls {
-            self.configuration.mtls.get_or_insert("");
             let pki = Pki::new();
             pki.furnish(self.room());
             let own = pki.client(OWN_SAN);
@@ -167,7 +166,9 @@ impl TestVault {
 
     pub fn write_configuration(&self) {
         let mut configuration = self.configuration.clone();
+        // Here, for a test may have replaced the configuration meanwhile.
         if self.pki.is_some() {
+            configuration.mtls.get_or_insert("");
             let own = configuration.clients.iter_mut().find(|client| client.uid == own_uid());
             own.map(|own| own.san.get_or_insert(OWN_SAN));
         }
