@@ -1,16 +1,8 @@
 //! Reads of tokens: how long they must live, which generation, in which form.
 
-use std::time::Duration;
-
 use serde_json::json;
-use tokenkeep_client::Client;
-use tokenkeep_client::ids::{ConnectionId, OrgId};
-use tokenkeep_client::mtls::Credentials;
-use tokenkeep_client::secret::{AccessToken, RefreshToken};
-use tokenkeep_client::wire::TokenSet;
 
-use crate::kit::way::doors;
-use crate::kit::{Configuration, Request, TestVault, over_each_way};
+use crate::kit::{Request, over_each_way};
 
 const MAIN: &str = "/v1/orgs/acme/connections/github/main";
 
@@ -95,40 +87,4 @@ fn after_a_401_only_a_newer_generation_is_given() {
             line.post(&refresh, &wrong).refused(400, "invalid_request");
         }
     });
-}
-
-/// The client of the contract, against the daemon of the contract.
-#[test]
-fn the_client_speaks_to_the_real_daemon() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for way in doors() {
-        let vault = TestVault::over(way, Configuration::default());
-        let client = match vault.pem() {
-            None => Client::unix(vault.socket()),
-            Some([ca, certificate, key]) => {
-                let address = format!("localhost:{}", vault.mtls_address().port());
-                let pem = [certificate, key, ca].map(str::as_bytes);
-                Client::mtls(&address, Credentials::from_pem(pem[0], pem[1], pem[2]).unwrap()).unwrap()
-            }
-        };
-        runtime.block_on(speak(&client));
-    }
-}
-
-async fn speak(client: &Client) {
-    client.ready().await.unwrap();
-    let (org, id) = (OrgId::parse("acme").unwrap(), "github/main".split_once('/').unwrap());
-    let id = ConnectionId { provider: id.0.parse().unwrap(), name: id.1.parse().unwrap() };
-    let org = client.org(&org);
-    org.create().await.unwrap();
-    let mut set = TokenSet::new(AccessToken::new("at".into()));
-    set.refresh_token = Some(RefreshToken::new("rt".into()));
-    set.expires_in = Some(3600);
-    org.put_connection(&id, &set, tokenkeep_client::Condition::Absent).await.unwrap();
-    assert_eq!(org.token(&id, Duration::from_secs(60)).await.unwrap().access_token.expose(), "at");
-    assert_eq!(org.refresh_token(&id).await.unwrap().refresh_token.expose(), "rt");
-    let refused = org.newer_token(&id, 1).await.unwrap_err();
-    assert_eq!(refused.code(), Some("needs_reauth"));
-    org.delete_connection(&id).await.unwrap();
-    assert_eq!(org.token(&id, Duration::ZERO).await.unwrap_err().code(), Some("not_found"));
 }

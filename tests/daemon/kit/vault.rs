@@ -286,6 +286,11 @@ impl TestVault {
         Some([&pki.servers.certificate, &own.chain, &own.key])
     }
 
+    /// The certificates that there are.
+    pub fn pki(&self) -> &Pki {
+        &self.pki.as_ref().expect("a second door").0
+    }
+
     /// Sends a request by the same door as somebody whom nobody has configured: another user of this host, or the
     /// bearer of a certificate for another name.
     ///

@@ -61,6 +61,7 @@ mod tests {
         ("api/application_keys.rs::a_root_key_is_no_application_key", "no door yet"),
         ("audit_faults.rs", "what becomes of the log decides, whoever asks; errors.rs asks over each way"),
         ("canary.rs::the_root_key_is_nowhere_but_in_its_file", "a root key comes in by no door"),
+        ("client.rs::the_client_understands_that_its_certificate_is_not_taken", "about certificates"),
         ("full_disk.rs", "about the disk, of which there is one; errors.rs asks over each way"),
         ("kit", "the kit itself"),
         ("metrics.rs", "on the admin socket alone"),
