@@ -3,9 +3,10 @@
 PYTHON ?= python3
 SECONDS ?= 60
 ROUNDS ?= 300
+ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build test lint unit bench bench-short fuzz fuzz-short crash tls-scan tls-scan-short clean
+.PHONY: demo run build test lint unit bench bench-short fuzz fuzz-short crash import tls-scan tls-scan-short clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -38,16 +39,28 @@ lint:
 # short form. The fuzz crate has no tests but its targets. One test fills a disk, so it is given one of its own.
 TESTS := cargo test --locked --workspace --exclude tokenkeep-fuzz
 ON_SMALL_DISK := unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt exec "$$@"' sh
-unit: $(VENV)/ready
+unit: $(VENV)/ready $(VENV)/moving-in
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
 
-# The recovery test reads a vault with nothing but Python and its `cryptography`.
-$(VENV)/ready:
+# The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
+# root key tests.
+$(VENV)/ready: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]'
 	touch $@
+
+# The recipes of docs/moving-in.md are run with what applications have.
+$(VENV)/moving-in: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		django django-fernet-fields-v2 httpx 'psycopg[binary]' sqlalchemy sqlalchemy-utils
+	touch $@
+
+# A table of ROWS moves in from PostgreSQL, through kills; the short form is in `unit`. Prints the rate.
+import: $(VENV)/moving-in
+	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python TOKENKEEP_IMPORT_ROWS=$(ROWS) \
+		cargo test --release --locked --test import -- --nocapture
 
 # Ratios beside their yardsticks, in one run.
 bench:

@@ -2,6 +2,8 @@
 //!
 //! Never asks this host who its users are.
 
+mod root_key;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -65,6 +67,8 @@ fn write(config: &Config) -> String {
 
 fn write_root_key(out: &mut String, config: &Config) {
     let source = match &config.root_key {
+        RootKey::AwsSecretsManager(settings) => root_key::aws(settings),
+        RootKey::OpenBao(settings) => root_key::openbao(settings),
         RootKey::Exec { program, arguments, deadline } => {
             let words = std::iter::once(path(program)).chain(arguments.iter().map(|word| text(word)));
             let words: Vec<String> = words.collect();

@@ -8,6 +8,7 @@
 mod audit;
 mod connection;
 mod failure;
+pub mod import;
 mod input;
 mod key;
 mod key_file;
@@ -65,6 +66,7 @@ enum Command {
     Connection(connection::Command),
     /// Says what is wrong and how to mend it; exits with 1 where a check fails
     Doctor,
+    Import(Box<import::Command>),
     /// Root keys
     #[command(subcommand)]
     Key(key::Command),
@@ -119,6 +121,7 @@ impl Session {
             Command::Audit(command) => self.audit(command).await,
             Command::Connection(command) => self.connection(command).await,
             Command::Doctor => self.doctor().await,
+            Command::Import(command) => self.import(*command).await,
             Command::Key(command) => self.key(command).await,
             Command::Metrics => self.metrics().await,
             Command::Org(command) => self.org(command).await,

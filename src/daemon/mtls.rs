@@ -14,6 +14,7 @@ use super::exit::Exit;
 use crate::crypto::root_key::credential::DIRECTORY_VARIABLE;
 use crate::net::server::{MaterialError, TlsServer};
 use crate::os::private_file::PrivateFileError;
+use crate::os::socket::listen_tcp;
 
 /// How often the files are looked at: certificates live for hours at least.
 const LOOK: Duration = Duration::from_secs(2);
@@ -33,7 +34,7 @@ impl MtlsDoor {
     /// Reads the files, and binds the address.
     pub(super) fn open(config: &Mtls) -> Result<Self, Fault> {
         let tls = read(config)?;
-        let socket = TcpListener::bind(config.address).map_err(|why| {
+        let socket = listen_tcp(config.address).map_err(|why| {
             let what = format!(
                 "nothing listens at {}: {why}; choose another address in [listen.mtls]",
                 config.address
@@ -78,10 +79,22 @@ pub(super) async fn keep(tls: Arc<TlsServer>) {
     let mut look = tokio::time::interval(LOOK);
     let mut seen = None;
     loop {
-        tokio::select! {
-            // What is wrong with them is logged there.
-            _ = hangup.recv() => drop(tls.reload()),
-            _ = look.tick() => tls.reload_if_changed(&mut seen),
-        }
+        let tls = Arc::clone(&tls);
+        // Reading a long list takes its time, which is not that of the requests.
+        let read = tokio::select! {
+            _ = hangup.recv() => tokio::task::spawn_blocking(move || {
+                // What is wrong with them is logged there.
+                drop(tls.reload());
+                None
+            }),
+            _ = look.tick() => {
+                let mut seen = seen.take();
+                tokio::task::spawn_blocking(move || {
+                    tls.reload_if_changed(&mut seen);
+                    seen
+                })
+            }
+        };
+        seen = read.await.unwrap_or_default();
     }
 }

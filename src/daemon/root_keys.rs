@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::config::{Config, RootKey};
 use crate::crypto::key_list::{KeyListError, RootKeys};
 use crate::crypto::random;
-use crate::crypto::root_key::SourceError;
 use crate::crypto::root_key::patience::{Patience, fetch};
+use crate::crypto::root_key::{RootKeySource, SourceError};
 use crate::service::rotation::ReadRootKeys;
 
 /// Why there are no root keys.
@@ -61,10 +63,36 @@ pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
     Arc::new(move || read(&source, &Patience::NONE).map_err(|why| why.to_string()))
 }
 
+/// Names the source.
+#[must_use]
+pub(super) fn describe(config: &Config) -> String {
+    source(&config.root_key).map_or_else(|why| why.to_string(), |source| source.describe())
+}
+
+fn source(root_key: &RootKey) -> Result<Box<dyn RootKeySource>, SourceError> {
+    root_key.source(std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into))
+}
+
 fn read(root_key: &RootKey, patience: &Patience) -> Result<RootKeys, RootKeyError> {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into);
-    let source = root_key.source(credentials).map_err(RootKeyError::of)?;
+    let source = source(root_key).map_err(RootKeyError::of)?;
     let random = || u64::from_be_bytes(random::bytes());
-    let text = fetch(&*source, patience, &std::thread::sleep, &random).map_err(RootKeyError::of)?;
+    let text = fetch(&Said(&*source), patience, &std::thread::sleep, &random).map_err(RootKeyError::of)?;
     RootKeys::parse(&text).map_err(RootKeyError::NotAList)
+}
+
+/// A source whose failures in passing stand in the log: whoever starts the daemon sees why it waits.
+struct Said<'a>(&'a dyn RootKeySource);
+
+impl RootKeySource for Said<'_> {
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+        self.0.read().inspect_err(|why| {
+            if why.is_retryable() {
+                tracing::warn!("the root key is not to be had yet: {why}");
+            }
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
 }

@@ -340,12 +340,12 @@ fn of_root_key(why: &RootKeyError) -> Failure {
     Failure::new(exit, why)
 }
 
-fn of_application_key(why: &ApplicationKeyError) -> Failure {
-    Failure::new(why.exit(), why)
-}
-
 fn of_mtls((exit, why): mtls::Fault) -> Failure {
     Failure::new(exit, &why)
+}
+
+fn of_application_key(why: &ApplicationKeyError) -> Failure {
+    Failure::new(why.exit(), why)
 }
 
 fn of_open(why: &OpenError) -> Failure {

@@ -61,6 +61,15 @@ impl Application {
 impl Exchange<'_> {
     async fn serve(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
         match route {
+            Route::Token(org, id) => self.token(&org, &id, &body).await,
+            // hyper moves the future of each request about, and it is as large as that of its largest route: only
+            // the hot one is part of it.
+            route => Box::pin(self.serve_seldom(route, body)).await,
+        }
+    }
+
+    async fn serve_seldom(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
+        match route {
             Route::Health => Ok(answer::empty(StatusCode::OK)),
             Route::Ready => Ok(match self.vault().unready() {
                 None => answer::empty(StatusCode::OK),
@@ -82,6 +91,7 @@ impl Exchange<'_> {
             Route::Passes(org) => self.passes(&org, body).await,
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
+            Route::Import => self.import(body).await,
             Route::AuditEntries
             | Route::AuditVerify
             | Route::Doctor

@@ -79,7 +79,9 @@ pub async fn serve<T>(
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(None);
+    // Without half-closed connections hyper looks for the end of the stream while it answers, and sets another
+    // buffer up for that: two of them by turns, where one would do.
+    builder.http1().half_close(true).max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -15,6 +15,7 @@ mod connections;
 mod exchange;
 mod form;
 mod handshakes;
+mod import;
 pub mod listener;
 mod passes;
 mod places;

@@ -24,6 +24,8 @@ pub enum Route {
     Encrypt(OrgId),
     /// `/healthz`
     Health,
+    /// `/admin/v1/import`
+    Import,
     /// `/admin/v1/keys`
     Keys,
     /// `/admin/v1/keys/reload`
@@ -88,7 +90,7 @@ impl Route {
             return Self::parse_admin(admin);
         }
         let rest = path.strip_prefix("/v1/orgs/").ok_or(RouteError::Unknown)?;
-        let mut parts = rest.split('/');
+        let mut parts = Parts(Some(rest));
         let org = OrgId::parse(&part(parts.next())?)?;
         match parts.next() {
             None => Ok(Self::Org(org)),
@@ -111,6 +113,7 @@ impl Route {
             "audit" => Ok(Self::AuditEntries),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),
+            "import" => Ok(Self::Import),
             "keys" => Ok(Self::Keys),
             "keys/reload" => Ok(Self::KeysReload),
             "keys/rotate" => Ok(Self::KeysRotate),
@@ -119,10 +122,7 @@ impl Route {
         }
     }
 
-    fn parse_connection<'a>(
-        org: OrgId,
-        mut parts: impl Iterator<Item = &'a str>,
-    ) -> Result<Self, RouteError> {
+    fn parse_connection(org: OrgId, mut parts: Parts<'_>) -> Result<Self, RouteError> {
         let Some(provider) = parts.next() else { return Ok(Self::Connections(org)) };
         let provider = ProviderId::parse(&part(Some(provider))?)?;
         let name = ConnectionName::parse(&part(parts.next())?)?;
@@ -144,6 +144,7 @@ impl Route {
             Self::AuditEntries
                 | Self::AuditVerify
                 | Self::Doctor
+                | Self::Import
                 | Self::Keys
                 | Self::KeysReload
                 | Self::KeysRotate
@@ -171,6 +172,7 @@ impl Route {
             Self::AuditVerify
             | Self::Decrypt(_)
             | Self::Encrypt(_)
+            | Self::Import
             | Self::KeysReload
             | Self::KeysRotate
             | Self::Passes(_)
@@ -184,7 +186,25 @@ impl Route {
     /// Whether it takes this method.
     #[must_use]
     pub fn takes(&self, method: &Method) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method.as_str())
+        let (allow, method) = (self.allow(), method.as_str());
+        allow == method || allow.split(", ").any(|allowed| allowed == method)
+    }
+}
+
+/// The parts of a path. They are short: a plain loop finds their ends sooner than `str::split` sets out to.
+struct Parts<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let Some((part, tail)) = rest.bytes().position(|byte| byte == b'/').map(|at| rest.split_at(at))
+        else {
+            return self.0.take();
+        };
+        self.0 = tail.get(1..);
+        Some(part)
     }
 }
 
@@ -196,7 +216,7 @@ fn part(text: Option<&str>) -> Result<Cow<'_, str>, RouteError> {
 
 /// Decodes percent-encoding; none where it is broken or not UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
+    if !text.bytes().any(|byte| byte == b'%') {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

@@ -14,6 +14,7 @@ mod connection_record;
 pub mod connections;
 pub mod door;
 pub mod header;
+pub mod import;
 pub mod keys;
 mod last_reads;
 mod metering;

@@ -201,8 +201,9 @@ impl Vault {
 
     async fn record_start(&self, unwitnessed: &[Unwitnessed]) -> Result<(), AuditError> {
         for found in unwitnessed {
-            self.record_recovered(found).await?;
+            self.record_recovered(found)?;
         }
+        // Durable with the entry that follows: one sync, however many changes the crash cut off.
         let begun = self.header().is_complete();
         self.record_run(if begun { "start" } else { "create" }).await
     }

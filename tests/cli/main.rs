@@ -4,6 +4,7 @@
 
 mod audit;
 mod connection;
+mod import;
 mod key;
 #[path = "../../clients/rust/tests/kit/mod.rs"]
 mod kit;

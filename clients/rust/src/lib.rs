@@ -35,6 +35,7 @@ mod crypt;
 mod door;
 pub mod error;
 pub mod ids;
+pub mod import;
 pub mod moment;
 #[cfg(feature = "mtls")]
 pub mod mtls;

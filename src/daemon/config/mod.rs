@@ -18,10 +18,12 @@ use std::time::Duration;
 
 use tokenkeep_client::ids::KeyName;
 
+use crate::crypto::root_key::aws::{self, AwsSecretsManager};
 use crate::crypto::root_key::credential::CredentialSource;
 use crate::crypto::root_key::exec::ExecSource;
 use crate::crypto::root_key::file::FileSource;
-use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::crypto::root_key::openbao::{self, OpenBao};
+use crate::crypto::root_key::{RootKeySource, SourceError, remote};
 use crate::domain::policy::{OrgSet, Policy};
 use crate::domain::provider::Provider;
 use crate::net::server::{Key, Sources, Version};
@@ -128,6 +130,8 @@ impl Mtls {
 /// Where the root keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootKey {
+    /// A secret of AWS Secrets Manager.
+    AwsSecretsManager(aws::Settings),
     /// The output of a program.
     Exec {
         /// Its absolute path.
@@ -142,6 +146,8 @@ pub enum RootKey {
         /// Absolute.
         path: PathBuf,
     },
+    /// A secret of OpenBao.
+    OpenBao(openbao::Settings),
     /// A systemd credential.
     SystemdCredential {
         /// A plain file name.
@@ -156,10 +162,14 @@ impl RootKey {
     /// `Refused`, where what was configured cannot be a source.
     pub fn source(&self, credentials: Option<PathBuf>) -> Result<Box<dyn RootKeySource>, SourceError> {
         Ok(match self.clone() {
+            Self::AwsSecretsManager(settings) => {
+                Box::new(AwsSecretsManager::new(settings, Box::new(remote::environment)))
+            }
             Self::Exec { program, arguments, deadline } => {
                 Box::new(ExecSource::new(program, arguments, deadline)?)
             }
             Self::File { path } => Box::new(FileSource::new(path)?),
+            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, credentials)),
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }

@@ -100,12 +100,36 @@ pub(super) struct RootKey {
     pub(super) command: Option<Spanned<Vec<String>>>,
     pub(super) deadline: Option<Text>,
     pub(super) wait: Option<Text>,
-    endpoint: Later,
-    region: Later,
-    secret_id: Later,
+    pub(super) address: Option<Text>,
+    pub(super) app_role: Option<Spanned<AppRole>>,
+    pub(super) ca: Option<Text>,
+    pub(super) endpoint: Option<Text>,
+    pub(super) field: Option<Text>,
+    pub(super) mount: Option<Text>,
+    pub(super) namespace: Option<Text>,
+    pub(super) region: Option<Text>,
+    pub(super) secret_id: Option<Text>,
+    pub(super) sts_endpoint: Option<Text>,
+    pub(super) token: Option<Spanned<Held>>,
 }
 
-later!(RootKey: endpoint, region, secret_id);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct AppRole {
+    pub(super) role_id: Text,
+    pub(super) secret_id: Spanned<Held>,
+    pub(super) mount: Option<Text>,
+    #[serde(default)]
+    pub(super) wrapped: bool,
+}
+
+/// Where a secret is held: never the secret.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with file or credential")]
+pub(super) struct Held {
+    pub(super) file: Option<Text>,
+    pub(super) credential: Option<Text>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -116,9 +140,9 @@ pub(super) struct Client {
     pub(super) providers: Spanned<Vec<Text>>,
     pub(super) allow: Spanned<Vec<Text>>,
     pub(super) rate: Option<Spanned<Rate>>,
+    pub(super) mtls: Option<San>,
     #[serde(default)]
     pub(super) require_pass: bool,
-    pub(super) mtls: Option<San>,
 }
 
 #[derive(Deserialize)]

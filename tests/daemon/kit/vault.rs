@@ -34,6 +34,8 @@ pub struct TestVault {
     way: Way,
     /// Certificates, where they go in by that door.
     pki: Option<(Pki, Identity)>,
+    /// Variables of its environment, beside those of the tests.
+    pub variables: Vec<(String, String)>,
     daemon: Option<Child>,
 }
 
@@ -74,7 +76,8 @@ impl TestVault {
     fn furnished(room: TempDir, state: PathBuf, configuration: Configuration) -> Self {
         // Other users pass through to the socket, and see nothing else.
         fs::set_permissions(room.path(), Permissions::from_mode(0o711)).expect("chmod");
-        let vault = Self { room, state, configuration, way: WAYS[0], pki: None, daemon: None };
+        let (way, variables) = (WAYS[0], Vec::new());
+        let vault = Self { room, state, configuration, way, pki: None, variables, daemon: None };
         vault.write_root_key(&[&new_key()]);
         vault
     }
@@ -201,6 +204,7 @@ impl TestVault {
         let daemon = Command::new(env!("CARGO_BIN_EXE_tokenkeepd"))
             .arg("--config")
             .arg(self.configuration_file())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file("out.log"))
             .stderr(file("err.log"))
@@ -354,6 +358,23 @@ impl TestVault {
         let lines = page["items"].as_array().expect("items").iter();
         let entries = lines.filter(|line| line["kind"] != "segment");
         entries.map(|line| serde_json::from_value(line.clone()).expect("an entry")).collect()
+    }
+
+    /// Every entry there is, oldest first.
+    pub fn audit_from_the_start(&self) -> Vec<AuditEntry> {
+        let (mut entries, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.admin().get(&format!("/admin/v1/audit?after={after}&limit=1000")).is(200).json();
+            let lines = page["items"].as_array().expect("items").iter();
+            let lines = lines.filter(|line| line["kind"] != "segment");
+            entries.extend(
+                lines.map(|line| serde_json::from_value::<AuditEntry>(line.clone()).expect("an entry")),
+            );
+            match page["next"].as_str() {
+                Some(next) => after = next.parse().expect("a sequence"),
+                None => return entries,
+            }
+        }
     }
 
     /// The entry of this request.

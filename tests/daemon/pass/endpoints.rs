@@ -74,7 +74,8 @@ fn following(route: &Route) -> Option<Route> {
         Route::KeysRotate => Route::Doctor,
         Route::Doctor => Route::AuditEntries,
         Route::AuditEntries => Route::AuditVerify,
-        Route::AuditVerify => return None,
+        Route::AuditVerify => Route::Metrics,
+        Route::Metrics => return None,
     })
 }
 

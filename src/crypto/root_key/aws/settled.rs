@@ -1,0 +1,153 @@
+//! What a host says about itself in the ways of AWS: variables, profile, region, endpoints.
+//!
+//! Never looks further than these; who has credentials is for `credentials`.
+
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use super::profile::{self, Profile, ProfileFile};
+use super::{Settings, is_region};
+use crate::crypto::root_key::SourceError;
+use crate::crypto::root_key::remote::Variables;
+use crate::net::outbound::Endpoint;
+use crate::os::private_file::{self, PrivateFileError};
+
+/// Far more than anybody has profiles.
+const LONGEST_FILE: usize = 1 << 20;
+
+/// The settings, and what they leave to the host.
+#[derive(Clone, Copy)]
+pub(super) struct Host<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) variables: &'a Variables,
+}
+
+/// A profile file as it was read.
+pub(super) struct ProfileText {
+    pub(super) path: PathBuf,
+    kind: ProfileFile,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Host<'_> {
+    pub(super) fn variable(&self, name: &str) -> Option<Zeroizing<String>> {
+        (self.variables)(name).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn region(&self) -> Result<String, SourceError> {
+        let of_environment =
+            || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| self.variable(name));
+        let found =
+            match self.settings.region.clone().or_else(|| of_environment().map(|name| name.to_string())) {
+                Some(region) => Some(region),
+                None => self.region_of_profile()?,
+            };
+        let Some(region) = found else {
+            return Err(SourceError::unusable(
+                "no region: neither the configuration nor AWS_REGION, AWS_DEFAULT_REGION or the profile names one",
+                "add region = \"…\" to [root_key]",
+            ));
+        };
+        if is_region(&region) {
+            return Ok(region);
+        }
+        let mend = "correct AWS_REGION or the profile, or add region = \"…\" to [root_key]";
+        Err(SourceError::unusable("what the environment names is not a region", mend))
+    }
+
+    fn region_of_profile(&self) -> Result<Option<String>, SourceError> {
+        for text in self.profile_texts()? {
+            let found = text.profile(&self.profile_name())?;
+            if let Some(region) = found.and_then(|profile| profile.value("region").map(str::to_owned)) {
+                return Ok(Some(region));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The endpoint that is set, or the usual one (AWS General Reference, "Service endpoints").
+    pub(super) fn endpoint(
+        &self,
+        set: Option<&Endpoint>,
+        service: &str,
+        region: &str,
+    ) -> Result<Endpoint, SourceError> {
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let usual = || Endpoint::parse(&format!("https://{service}.{region}.{domain}"));
+        set.cloned().or_else(usual).ok_or_else(|| {
+            SourceError::unusable("this region has no endpoint", "add endpoint = \"…\" to [root_key]")
+        })
+    }
+
+    pub(super) fn profile_name(&self) -> String {
+        self.named_profile().unwrap_or_else(|| "default".to_owned())
+    }
+
+    pub(super) fn named_profile(&self) -> Option<String> {
+        self.variable("AWS_PROFILE").map(|name| name.to_string())
+    }
+
+    /// The credentials file before the configuration file, as far as they are there.
+    pub(super) fn profile_texts(&self) -> Result<Vec<ProfileText>, SourceError> {
+        let files = [
+            ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", ProfileFile::Credentials),
+            ("AWS_CONFIG_FILE", ".aws/config", ProfileFile::Config),
+        ];
+        let mut texts = Vec::new();
+        for (variable, below_home, kind) in files {
+            let home = || self.variable("HOME").map(|home| PathBuf::from(home.as_str()).join(below_home));
+            let named = self.variable(variable).map(|path| PathBuf::from(path.as_str()));
+            let Some(path) = named.or_else(home).filter(|path| path.is_absolute()) else { continue };
+            texts.extend(ProfileText::read(path, kind)?);
+        }
+        Ok(texts)
+    }
+}
+
+impl ProfileText {
+    /// A file with credentials must be the daemon's alone; one without is only kept from being changed by others.
+    fn read(path: PathBuf, kind: ProfileFile) -> Result<Option<Self>, SourceError> {
+        let read = match kind {
+            ProfileFile::Credentials => private_file::read(&path, LONGEST_FILE),
+            ProfileFile::Config => private_file::read_configuration(&path, LONGEST_FILE),
+        };
+        match read {
+            Ok(bytes) => Ok(Some(Self { path, kind, bytes })),
+            Err(PrivateFileError::Absent(_)) => Ok(None),
+            // A home that the unit hides (ProtectHome=) is one that has no profiles.
+            Err(PrivateFileError::Io(_, why)) if why.kind() == std::io::ErrorKind::PermissionDenied => {
+                Ok(None)
+            }
+            Err(why @ PrivateFileError::Io(..)) => {
+                Err(SourceError::unusable(why.to_string(), "see that the daemon's user can read it"))
+            }
+            Err(why @ PrivateFileError::TooLarge(..)) => {
+                Err(SourceError::unusable(why.to_string(), "see what it is"))
+            }
+            Err(why) => Err(SourceError::refused(
+                why.to_string(),
+                "then replace the credentials in it, for others may have read them",
+            )),
+        }
+    }
+
+    pub(super) fn profile(&self, name: &str) -> Result<Option<Profile<'_>>, SourceError> {
+        let unread = |why: String| {
+            SourceError::unusable(format!("{}: {why}", self.path.display()), "correct the file")
+        };
+        let text = std::str::from_utf8(&self.bytes).map_err(|_| unread("it is not UTF-8".into()))?;
+        profile::find(text, self.kind, name).map_err(|why| unread(why.to_string()))
+    }
+
+    /// Whether secrets may stand in it.
+    pub(super) fn is_private(&self) -> Result<(), SourceError> {
+        match private_file::read(&self.path, LONGEST_FILE) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(SourceError::refused(
+                why.to_string(),
+                "then replace the credentials in it, for others may have read them",
+            )),
+        }
+    }
+}
