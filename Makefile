@@ -6,7 +6,7 @@ ROUNDS ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build test lint unit bench bench-short fuzz fuzz-short crash import tls-scan tls-scan-short clean
+.PHONY: demo run build test test-openbao lint unit bench bench-short fuzz fuzz-short crash import tls-scan tls-scan-short clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -43,6 +43,18 @@ unit: $(VENV)/ready $(VENV)/moving-in
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
+
+# The root key tests of OpenBao with the real server: an installed one, or OPENBAO=PROGRAM; else Vault, which Go 1.25
+# builds from its source (long, and 2 GiB of modules).
+OPENBAO ?= $(firstword $(shell command -v bao vault; true) $(CURDIR)/target/vault/vault)
+test-openbao: $(VENV)/ready $(OPENBAO)
+	TOKENKEEP_TEST_OPENBAO=$(OPENBAO) TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python \
+	    cargo test --locked --test daemon root_key::openbao
+
+VAULT := tests/daemon/root_key/vault
+$(CURDIR)/target/vault/vault: $(VAULT)/go.mod $(VAULT)/main.go
+	mkdir -p $(@D) && cp $^ $(@D)
+	cd $(@D) && go build -mod=mod -tags minimal -ldflags '-s -w' -o $@ .
 
 # The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
 # root key tests.

@@ -57,7 +57,8 @@ impl fmt::Debug for Plaintext {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(keys: &RootKeys, token: &[u8]) -> Result<Plaintext, OpenError> {
-    let (text, sealed_at) = canonical(token).zip(sealed_at(token)).ok_or(OpenError::NotFernet)?;
+    let text = canonical(token).ok_or(OpenError::NotFernet)?;
+    let sealed_at = sealed_at(token).ok_or(OpenError::NotFernet)?;
     for key in keys.iter() {
         if let Ok(bytes) = key.fernet.decrypt_at_time(text, None, END_OF_TIME) {
             return Ok(Plaintext { bytes: bytes.into(), key: key.id(), sealed_at });
@@ -66,7 +67,7 @@ pub fn open(keys: &RootKeys, token: &[u8]) -> Result<Plaintext, OpenError> {
     Err(OpenError::NoKeyOpens)
 }
 
-/// The time in a token that has the form of one.
+/// The time in a token that has the form of one; the text is in canonical form as a whole.
 fn sealed_at(token: &[u8]) -> Option<u64> {
     let padding = token.iter().rev().take_while(|&&byte| byte == b'=').count();
     let length = token.len() / 4 * 3 - padding;
@@ -115,9 +116,16 @@ mod tests {
         let error = |keys: &RootKeys, token: &str| open(keys, token.as_bytes()).unwrap_err();
         assert_eq!(error(&keys(&[other.expose()]), TOKEN), OpenError::NoKeyOpens);
         assert_eq!(error(&list, &TOKEN.replace("021", "022")), OpenError::NoKeyOpens);
-        for bad in
-            ["", "gho_abc", &TOKEN[..99], &TOKEN[..96], &TOKEN.replace("gA", "hA"), &TOKEN.replace('_', "/")]
-        {
+        for bad in [
+            "",
+            "=",
+            "'=",
+            "gho_abc",
+            &TOKEN[..99],
+            &TOKEN[..96],
+            &TOKEN.replace("gA", "hA"),
+            &TOKEN.replace('_', "/"),
+        ] {
             assert_eq!(error(&list, bad), OpenError::NotFernet, "{bad}");
         }
     }

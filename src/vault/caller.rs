@@ -4,6 +4,8 @@
 //!
 //! Never says yes to a caller that no client is configured for.
 
+mod held;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +21,7 @@ use super::Vault;
 use super::ask::Ask;
 use super::refusal::Refusal;
 use crate::domain::action::Action;
-use crate::domain::pass::{Pass, PassFault, needs_no_pass};
-use crate::domain::policy::{
-    Ambiguous, Client, Policy, Verdict, is_grantable, judge, judge_admin, judge_in_org,
-};
+use crate::domain::policy::{Ambiguous, Client, Policy, Verdict, judge, judge_admin, judge_in_org};
 use crate::domain::principal::{Principal, Proof, Remote};
 use crate::domain::rate::{Bucket, Rate};
 use crate::domain::san::San;
@@ -32,6 +31,8 @@ use crate::os::peer::Peer;
 const STRANGER_RATE: Rate = Rate::of(5, 20);
 /// Entries about callers that did not get in, over all of them: at some 350 bytes, 1 MB a minute at the most.
 const TURNED_AWAY_RATE: Rate = Rate::of(50, 200);
+
+pub(super) use held::Held;
 
 /// Who asks, what it may, and how fast: made once a connection.
 #[derive(Debug)]
@@ -72,17 +73,6 @@ impl Stranger {
             Self::Process => "no configured client matches this process; add a [[client]] for its user",
         }
     }
-}
-
-/// What a caller shows beside who it is. Only ever takes away.
-#[derive(Debug)]
-pub(super) enum Held {
-    /// Nothing.
-    Nothing,
-    /// A pass that it may show.
-    Pass(Box<Pass>),
-    /// Something that is no pass of its own; with the id, where it is a pass at all.
-    Refused(PassFault, Option<String>),
 }
 
 /// How much a principal may ask, over all its connections.
@@ -225,56 +215,6 @@ impl Caller {
             Rule::Stranger(why) => Some(Refusal::new(Code::Unauthenticated, why.words())),
             Rule::Admin | Rule::Client(_) => None,
         }
-    }
-
-    /// This caller for one request, in which it shows this.
-    pub(super) fn holding(&self, held: Held) -> Self {
-        let (principal, rule) = (self.principal.clone(), self.rule.clone());
-        Self { principal, rule, allowance: Arc::clone(&self.allowance), held }
-    }
-
-    /// The pass that it shows.
-    pub(super) fn pass(&self) -> Option<&Pass> {
-        match &self.held {
-            Held::Pass(pass) => Some(pass),
-            Held::Nothing | Held::Refused(..) => None,
-        }
-    }
-
-    /// The id of the pass that it shows, though it may not be its own.
-    pub(super) fn pass_id(&self) -> Option<&str> {
-        match &self.held {
-            Held::Nothing => None,
-            Held::Pass(pass) => Some(&pass.id),
-            Held::Refused(_, id) => id.as_deref(),
-        }
-    }
-
-    /// The refusal of a caller whose pass is not good for this, or that must show one and does not.
-    pub(super) fn refused_by_pass(&self, ask: &Ask<'_>) -> Option<Refusal> {
-        let fault = match &self.held {
-            Held::Refused(fault, _) => Some(*fault),
-            Held::Pass(pass) => pass.judge_use(ask.action, ask.org).err(),
-            Held::Nothing => {
-                let required = matches!(&self.rule, Rule::Client(client) if client.require_pass)
-                    && ask.org.is_some()
-                    && !needs_no_pass(ask.action);
-                required.then_some(PassFault::Required)
-            }
-        };
-        fault.map(Refusal::from)
-    }
-
-    /// Whether it may hand this on in a pass for this org: only what it may do there itself.
-    pub(super) fn may_hand_on(&self, action: Action, org: &OrgId) -> Result<(), Refusal> {
-        if let Some(pass) = self.pass() {
-            pass.judge_use(action, Some(org))?;
-        }
-        let verdict = match &self.rule {
-            Rule::Client(client) if is_grantable(action) => judge_in_org(client, action, Some(org)),
-            Rule::Admin | Rule::Client(_) | Rule::Stranger(_) => Verdict::Forbidden,
-        };
-        refuse_unless_allowed(verdict, action)
     }
 
     pub(super) fn verdict(&self, ask: &Ask<'_>) -> Result<(), Refusal> {

@@ -159,6 +159,7 @@ fn fields_in_the_clear_follow_their_rules() {
         (with("token_type", json!(1)), "wrong_kind"),
         (with("access_token", json!({"a": 1})), "wrong_kind"),
         (with("access_token", json!("\\x8000")), "binary_token"),
+        (with("access_token", json!("=")), "not_fernet"),
         (with("name", json!("../a")), "name"),
         (with("provider", json!("GitHub")), "provider"),
     ] {

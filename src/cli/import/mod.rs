@@ -35,7 +35,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 
 use self::field::Names;
-use self::part::{Packer, Part};
+use self::part::{Packed, Packer, Part};
 use self::progress::Progress;
 use self::source::{Source, Unreadable};
 use self::tally::{Tally, WrongRow};
@@ -206,7 +206,7 @@ struct Import {
     progress: Progress,
     /// In the order of the input.
     under_way: VecDeque<(Part, Answer)>,
-    parts: Receiver<Result<Part, Unreadable>>,
+    parts: Receiver<Packed>,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -222,7 +222,7 @@ enum Stop {
 enum Next {
     Answered(Box<Part>, Result<ImportOut, Error>),
     Interrupted,
-    Read(Option<Result<Part, Unreadable>>),
+    Read(Option<Packed>),
 }
 
 impl Import {
@@ -239,9 +239,14 @@ impl Import {
                 // The second time, at once.
                 Next::Interrupted if matches!(reading, Err(Stop::Interrupted)) => return reading.map(drop),
                 Next::Interrupted => reading = Err(Stop::Interrupted),
-                Next::Read(Some(Ok(part))) => self.send(part),
+                Next::Read(Some(Ok(Some(part)))) => self.send(part),
+                Next::Read(Some(Ok(None))) => reading = Ok(false),
                 Next::Read(Some(Err(why))) => reading = Err(Stop::Unreadable(why)),
-                Next::Read(None) => reading = Ok(false),
+                Next::Read(None) => {
+                    let failure =
+                        Failure::here("internal", "the input was not read to its end, by a fault of ours");
+                    reading = Err(self.stopped(failure));
+                }
             }
         }
     }

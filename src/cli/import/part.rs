@@ -46,6 +46,9 @@ pub(super) struct Part {
     pub(super) last_line: u64,
 }
 
+/// A part; none at the end of the input. Said by itself: a thread that went down is not the end of the input.
+pub(super) type Packed = Result<Option<Part>, Unreadable>;
+
 /// Reads an input and packs its rows.
 pub(super) struct Packer<R: Read> {
     source: Source<R>,
@@ -102,7 +105,7 @@ impl<R: Read> Packer<R> {
     }
 
     /// Hands over part after part until the input ends or nobody takes them any more.
-    pub(super) fn run(mut self, taken: &Sender<Result<Part, Unreadable>>) {
+    pub(super) fn run(mut self, taken: &Sender<Packed>) {
         loop {
             let read = self.source.next_row();
             let ended = !matches!(read, Ok(Some(_)));
@@ -111,7 +114,7 @@ impl<R: Read> Packer<R> {
             }
             if self.part.is_full() || (ended && !self.part.is_empty()) {
                 let part = std::mem::replace(&mut self.part, Part::begin(self.terms)).end();
-                if taken.blocking_send(Ok(part)).is_err() {
+                if taken.blocking_send(Ok(Some(part))).is_err() {
                     return;
                 }
             }
@@ -121,6 +124,7 @@ impl<R: Read> Packer<R> {
                 return;
             }
             if ended {
+                drop(taken.blocking_send(Ok(None)));
                 return;
             }
         }

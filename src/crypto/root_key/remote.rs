@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::SourceError;
 use crate::net::outbound::{self, Answer, Deadlines, Endpoint, OutboundError, Request, Roots};
-use crate::os::private_file;
+use crate::os::private_file::{self, PrivateFileError};
 
 /// A key list of the longest kind, twice escaped, with what stands around it.
 const LONGEST_ANSWER: usize = 256 * 1024;
@@ -69,11 +69,29 @@ pub(super) fn projected_token(path: &Path) -> Result<Zeroizing<String>, SourceEr
     let path = path.canonicalize().map_err(|why| {
         SourceError::retryable(format!("the token file {}: {}", path.display(), why.kind()), mend)
     })?;
-    let bytes = private_file::read_configuration(&path, LONGEST_TOKEN);
-    let bytes = bytes.map_err(|why| SourceError::refused(why.to_string(), mend))?;
+    let bytes = private_file::read_configuration(&path, LONGEST_TOKEN).map_err(|why| judged(&why))?;
     as_header(&bytes).ok_or_else(|| {
         SourceError::unusable(format!("{} does not hold a token", path.display()), "see what wrote it")
     })
+}
+
+/// Whether a file that proves who we are is unsafe or of no use.
+pub(super) fn judged(why: &PrivateFileError) -> SourceError {
+    let what = why.to_string();
+    match why {
+        PrivateFileError::Loose(..) | PrivateFileError::Owner(..) => {
+            SourceError::refused(what, "then replace what is in it, for others may have read or changed it")
+        }
+        PrivateFileError::NotRegular(_) => {
+            SourceError::refused(what, "name the file itself, not a link to it")
+        }
+        PrivateFileError::Absent(_) | PrivateFileError::Io(..) | PrivateFileError::TooLarge(..) => {
+            SourceError::unusable(
+                what,
+                "see that it is what it should be, and that the daemon's user can read it",
+            )
+        }
+    }
 }
 
 /// The text of a token file, without the line's end; `None` unless it is one line of visible characters.

@@ -241,7 +241,7 @@ fn a_connection_whose_ca_is_gone_is_ended() {
 #[test]
 fn a_connection_ends_with_its_certificate() {
     let second = Second::with(patient());
-    let short = second.pki.clients.issue(&Wish::client(WEB).ending_in(Duration::from_secs(5)));
+    let short = second.pki.clients.issue(&Wish::client(WEB).ending_in(Duration::from_secs(8)));
     let mut wire = second.caller(&short).wire().expect("TLS");
     wire.send(&status()).expect("an answer").is(200);
     let mut lasting = second.web().wire().expect("TLS");

@@ -84,9 +84,8 @@ fn each_wrong_certificate_is_refused_and_the_audit_log_says_why() {
         assert_eq!(entry.principal.serial, serial, "{reason}");
         assert_eq!(entry.principal.san.as_deref(), (told == Told::Name).then_some(WEB), "{reason}");
         assert_eq!((entry.org, entry.target, entry.generation), (None, None, None));
-        // One wrong caller in the way of none of the right ones; and their allowance of entries comes back.
+        // The wrong ones are in the way of none of the right ones.
         second.web().send(&Request::get("/v1/status")).is(200);
-        std::thread::sleep(Duration::from_millis(200));
     }
     second.vault.audit_is_intact();
     let said = second.vault.said();
@@ -147,7 +146,7 @@ fn a_revocation_list_that_has_ended_lets_nobody_in() {
     let mtls = Some("crl = \"ROOM/clients.crl\"");
     let mut second = Second::closed(Configuration { mtls, ..Configuration::default() });
     let path = second.vault.room().join("clients.crl");
-    let soon = SystemTime::now() + Duration::from_secs(6);
+    let soon = SystemTime::now() + Duration::from_secs(12);
     write(&path, &second.pki.clients.revocation_list_until(&[], soon));
     second.vault.start();
     let web = second.web();
@@ -164,12 +163,12 @@ fn a_revocation_list_that_has_ended_lets_nobody_in() {
     });
 }
 
-/// Longer than anybody should wait, and no connection outlives it.
+/// Nor does a connection outlive the CA that it came in by.
 #[test]
 fn a_ca_that_has_ended_lets_nobody_in() {
     let mut second =
         Second::closed(Configuration { limits: "idle_deadline = \"1h\"", ..Configuration::default() });
-    let ends = SystemTime::now() + Duration::from_secs(8);
+    let ends = SystemTime::now() + Duration::from_secs(15);
     let short = Ca::valid("short", SystemTime::now() - HOUR, ends);
     let both = second.pki.clients.certificate.clone() + &short.certificate;
     write(&second.vault.room().join("clients-ca.crt"), &both);
@@ -181,7 +180,7 @@ fn a_ca_that_has_ended_lets_nobody_in() {
     assert!(SystemTime::now() > ends);
     caller.refused();
     let entry = poll("the entry", || turned_away(&second).pop());
-    assert_eq!(entry.outcome, "certificate_untrusted");
+    assert_eq!(entry.reason.as_deref(), Some("certificate_untrusted"));
     second.web().send(&Request::get("/v1/status")).is(200);
 }
 

@@ -230,6 +230,10 @@ fn what_a_place_says_wrongly_is_refused_and_not_passed_over() {
     let path = profile(&good, 0o600);
     let named = [("AWS_SHARED_CREDENTIALS_FILE", path.as_str()), ("AWS_PROFILE", "none")];
     aws.ends("tokenkeep/root", &named, 78, &["AWS_PROFILE names is not there"]);
+    let absent = [("AWS_CONFIG_FILE", "/nonexistent/config"), id, secret];
+    aws.ends("tokenkeep/root", &absent[..1], 69, &["/nonexistent/config does not exist", "AWS_CONFIG_FILE"]);
+    aws.serves(&absent);
+    aws.ends("tokenkeep/root", &[("AWS_SHARED_CREDENTIALS_FILE", "~/x")], 78, &["is relative"]);
     let other = aws.file("other-token", "hunter2", 0o644);
     let role = ("AWS_ROLE_ARN", aws.server.text("/role"));
     let web = [("AWS_WEB_IDENTITY_TOKEN_FILE", other.to_str().unwrap()), role];

@@ -79,7 +79,7 @@ pub fn find<'a>(text: &'a str, file: ProfileFile, name: &str) -> Result<Option<P
             let (key, value) =
                 line.split_once('=').filter(|(key, _)| any_section && !key.trim().is_empty()).ok_or(wrong)?;
             if let Some(profile) = found.as_mut().filter(|_| inside) {
-                profile.0.push((key.trim(), without_comment(value).trim()));
+                profile.0.push((key.trim(), without_comment(value)));
             }
         }
     }
@@ -93,18 +93,22 @@ fn is_section(section: &str, file: ProfileFile, name: &str) -> bool {
     section.strip_prefix("profile").is_some_and(|rest| rest.starts_with([' ', '\t']) && rest.trim() == name)
 }
 
-/// A comment within a line begins after a blank: `#` and `;` may stand in a value.
+/// A comment within a line begins where the value would, or after a blank: `#` and `;` may stand in a value.
 fn without_comment(value: &str) -> &str {
+    let value = value.trim();
+    if value.starts_with(['#', ';']) {
+        return "";
+    }
     let marks = [" #", " ;", "\t#", "\t;"];
     let end = marks.iter().filter_map(|mark| value.find(mark)).min();
-    &value[..end.unwrap_or(value.len())]
+    value[..end.unwrap_or(value.len())].trim_end()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const CONFIG: &str = "# mine\n[default]\nregion = eu-central-1 # home\ns3 =\n  max_queue_size = 10\n\n[profile  ops]\nREGION=us-east-1\noutput = \n[preview]\nx = y\n";
+    const CONFIG: &str = "# mine\n[default]\nregion = eu-central-1 # home\ns3 =\n  max_queue_size = 10\n\n[profile  ops]\nREGION=us-east-1\noutput = \nother =; none\n[preview]\nx = y\n";
 
     #[test]
     fn each_file_names_its_profiles_in_its_own_way() {
@@ -123,7 +127,7 @@ mod tests {
     #[test]
     fn empty_is_none_and_what_is_wrong_is_named_by_line() {
         let ops = find(CONFIG, ProfileFile::Config, "ops").unwrap().unwrap();
-        assert_eq!(ops.value("output"), None);
+        assert_eq!((ops.value("output"), ops.value("other")), (None, None));
         for (text, line) in [("x = y", 1), ("[a]\nb", 2), ("[a", 1), ("[a]\n\n= b", 3)] {
             assert_eq!(find(text, ProfileFile::Config, "a").err(), Some(ProfileError { line }), "{text:?}");
         }

@@ -2,14 +2,15 @@
 //!
 //! Never looks further than these; who has credentials is for `credentials`.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::profile::{self, Profile, ProfileFile};
 use super::{Settings, is_region};
 use crate::crypto::root_key::SourceError;
-use crate::crypto::root_key::remote::Variables;
+use crate::crypto::root_key::remote::{self, Variables};
 use crate::net::outbound::Endpoint;
 use crate::os::private_file::{self, PrivateFileError};
 
@@ -96,39 +97,57 @@ impl Host<'_> {
         ];
         let mut texts = Vec::new();
         for (variable, below_home, kind) in files {
-            let home = || self.variable("HOME").map(|home| PathBuf::from(home.as_str()).join(below_home));
-            let named = self.variable(variable).map(|path| PathBuf::from(path.as_str()));
-            let Some(path) = named.or_else(home).filter(|path| path.is_absolute()) else { continue };
-            texts.extend(ProfileText::read(path, kind)?);
+            let text = match self.variable(variable) {
+                Some(path) => Some(ProfileText::read_named(variable, PathBuf::from(path.as_str()), kind)?),
+                None => self
+                    .below_home(below_home)
+                    .map(|path| ProfileText::read(path, kind))
+                    .transpose()?
+                    .flatten(),
+            };
+            texts.extend(text);
         }
         Ok(texts)
+    }
+
+    fn below_home(&self, path: &str) -> Option<PathBuf> {
+        let home = self.variable("HOME").map(|home| PathBuf::from(home.as_str()));
+        home.filter(|home| home.is_absolute()).map(|home| home.join(path))
     }
 }
 
 impl ProfileText {
-    /// A file with credentials must be the daemon's alone; one without is only kept from being changed by others.
+    /// One that a variable names is one that is meant.
+    fn read_named(variable: &str, path: PathBuf, kind: ProfileFile) -> Result<Self, SourceError> {
+        if !path.is_absolute() {
+            let what = format!("the path in {variable} is relative");
+            return Err(SourceError::unusable(what, "write it from the root directory on"));
+        }
+        let read = Self::open(&path, kind);
+        read.map(|bytes| Self { path, kind, bytes }).map_err(|why| match why {
+            PrivateFileError::Absent(_) => {
+                let mend = format!("see that it is put there before the daemon starts, or unset {variable}");
+                SourceError::retryable(why.to_string(), mend)
+            }
+            why => remote::judged(&why),
+        })
+    }
+
+    /// One below a home need not be there. A home that the unit hides (ProtectHome=) has none.
     fn read(path: PathBuf, kind: ProfileFile) -> Result<Option<Self>, SourceError> {
-        let read = match kind {
-            ProfileFile::Credentials => private_file::read(&path, LONGEST_FILE),
-            ProfileFile::Config => private_file::read_configuration(&path, LONGEST_FILE),
-        };
-        match read {
+        match Self::open(&path, kind) {
             Ok(bytes) => Ok(Some(Self { path, kind, bytes })),
             Err(PrivateFileError::Absent(_)) => Ok(None),
-            // A home that the unit hides (ProtectHome=) is one that has no profiles.
-            Err(PrivateFileError::Io(_, why)) if why.kind() == std::io::ErrorKind::PermissionDenied => {
-                Ok(None)
-            }
-            Err(why @ PrivateFileError::Io(..)) => {
-                Err(SourceError::unusable(why.to_string(), "see that the daemon's user can read it"))
-            }
-            Err(why @ PrivateFileError::TooLarge(..)) => {
-                Err(SourceError::unusable(why.to_string(), "see what it is"))
-            }
-            Err(why) => Err(SourceError::refused(
-                why.to_string(),
-                "then replace the credentials in it, for others may have read them",
-            )),
+            Err(PrivateFileError::Io(_, why)) if why.kind() == ErrorKind::PermissionDenied => Ok(None),
+            Err(why) => Err(remote::judged(&why)),
+        }
+    }
+
+    /// A file with credentials must be the daemon's alone; one without is only kept from being changed by others.
+    fn open(path: &Path, kind: ProfileFile) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
+        match kind {
+            ProfileFile::Credentials => private_file::read(path, LONGEST_FILE),
+            ProfileFile::Config => private_file::read_configuration(path, LONGEST_FILE),
         }
     }
 
@@ -142,12 +161,6 @@ impl ProfileText {
 
     /// Whether secrets may stand in it.
     pub(super) fn is_private(&self) -> Result<(), SourceError> {
-        match private_file::read(&self.path, LONGEST_FILE) {
-            Ok(_) => Ok(()),
-            Err(why) => Err(SourceError::refused(
-                why.to_string(),
-                "then replace the credentials in it, for others may have read them",
-            )),
-        }
+        private_file::read(&self.path, LONGEST_FILE).map(drop).map_err(|why| remote::judged(&why))
     }
 }

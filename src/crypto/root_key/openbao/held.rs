@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Identity, OpenBao};
 use crate::crypto::root_key::credential::CredentialSource;
-use crate::crypto::root_key::{RootKeySource, SourceError, file, remote};
+use crate::crypto::root_key::{RootKeySource, SourceError, remote};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// Tokens and secret ids have less than 200 bytes; batch tokens a few KiB.
@@ -44,7 +44,7 @@ impl OpenBao {
                     why.to_string(),
                     "put the token or secret id there, with mode 0600, owned by the daemon's user",
                 ),
-                why => file::judged(&why),
+                why => remote::judged(&why),
             })?,
         };
         remote::as_header(&bytes).ok_or_else(|| {
