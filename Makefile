@@ -50,6 +50,7 @@ test:
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --package tokenkeep-client --lib -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked --workspace check bans licenses sources; \
 	else echo 'NOT RUN: cargo deny is not installed (cargo install --locked cargo-deny)'; fi
 

@@ -153,6 +153,8 @@ impl From<Transport> for Failure {
             ),
             Transport::Deadline => Self::daemon("deadline", transport.to_string())
                 .mend("the daemon is overloaded: see its log, then run it again"),
+            Transport::Handshake(_) => Self::daemon("handshake", transport.to_string())
+                .mend("see that the certificates are valid and of the CA that the other side knows"),
             Transport::Lost => Self::daemon("lost", transport.to_string()).mend(look),
             Transport::Protocol(_) | Transport::TooLarge(_) => Self::daemon("protocol", transport.to_string())
                 .mend("see that the socket is tokenkeepd's and that both are of one version"),

@@ -135,6 +135,9 @@ impl Session {
             Command::Secret(command) => self.secret(command).await,
             Command::Status => self.status().await,
         }
-        .map_err(|failure| failure.at(self.client.socket()))
+        .map_err(|failure| match self.client.socket() {
+            Some(socket) => failure.at(socket),
+            None => failure,
+        })
     }
 }

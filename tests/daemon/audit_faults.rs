@@ -7,12 +7,17 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::kit::{Response, TestVault, poll};
+use crate::kit::way::Way;
+use crate::kit::{Configuration, Response, TestVault, WAYS, poll};
 
 /// Does something to the last file of a running daemon's log, and sees that nothing is released any more.
 /// Gives the last refusal.
 fn after(deed: impl Fn(&Path)) -> (TestVault, Response) {
-    let vault = TestVault::running();
+    after_over(WAYS[0], deed)
+}
+
+fn after_over(way: Way, deed: impl Fn(&Path)) -> (TestVault, Response) {
+    let vault = TestVault::over(way, Configuration::default());
     vault.create_org("acme");
     vault.put_pair("acme", "github/main", "never-after", "nor-this");
     assert_eq!(vault.access_token("acme", "github/main"), "never-after");
@@ -40,8 +45,8 @@ fn after(deed: impl Fn(&Path)) -> (TestVault, Response) {
 }
 
 /// The answer for the table of errors.
-pub(crate) fn refusals() -> Vec<Response> {
-    let (vault, refused) = after(|log| fs::remove_file(log).unwrap());
+pub(crate) fn refusals(way: Way) -> Vec<Response> {
+    let (vault, refused) = after_over(way, |log| fs::remove_file(log).unwrap());
     vec![refused, vault.get("/readyz")]
 }
 

@@ -9,10 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::kit::http::Wire;
-use crate::kit::line::Protocol;
 use crate::kit::vault::new_key;
-use crate::kit::{Configuration, Line, Request, TestVault, files, skip};
+use crate::kit::{Configuration, Line, Request, TestVault, WAYS, files, skip};
 
 const ACCESS: &str = "canary-access-Zr8QmW2xT5";
 const REFRESH: &str = "canary-refresh-Kp3VnY7cH1";
@@ -165,7 +163,7 @@ fn send_astray(line: &Line) {
 }
 
 /// What no client library would send.
-fn send_bytes_astray(vault: &TestVault) {
+fn send_bytes_astray(line: &Line) {
     let head = format!("PUT {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n", connection());
     for bytes in [
         ASTRAY.to_owned(),
@@ -179,7 +177,7 @@ fn send_bytes_astray(vault: &TestVault) {
         format!("{head}x: {}\r\n\r\n", ASTRAY.repeat(1000)),
         format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{ASTRAY}{ASTRAY}"),
     ] {
-        let mut wire = Wire::connect(&vault.socket()).unwrap();
+        let mut wire = line.wire().unwrap();
         // It may hang up on this before it has all of it.
         let _ = wire.write(bytes.as_bytes());
         wire.finish();
@@ -232,13 +230,13 @@ fn nowhere_in_its_process_entry(vault: &TestVault) {
 
 #[test]
 fn a_canary_is_nowhere_but_in_the_answers_that_give_it() {
-    for protocol in [Protocol::Http1, Protocol::Http2] {
-        let mut vault = TestVault::with(talkative());
-        let line = Line { protocol, socket: vault.socket() };
+    for way in WAYS {
+        let mut vault = TestVault::over(way, talkative());
+        let line = vault.line();
         keep_and_read(&line);
         let passes = show_passes(&line);
         send_astray(&line);
-        send_bytes_astray(&vault);
+        send_bytes_astray(&line);
         nowhere_in_its_process_entry(&vault);
         nowhere_in_what_it_says(&vault);
         nowhere_on_the_disk(&vault);
@@ -253,6 +251,7 @@ fn a_canary_is_nowhere_but_in_the_answers_that_give_it() {
         fs::remove_dir_all(vault.state().join("index")).unwrap();
         vault.start();
         nowhere_in_what_it_says_at(&vault);
+        let line = vault.line();
         line.delete(&format!("{}?revoke=false", connection())).is(200);
         line.delete(&secret()).is(200);
         vault.stop();

@@ -10,9 +10,9 @@ use serde_json::json;
 use tokenkeep_client::problem::Code;
 
 use crate::kit::configuration::{NOBODY_S_UID, other_uid};
-use crate::kit::http::Wire;
-use crate::kit::vault::new_key;
-use crate::kit::{Client, Configuration, Line, Request, Response, TestVault, files, skip, stranger};
+use crate::kit::vault::{STRANGER_SAN, new_key};
+use crate::kit::way::{Door, Way, doors};
+use crate::kit::{Client, Configuration, Request, Response, TestVault, WAYS, files, over_each_way, skip};
 use crate::{audit_faults, full_disk, misplaced};
 
 /// The table as the contract has it.
@@ -92,18 +92,24 @@ impl Seen {
 
 #[test]
 fn every_row_of_the_table_is_reached_or_accounted_for() {
+    for way in WAYS {
+        the_table_by(way);
+    }
+}
+
+fn the_table_by(way: Way) {
     let mut seen = Seen::default();
     let mut skipped = Vec::new();
-    asked_wrongly::see(&mut seen);
-    who_asks(&mut seen, &mut skipped);
-    asked_too_fast(&mut seen);
-    a_key_list_that_lacks_a_key(&mut seen);
-    for answer in audit_faults::refusals() {
+    asked_wrongly::see(way, &mut seen);
+    who_asks(way, &mut seen, &mut skipped);
+    asked_too_fast(way, &mut seen);
+    a_key_list_that_lacks_a_key(way, &mut seen);
+    for answer in audit_faults::refusals(way) {
         let code = answer.problem().code;
         seen.row("an audit log that is gone", answer, 503, &code);
     }
-    seen.row("a value in the wrong place", misplaced::refusal(), 500, "integrity");
-    match full_disk::refusal() {
+    seen.row("a value in the wrong place", misplaced::refusal(way), 500, "integrity");
+    match full_disk::refusal(way) {
         Ok(answer) => seen.row("a full disk", answer, 507, "storage_full"),
         Err(why) => skipped.push(("storage_full", why)),
     }
@@ -119,7 +125,7 @@ fn every_row_of_the_table_is_reached_or_accounted_for() {
         ways.into_iter().filter(|way| *way).count()
     };
     for (_, code) in TABLE {
-        assert_eq!(accounted(code), 1, "{code}: neither reached nor accounted for, or both");
+        assert_eq!(accounted(code), 1, "{code}: neither reached nor accounted for, or both ({way:?})");
     }
     for code in Code::ALL {
         let row = (code.status(), code.as_str());
@@ -127,9 +133,9 @@ fn every_row_of_the_table_is_reached_or_accounted_for() {
     }
 }
 
-fn who_asks(seen: &mut Seen, skipped: &mut Vec<(&'static str, String)>) {
+fn who_asks(way: Way, seen: &mut Seen, skipped: &mut Vec<(&'static str, String)>) {
     let nobody = Client { name: "elsewhere", uid: NOBODY_S_UID, ..Client::own() };
-    let alone = TestVault::with(Configuration { clients: vec![nobody], ..Configuration::default() });
+    let alone = TestVault::over(way, Configuration { clients: vec![nobody], ..Configuration::default() });
     for request in [
         Request::get("/v1/status"),
         Request::get(format!("/v1/orgs/{MARK}/connections/github/main/token")),
@@ -148,7 +154,7 @@ fn who_asks(seen: &mut Seen, skipped: &mut Vec<(&'static str, String)>) {
         allow: &["connection:list", "token:read", "org:read"],
         ..Client::own()
     };
-    let narrow = TestVault::with(Configuration { clients: vec![little], ..Configuration::default() });
+    let narrow = TestVault::over(way, Configuration { clients: vec![little], ..Configuration::default() });
     for org in ["acme", "beta"] {
         narrow.admin().send(&Request::new("PUT", format!("/v1/orgs/{org}")));
     }
@@ -176,8 +182,8 @@ fn who_asks(seen: &mut Seen, skipped: &mut Vec<(&'static str, String)>) {
         seen.row(&format!("another org: {request:?}"), narrow.send(&request), 403, "cross_org");
     }
 
-    // As the kernel tells them apart, not as the configuration does.
-    let vault = TestVault::running();
+    // As the kernel, or a certificate, tells them apart, not as the configuration does.
+    let vault = TestVault::over(way, Configuration::default());
     vault.create_org("acme");
     vault.put_pair("acme", "github/main", MARK, MARK);
     vault.line().put("/v1/orgs/acme/secrets/s", &json!({"value": MARK})).is(201);
@@ -194,20 +200,25 @@ fn who_asks(seen: &mut Seen, skipped: &mut Vec<(&'static str, String)>) {
         let answer = vault.send(&Request::new(method, format!("/admin/v1/{path}")));
         seen.row(&format!("the admin API at the application socket: {path}"), answer, 404, "not_found");
     }
-    match stranger::send(&vault, &Request::get("/v1/orgs/acme/connections/github/main/token")) {
+    match vault.send_as_stranger(&Request::get("/v1/orgs/acme/connections/github/main/token")) {
         Ok(answer) => {
             let entry = vault.audited(&answer);
-            assert_eq!((entry.principal.uid, entry.outcome.as_str()), (Some(other_uid()), "unauthenticated"));
+            let expected = match way.door {
+                Door::Mtls => (None, Some(STRANGER_SAN)),
+                Door::Unix => (Some(other_uid()), None),
+            };
+            assert_eq!((entry.principal.uid, entry.principal.san.as_deref()), expected);
             assert_eq!((entry.principal.name.as_str(), entry.decision.as_str()), ("unknown", "deny"));
-            seen.row("another user", answer, 401, "unauthenticated");
+            assert_eq!(entry.outcome, "unauthenticated");
+            seen.row("somebody else", answer, 401, "unauthenticated");
         }
         Err(why) => skipped.push(("another user's process", why)),
     }
 }
 
-fn asked_too_fast(seen: &mut Seen) {
+fn asked_too_fast(way: Way, seen: &mut Seen) {
     let slow = Client { rate: Some((1, 3)), ..Client::own() };
-    let vault = TestVault::with(Configuration { clients: vec![slow], ..Configuration::default() });
+    let vault = TestVault::over(way, Configuration { clients: vec![slow], ..Configuration::default() });
     let request = Request::get("/v1/status").with("x-anything", MARK);
     let answers: Vec<Response> = (0..20).map(|_| vault.send(&request)).collect();
     assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 3, "the burst is served");
@@ -226,8 +237,8 @@ fn asked_too_fast(seen: &mut Seen) {
     }
 }
 
-fn a_key_list_that_lacks_a_key(seen: &mut Seen) {
-    let vault = TestVault::running();
+fn a_key_list_that_lacks_a_key(way: Way, seen: &mut Seen) {
+    let vault = TestVault::over(way, Configuration::default());
     vault.create_org("acme");
     let id = vault.get("/v1/orgs/acme").json()["root_key_id"].as_str().expect("an id").to_owned();
     let (old, new) = (vault.root_key(), new_key());
@@ -242,36 +253,37 @@ fn a_key_list_that_lacks_a_key(seen: &mut Seen) {
 /// Many writers of one record under a condition: one wins each round, the others are told.
 #[test]
 fn of_many_conditional_writers_one_wins() {
-    let vault = TestVault::running();
-    vault.create_org("acme");
-    vault.put("acme", "github/main", &json!({"access_token": "start"}));
-    for generation in 1..=5_u64 {
-        let race = |writer: usize| {
-            let set = json!({"access_token": format!("g{generation}-w{writer}")});
-            let request = Request::put("/v1/orgs/acme/connections/github/main", &set);
-            vault.send(&request.with("if-match", &format!("\"{generation}\"")))
-        };
-        let answers: Vec<Response> = std::thread::scope(|scope| {
-            let writers: Vec<_> = (0..8).map(|writer| scope.spawn(move || race(writer))).collect();
-            writers.into_iter().map(|writer| writer.join().expect("an answer")).collect()
-        });
-        let winners: Vec<usize> = (0..8).filter(|at| answers[*at].status == 200).collect();
-        assert_eq!(winners.len(), 1, "generation {generation}");
-        assert_eq!(vault.access_token("acme", "github/main"), format!("g{generation}-w{}", winners[0]));
-        for answer in answers.into_iter().filter(|answer| answer.status != 200) {
-            assert!(matches!(answer.status, 409 | 412), "{}", answer.shown());
-            answer.problem();
+    over_each_way(|vault, line| {
+        vault.create_org("acme");
+        vault.put("acme", "github/main", &json!({"access_token": "start"}));
+        for generation in 1..=5_u64 {
+            let race = |writer: usize| {
+                let set = json!({"access_token": format!("g{generation}-w{writer}")});
+                let request = Request::put("/v1/orgs/acme/connections/github/main", &set);
+                line.send(&request.with("if-match", &format!("\"{generation}\"")))
+            };
+            let answers: Vec<Response> = std::thread::scope(|scope| {
+                let writers: Vec<_> = (0..8).map(|writer| scope.spawn(move || race(writer))).collect();
+                writers.into_iter().map(|writer| writer.join().expect("an answer")).collect()
+            });
+            let winners: Vec<usize> = (0..8).filter(|at| answers[*at].status == 200).collect();
+            assert_eq!(winners.len(), 1, "generation {generation}");
+            let served = vault.access_token("acme", "github/main");
+            assert_eq!(served, format!("g{generation}-w{}", winners[0]));
+            for answer in answers.into_iter().filter(|answer| answer.status != 200) {
+                assert!(matches!(answer.status, 409 | 412), "{}", answer.shown());
+                answer.problem();
+            }
         }
-    }
+    });
 }
 
 /// What is no request at all is hyper's to refuse; what it says repeats nothing either, and others are served.
 #[test]
 fn bytes_that_are_not_http_are_refused_without_being_repeated() {
-    let vault = TestVault::running();
     let target = format!("GET /v1/status HTTP/1.1\r\nhost: x\r\n{}\r\n\r\n", "no colon here zqmarkzq7");
     let long_head = format!("GET /v1/status HTTP/1.1\r\nx: {}\r\n\r\n", MARK.repeat(4000));
-    for (what, bytes) in [
+    let noises = [
         ("noise", MARK.as_bytes().to_vec()),
         ("noise with an end", format!("{MARK}\r\n\r\n").into_bytes()),
         ("binary", (0..=255).collect()),
@@ -280,22 +292,20 @@ fn bytes_that_are_not_http_are_refused_without_being_repeated() {
         ("a wrong version", format!("GET /{MARK} HTTP/9.9\r\n\r\n").into_bytes()),
         ("a head too long", long_head.into_bytes()),
         ("a broken preface of HTTP/2", format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{MARK}").into_bytes()),
-    ] {
-        let mut wire = Wire::connect(&vault.socket()).expect("the daemon listens");
-        // It may hang up before it has all of it.
-        let _ = wire.write(&bytes);
-        wire.finish();
-        let said = wire.read_to_end();
-        assert!(files::find(&said, MARK.as_bytes()).is_none(), "{what}");
-        let text = String::from_utf8_lossy(&said).into_owned();
-        assert!(!text.starts_with("HTTP/1.1 2"), "{what}: {text}");
+    ];
+    for door in doors() {
+        let vault = TestVault::over(door, Configuration::default());
+        for (what, bytes) in &noises {
+            let mut wire = vault.line().wire().expect("the daemon listens");
+            // It may hang up before it has all of it.
+            let _ = wire.write(bytes);
+            wire.finish();
+            let said = wire.read_to_end();
+            assert!(files::find(&said, MARK.as_bytes()).is_none(), "{what}");
+            let text = String::from_utf8_lossy(&said).into_owned();
+            assert!(!text.starts_with("HTTP/1.1 2"), "{what}: {text}");
+        }
+        vault.get("/v1/status").is(200);
+        assert!(!vault.said().contains(MARK));
     }
-    vault.get("/v1/status").is(200);
-    assert!(!vault.said().contains(MARK));
-}
-
-/// Both protocols.
-fn lines(vault: &TestVault) -> [Line; 2] {
-    let http2 = Line { protocol: crate::kit::line::Protocol::Http2, socket: vault.socket() };
-    [vault.line(), http2]
 }

@@ -3,14 +3,15 @@
 use serde_json::json;
 
 use crate::kit::tmpfs::Tmpfs;
-use crate::kit::{Configuration, Response, TestVault, poll, skip};
+use crate::kit::way::Way;
+use crate::kit::{Configuration, Response, TestVault, WAYS, poll, skip};
 
 /// Room for a journal segment and the next one, the audit log's reserve and the index.
 const MEBIBYTES: u32 = 96;
 
-fn vault_on(disk: &Tmpfs) -> TestVault {
+fn vault_on(disk: &Tmpfs, way: Way) -> TestVault {
     let vault = TestVault::stopped_with_state(&disk.path().join("state"), Configuration::default());
-    let mut vault = vault;
+    let mut vault = vault.by(way);
     vault.start();
     vault.create_org("acme");
     vault
@@ -36,9 +37,9 @@ fn write_until_full(vault: &TestVault, disk: &Tmpfs, first: u32) -> (Response, u
 ///
 /// # Errors
 /// Why it cannot be had here.
-pub(crate) fn refusal() -> Result<Response, String> {
+pub(crate) fn refusal(way: Way) -> Result<Response, String> {
     let disk = Tmpfs::mount(MEBIBYTES)?;
-    let vault = vault_on(&disk);
+    let vault = vault_on(&disk, way);
     Ok(write_until_full(&vault, &disk, 0).0)
 }
 
@@ -54,7 +55,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_heals() {
         Ok(disk) => disk,
         Err(why) => return skip(&why),
     };
-    let mut vault = vault_on(&disk);
+    let mut vault = vault_on(&disk, WAYS[0]);
     for at in 0..5 {
         vault.put("acme", &format!("github/c{at}"), &json!({"access_token": format!("at-{at}")}));
     }

@@ -9,6 +9,7 @@
 mod api;
 mod audit_faults;
 mod canary;
+mod client;
 mod errors;
 mod full_disk;
 mod import;

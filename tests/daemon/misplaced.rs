@@ -8,11 +8,16 @@ mod ciphertexts;
 use serde_json::json;
 
 use self::attacker::Attacker;
-use crate::kit::{Request, Response, TestVault};
+use crate::kit::way::Way;
+use crate::kit::{Configuration, Request, Response, TestVault, WAYS};
 
 /// A vault in which two orgs keep connections and secrets, and whose daemon has stopped.
 fn furnished() -> TestVault {
-    let mut vault = TestVault::running();
+    furnished_by(WAYS[0])
+}
+
+fn furnished_by(way: Way) -> TestVault {
+    let mut vault = TestVault::over(way, Configuration::default());
     for org in ["acme", "beta"] {
         vault.create_org(org);
         for name in ["one", "two", "bystander"] {
@@ -67,8 +72,8 @@ fn others_are_unaffected(vault: &TestVault) {
 }
 
 /// The answer for the table of errors.
-pub(crate) fn refusal() -> Response {
-    let mut vault = furnished();
+pub(crate) fn refusal(way: Way) -> Response {
+    let mut vault = furnished_by(way);
     Attacker::enter(&vault).swap_records(("acme", "one"), ("acme", "two"));
     vault.start();
     vault.token("acme", "github/one")

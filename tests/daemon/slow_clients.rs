@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use serde_json::json;
 
 use crate::kit::configuration::other_uid;
-use crate::kit::http::Wire;
+use crate::kit::way::{Way, doors};
 use crate::kit::{Client, Configuration, Request, TestVault, poll, skip, stranger};
 
 /// Places for one user.
 const PLACES: usize = 12;
 
-fn strict() -> TestVault {
+fn strict(way: Way) -> TestVault {
     let limits = "connections = 40\nconnections_per_user = 12\nheader_deadline = \"1s\"\n\
                   body_deadline = \"1s\"\nidle_deadline = \"1s\"";
     let other = Client { name: "other", uid: other_uid(), ..Client::own() };
     let clients = vec![Client::own(), other];
-    let vault = TestVault::with(Configuration { limits, clients, ..Configuration::default() });
+    let vault = TestVault::over(way, Configuration { limits, clients, ..Configuration::default() });
     vault.create_org("acme");
     vault.put("acme", "github/main", &json!({"access_token": "served"}));
     vault
@@ -29,7 +29,7 @@ fn read() -> Request {
 /// A connection that asks without a pause, while `story` goes on beside it.
 fn while_another_is_served<T>(vault: &TestVault, story: impl FnOnce() -> T) -> T {
     let (over, served) = (AtomicBool::new(false), AtomicU64::new(0));
-    let mut wire = Wire::connect(&vault.socket()).unwrap();
+    let mut wire = vault.line().wire().unwrap();
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
@@ -69,115 +69,128 @@ fn halves() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn whoever_stalls_is_hung_up_on_and_costs_nobody_else_anything() {
-    let vault = strict();
-    while_another_is_served(&vault, || {
-        let stalled: Vec<_> = halves()
-            .into_iter()
-            .map(|(what, bytes)| {
-                let mut wire = Wire::connect(&vault.socket()).unwrap();
-                wire.write(&bytes).unwrap();
-                (what, wire)
-            })
-            .collect();
-        for (what, mut wire) in stalled {
-            // What it said last must not be a success.
-            let said = poll(&format!("a hang-up on {what}"), || wire.is_closed().then(|| wire.read_to_end()));
-            assert!(!said.starts_with(b"HTTP/1.1 2"), "{what}: {}", String::from_utf8_lossy(&said));
-        }
-    });
-    vault.get("/v1/orgs/acme/connections/github/slow").refused(404, "not_found");
+    for door in doors() {
+        let vault = strict(door);
+        while_another_is_served(&vault, || {
+            let stalled: Vec<_> = halves()
+                .into_iter()
+                .map(|(what, bytes)| {
+                    let mut wire = vault.line().wire().unwrap();
+                    wire.write(&bytes).unwrap();
+                    (what, wire)
+                })
+                .collect();
+            for (what, mut wire) in stalled {
+                // What it said last must not be a success.
+                let said =
+                    poll(&format!("a hang-up on {what}"), || wire.is_closed().then(|| wire.read_to_end()));
+                assert!(!said.starts_with(b"HTTP/1.1 2"), "{what}: {}", String::from_utf8_lossy(&said));
+            }
+        });
+        vault.get("/v1/orgs/acme/connections/github/slow").refused(404, "not_found");
+    }
 }
 
 /// A byte now and then is not progress enough.
 #[test]
 fn a_header_that_drips_has_one_deadline_for_all_of_it() {
-    let vault = strict();
-    while_another_is_served(&vault, || {
-        let mut wire = Wire::connect(&vault.socket()).unwrap();
-        wire.write(b"GET /v1/status HTTP/1.1\r\nx-drip: ").unwrap();
-        poll("a hang-up on the drip", || (wire.write(b"a").is_err() || wire.is_closed()).then_some(()));
-    });
+    for door in doors() {
+        let vault = strict(door);
+        while_another_is_served(&vault, || {
+            let mut wire = vault.line().wire().unwrap();
+            wire.write(b"GET /v1/status HTTP/1.1\r\nx-drip: ").unwrap();
+            poll("a hang-up on the drip", || (wire.write(b"a").is_err() || wire.is_closed()).then_some(()));
+        });
+    }
 }
 
 /// As `nc` and shell scripts do: asked, said that this was all, and still listening.
 #[test]
 fn who_has_said_its_last_word_is_answered_and_then_hung_up_on() {
-    let vault = TestVault::with(Configuration::default());
-    vault.create_org("acme");
-    vault.put("acme", "github/main", &json!({"access_token": "served"}));
-    for requests in [1, 3] {
-        let mut wire = Wire::connect(&vault.socket()).unwrap();
-        wire.write(&read().bytes().repeat(requests)).unwrap();
-        wire.finish();
-        for _ in 0..requests {
-            let answer = wire.read_response().unwrap().expect("an answer").is(200);
-            assert_eq!(answer.json()["access_token"], "served");
+    for door in doors() {
+        let vault = TestVault::over(door, Configuration::default());
+        vault.create_org("acme");
+        vault.put("acme", "github/main", &json!({"access_token": "served"}));
+        for requests in [1, 3] {
+            let mut wire = vault.line().wire().unwrap();
+            wire.write(&read().bytes().repeat(requests)).unwrap();
+            wire.finish();
+            for _ in 0..requests {
+                let answer = wire.read_response().unwrap().expect("an answer").is(200);
+                assert_eq!(answer.json()["access_token"], "served");
+            }
+            assert!(wire.read_response().unwrap().is_none(), "the daemon hangs up");
         }
-        assert!(wire.read_response().unwrap().is_none(), "the daemon hangs up");
     }
 }
 
 #[test]
 fn who_does_not_read_the_answer_is_hung_up_on() {
-    let vault = strict();
-    let large = "x".repeat(60 * 1024);
-    vault.line().put("/v1/orgs/acme/secrets/large", &json!({"value": large})).is(201);
-    while_another_is_served(&vault, || {
-        let mut wire = Wire::connect(&vault.socket()).unwrap();
-        let ask = Request::get("/v1/orgs/acme/secrets/large").bytes();
-        // More answers than the socket's buffers hold; none is read until the daemon has hung up.
-        wire.write(&ask.repeat(50)).unwrap();
-        poll("a hang-up on the deaf one", || wire.write(b"G").is_err().then_some(()));
-    });
+    for door in doors() {
+        let vault = strict(door);
+        let large = "x".repeat(60 * 1024);
+        vault.line().put("/v1/orgs/acme/secrets/large", &json!({"value": large})).is(201);
+        while_another_is_served(&vault, || {
+            let mut wire = vault.line().wire().unwrap();
+            let ask = Request::get("/v1/orgs/acme/secrets/large").bytes();
+            // More answers than the socket's buffers hold; none is read until the daemon has hung up.
+            wire.write(&ask.repeat(50)).unwrap();
+            poll("a hang-up on the deaf one", || wire.write(b"G").is_err().then_some(()));
+        });
+    }
 }
 
 #[test]
 fn over_the_cap_one_is_turned_away_and_the_rest_goes_on() {
-    let vault = strict();
-    while_another_is_served(&vault, || {
-        let mut idle = Vec::new();
-        let turned_away = poll("the cap", || {
-            let mut wire = Wire::connect(&vault.socket()).unwrap();
-            let answer = wire.send(&read()).ok()?;
-            if answer.status == 200 {
-                idle.push(wire);
-                return None;
+    for door in doors() {
+        let vault = strict(door);
+        while_another_is_served(&vault, || {
+            let mut idle = Vec::new();
+            let turned_away = poll("the cap", || {
+                let mut wire = vault.line().wire().unwrap();
+                let answer = wire.send(&read()).ok()?;
+                if answer.status == 200 {
+                    idle.push(wire);
+                    return None;
+                }
+                Some(answer)
+            });
+            let problem = turned_away.well_kept().refused(429, "rate_limited");
+            assert_eq!(problem.retry_after, Some(1));
+            assert!(idle.len() <= PLACES, "one place is the busy one's: {}", idle.len());
+            // The others of this host, and the admins, are not the ones who filled it.
+            vault.admin().get("/admin/v1/keys").is(200);
+            match stranger::send(&vault, &read()) {
+                Ok(answer) => assert_eq!(answer.is(200).json()["access_token"], "served"),
+                Err(why) => skip(&why),
             }
-            Some(answer)
+            for mut wire in idle {
+                poll("idle connections to be closed", || wire.is_closed().then_some(()));
+            }
+            poll("a place again", || {
+                let answer = vault.line().wire().ok()?.send(&read()).ok()?;
+                (answer.status == 200).then_some(())
+            });
         });
-        let problem = turned_away.well_kept().refused(429, "rate_limited");
-        assert_eq!(problem.retry_after, Some(1));
-        assert!(idle.len() <= PLACES, "one place is the busy one's: {}", idle.len());
-        // The others of this host, and the admins, are not the ones who filled it.
-        vault.admin().get("/admin/v1/keys").is(200);
-        match stranger::send(&vault, &read()) {
-            Ok(answer) => assert_eq!(answer.is(200).json()["access_token"], "served"),
-            Err(why) => skip(&why),
-        }
-        for mut wire in idle {
-            poll("idle connections to be closed", || wire.is_closed().then_some(()));
-        }
-        poll("a place again", || {
-            let answer = Wire::connect(&vault.socket()).ok()?.send(&read()).ok()?;
-            (answer.status == 200).then_some(())
-        });
-    });
+    }
 }
 
 /// Those who come and go at once take no place with them.
 #[test]
 fn connections_that_are_dropped_give_their_places_back() {
-    let vault = strict();
-    for round in 0..200 {
-        let mut wire = Wire::connect(&vault.socket()).unwrap();
-        if round % 2 == 0 {
-            // It may be turned away meanwhile.
-            let _ =
-                wire.write(b"PUT /v1/orgs/acme/connections/github/x HTTP/1.1\r\ncontent-length: 9\r\n\r\n");
+    for door in doors() {
+        let vault = strict(door);
+        for round in 0..200 {
+            let mut wire = vault.line().wire().unwrap();
+            if round % 2 == 0 {
+                // It may be turned away meanwhile.
+                let _ = wire
+                    .write(b"PUT /v1/orgs/acme/connections/github/x HTTP/1.1\r\ncontent-length: 9\r\n\r\n");
+            }
         }
+        poll("a place", || {
+            let answer = vault.line().wire().ok()?.send(&read()).ok()?;
+            (answer.status == 200).then_some(())
+        });
     }
-    poll("a place", || {
-        let answer = Wire::connect(&vault.socket()).ok()?.send(&read()).ok()?;
-        (answer.status == 200).then_some(())
-    });
 }

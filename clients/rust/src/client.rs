@@ -7,8 +7,11 @@
 //!
 //! Never waits past the deadline; never carries out a write twice.
 
+use crate::door::{Closed, Door};
 use crate::error::{Error, Transport};
 use crate::ids::OrgId;
+#[cfg(feature = "mtls")]
+use crate::mtls::{Credentials, Mtls, Unusable};
 use crate::org::Org;
 use crate::pool::{Broken, Line, Pool};
 use crate::request::{Condition, Request};
@@ -45,7 +48,57 @@ impl Client {
     /// A client of the daemon that listens at this socket. Connects when there is something to ask.
     #[must_use]
     pub fn unix(socket: impl Into<PathBuf>) -> Self {
-        Self { pool: Arc::new(Pool::new(socket.into())), deadline: DEADLINE, patience: Duration::MAX }
+        Self::at(Door::Unix(socket.into()))
+    }
+
+    /// A client of the daemon that listens at `HOST:PORT` and proves to be `HOST`, by a certificate of the
+    /// CA in `credentials`. Connects when there is something to ask.
+    ///
+    /// # Errors
+    /// [`Unusable::Address`] alone.
+    #[cfg(feature = "mtls")]
+    pub fn mtls(address: &str, credentials: Credentials) -> Result<Self, Unusable> {
+        Ok(Self::at(Door::Mtls(Box::new(Mtls::new(address, credentials)?))))
+    }
+
+    /// As [`Client::mtls`], for a daemon whose certificate is for another name than the one in the address.
+    ///
+    /// # Errors
+    /// [`Unusable::Address`] alone.
+    #[cfg(feature = "mtls")]
+    pub fn mtls_named(address: &str, name: &str, credentials: Credentials) -> Result<Self, Unusable> {
+        Ok(Self::at(Door::Mtls(Box::new(Mtls::named(address, name, credentials)?))))
+    }
+
+    fn at(door: Door) -> Self {
+        Self { pool: Arc::new(Pool::new(door)), deadline: DEADLINE, patience: Duration::MAX }
+    }
+
+    /// Shows these credentials from now on: connections that were opened with others are not used again. For
+    /// this client and all that were cloned from the same.
+    ///
+    /// # Errors
+    /// [`Unusable::Door`] where the client asks at a Unix socket.
+    #[cfg(feature = "mtls")]
+    pub fn replace_credentials(&self, credentials: Credentials) -> Result<(), Unusable> {
+        match self.pool.door() {
+            Door::Mtls(door) => door.replace(credentials),
+            Door::Unix(_) => return Err(Unusable::Door),
+        }
+        Ok(())
+    }
+
+    /// Reads the files of its credentials again, now. They are also read when they change, but only this
+    /// says what is wrong with them.
+    ///
+    /// # Errors
+    /// What is wrong with them: the old ones stay in use.
+    #[cfg(feature = "mtls")]
+    pub fn reload_credentials(&self) -> Result<(), Unusable> {
+        match self.pool.door() {
+            Door::Mtls(door) => door.reload(),
+            Door::Unix(_) => Err(Unusable::Door),
+        }
     }
 
     /// Sets the time that a request may take in all; 10 seconds where it is not set. The connections are
@@ -62,10 +115,10 @@ impl Client {
         Self { patience, ..self }
     }
 
-    /// The socket it asks at.
+    /// The socket it asks at; none over mTLS.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        self.pool.socket()
+    pub fn socket(&self) -> Option<&Path> {
+        self.pool.door().socket()
     }
 
     /// What belongs to one org.
@@ -114,14 +167,18 @@ impl Client {
     ) -> Result<Response, Transport> {
         let _slot = self.pool.slot().await?;
         let mut kept = self.pool.kept().await;
+        let mut wait = Wait::new(self, started);
         let mut attempts = 0;
         loop {
             let line = match kept.take() {
                 Some(line) => line,
-                None => self.connect(started).await?,
+                None => self.connect(&mut wait).await?,
             };
+            let is_new = line.is_new();
             match self.attempt(line, request, sent).await {
                 Ok(answer) => return Ok(answer),
+                // Taken and dropped at once: as good as not taken.
+                Err(Failed::Unsent) if is_new => wait.after(io::ErrorKind::ConnectionReset).await?,
                 Err(Failed::Unsent) => {}
                 Err(Failed::Lost) => {
                     attempts += 1;
@@ -140,11 +197,15 @@ impl Client {
         request: &Request,
         sent: &AtomicBool,
     ) -> Result<Response, Failed> {
-        let message = message(request)?;
+        let message = message(request, self.pool.door().host())?;
         sent.store(true, Ordering::Relaxed);
         let answer = line.exchange(message).await.map_err(|broken| match broken {
             Broken::Lost => Failed::Lost,
             Broken::NotHttp => Failed::Final(Transport::Protocol("it is not HTTP")),
+            Broken::Refused(why) => {
+                sent.store(false, Ordering::Relaxed);
+                Failed::Final(Transport::Handshake(why))
+            }
             Broken::Unsent => {
                 sent.store(false, Ordering::Relaxed);
                 Failed::Unsent
@@ -158,36 +219,56 @@ impl Client {
         Ok(answer)
     }
 
-    async fn connect(&self, started: Instant) -> Result<Line, Transport> {
-        let patience = self.patience.min(self.deadline);
-        let mut pause = PAUSE.0;
+    async fn connect(&self, wait: &mut Wait) -> Result<Line, Transport> {
         loop {
-            let kind = match self.pool.open().await {
+            match self.pool.open().await {
                 Ok(line) => return Ok(line),
-                Err(error) => error.kind(),
-            };
-            let worth_waiting = match kind {
-                // No socket yet, or nobody behind it.
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    started.elapsed() + pause < patience
-                }
-                // EAGAIN of connect(2) on a Unix socket: a daemon is there, its backlog is full.
-                io::ErrorKind::WouldBlock => started.elapsed() + pause < self.deadline,
-                _ => false,
-            };
-            if !worth_waiting {
-                return Err(Transport::Connect(kind));
+                Err(Closed::Handshake(why)) => return Err(Transport::Handshake(why)),
+                Err(Closed::Io(kind)) => wait.after(kind).await?,
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSE.1);
         }
+    }
+}
+
+/// How long a daemon that takes no connections is waited for.
+struct Wait {
+    started: Instant,
+    pause: Duration,
+    patience: Duration,
+    deadline: Duration,
+}
+
+impl Wait {
+    fn new(client: &Client, started: Instant) -> Self {
+        let Client { deadline, patience, .. } = *client;
+        Self { started, pause: PAUSE.0, patience: patience.min(deadline), deadline }
+    }
+
+    /// Pauses, where another attempt is worth it after this.
+    async fn after(&mut self, kind: io::ErrorKind) -> Result<(), Transport> {
+        let span = match kind {
+            // No socket yet, nobody behind it, or one who is just leaving.
+            io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::UnexpectedEof => self.patience,
+            // EAGAIN of connect(2) on a Unix socket: a daemon is there, its backlog is full.
+            io::ErrorKind::WouldBlock => self.deadline,
+            _ => Duration::ZERO,
+        };
+        if self.started.elapsed() + self.pause >= span {
+            return Err(Transport::Connect(kind));
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE.1);
+        Ok(())
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("socket", &self.socket())
+            .field("door", &self.socket().map_or(self.pool.door().host().into(), Path::to_string_lossy))
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
@@ -199,12 +280,15 @@ enum Failed {
     Unsent,
 }
 
-fn message(request: &Request) -> Result<hyper::Request<Full<bytes::Bytes>>, Failed> {
+fn message(request: &Request, host: &str) -> Result<hyper::Request<Full<bytes::Bytes>>, Failed> {
     let mut message = hyper::Request::builder()
         .method(request.method.clone())
         .uri(request.target.as_str())
-        // RFC 9112, section 3.2: a Host there must be, and over a Unix socket it says nothing.
-        .header(header::HOST, "tokenkeep");
+        .header(header::HOST, host);
+    if let Some(authorization) = &request.authorization {
+        let unusable = || Failed::Final(Transport::Protocol("the pass is not what the daemon gave out"));
+        message = message.header(header::AUTHORIZATION, authorization.clone().ok_or_else(unusable)?);
+    }
     if !request.body.is_empty() {
         message = message.header(header::CONTENT_TYPE, "application/json");
     }

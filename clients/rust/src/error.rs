@@ -43,10 +43,12 @@ pub enum Error {
 /// What became of the exchange with the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// No daemon takes connections at the socket. Nothing was sent.
+    /// No daemon takes connections there. Nothing was sent.
     Connect(io::ErrorKind),
     /// The deadline passed before the request could be sent.
     Deadline,
+    /// The certificates do not fit. Nothing was asked.
+    Handshake(Handshake),
     /// The connection ended before the answer: a write may have been carried out.
     Lost,
     /// The answer is not what the contract says. Its bytes are not shown.
@@ -55,6 +57,17 @@ pub enum Transport {
     Silent,
     /// The answer is larger than this many bytes.
     TooLarge(usize),
+}
+
+/// Why the two sides of mTLS do not come together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// They have no TLS 1.3 in common, or one of them does not speak TLS.
+    Failed,
+    /// The daemon does not take our certificate: unknown, expired, revoked.
+    Refused,
+    /// Whatever answers there has no valid certificate of the configured CA for the daemon's name.
+    Unproven,
 }
 
 impl Error {
@@ -121,8 +134,15 @@ impl fmt::Display for Error {
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(kind) => write!(f, "no daemon takes connections at the socket: {kind}"),
+            Self::Connect(kind) => write!(f, "no daemon takes connections there: {kind}"),
             Self::Deadline => f.write_str("the deadline passed before the request could be sent"),
+            Self::Handshake(Handshake::Failed) => f.write_str("no TLS 1.3 with whatever answers there"),
+            Self::Handshake(Handshake::Refused) => {
+                f.write_str("the daemon does not take the client certificate: unknown, expired or revoked")
+            }
+            Self::Handshake(Handshake::Unproven) => {
+                f.write_str("what answers has no valid certificate of the configured CA for this name")
+            }
             Self::Lost => {
                 f.write_str("the connection ended before the answer: a write may have been carried out")
             }

@@ -15,26 +15,42 @@
 //! whose fault it is: see [`Error`]. One [`Client`] serves a whole process: it is cheap to clone, keeps
 //! its connections and gives every request a deadline.
 //!
+//! | Feature | |
+//! |---|---|
+//! | `mtls` | `Client::mtls("vault.internal:8443", credentials)`: the daemon on another host; certificates may be replaced while it runs |
+//! | `tower` | a layer around an HTTP client that adds `Authorization`, and after a 401 tries once more with a newer token |
+//! | `blocking` | the same client without `async` |
+//!
+//! None of them is on by itself: whoever reads tokens at the socket builds no cryptography.
+//!
 //! Also the home of what both sides must agree on: identifiers, secret types, wire shapes and problem
 //! codes. The daemon builds on these, so that the two cannot drift.
 //!
 //! Imports nothing of the daemon.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod client;
+mod crypt;
+mod door;
 pub mod error;
 pub mod ids;
 pub mod import;
 pub mod moment;
+#[cfg(feature = "mtls")]
+pub mod mtls;
 pub mod org;
 mod pool;
 pub mod problem;
 pub mod request;
 pub mod response;
 pub mod secret;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod wire;
 
 pub use client::Client;
-pub use error::{Error, Transport};
+pub use error::{Error, Handshake, Transport};
 pub use org::Org;
 pub use request::{Condition, Request};
 pub use response::Response;

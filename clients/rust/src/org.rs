@@ -1,4 +1,4 @@
-//! What an application asks of one org: connections, tokens, secrets.
+//! What an application asks of one org: connections, tokens, secrets, passes.
 //!
 //! Never caches: the daemon decides at every read what is still valid.
 
@@ -6,9 +6,11 @@ use crate::client::Client;
 use crate::error::{Error, Transport};
 use crate::ids::{ConnectionId, OrgId, ProviderId, SecretName};
 use crate::request::{Condition, Request};
+use crate::response::Response;
+use crate::secret::Pass;
 use crate::wire::{
-    BatchOut, BatchRequest, BatchResult, ConnectionOut, ConnectionState, Deleted, OrgOut, Page,
-    RefreshRequest, RefreshTokenOut, SecretIn, SecretInfo, SecretOut, Token, TokenSet,
+    BatchOut, BatchRequest, BatchResult, ConnectionOut, ConnectionState, Deleted, OrgOut, Page, PassOut,
+    PassRequest, RefreshRequest, RefreshTokenOut, SecretIn, SecretInfo, SecretOut, Token, TokenSet,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -34,11 +36,32 @@ pub struct ConnectionFilter {
 pub struct Org<'a> {
     client: &'a Client,
     org: &'a OrgId,
+    pass: Option<&'a Pass>,
 }
 
 impl<'a> Org<'a> {
     pub(crate) fn new(client: &'a Client, org: &'a OrgId) -> Self {
-        Self { client, org }
+        Self { client, org, pass: None }
+    }
+
+    /// Shows this pass with every request. A pass is good for the org and the principal that it was given
+    /// to; shown for another org it is refused, and that is an incident.
+    #[must_use]
+    pub fn with_pass(self, pass: &'a Pass) -> Self {
+        Self { pass: Some(pass), ..self }
+    }
+
+    /// A pass for these actions (`token:read`) that lasts so long: for whoever does a part of this process's
+    /// work in its name, in this org, and must not be able to do more. The caller must have each of the
+    /// actions itself.
+    ///
+    /// # Errors
+    /// Whose fault it is.
+    pub async fn pass(&self, actions: &[&str], ttl: Duration) -> Result<PassOut, Error> {
+        let actions = actions.iter().map(|action| (*action).to_owned()).collect();
+        let body = json(&PassRequest { actions, ttl: Some(seconds(ttl)) })?;
+        // The daemon keeps nothing of a pass: one that nobody received is nothing.
+        self.send(Request::post(self.path("/passes"), body).repeatable()).await?.read()
     }
 
     /// Creates the org; one that exists already stays as it is.
@@ -46,7 +69,7 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn create(&self) -> Result<OrgOut, Error> {
-        self.client.send(&Request::put(self.path(""), Zeroizing::default())).await?.read()
+        self.send(Request::put(self.path(""), Zeroizing::default())).await?.read()
     }
 
     /// Shows the org.
@@ -54,7 +77,7 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn show(&self) -> Result<OrgOut, Error> {
-        self.client.send(&Request::get(self.path(""))).await?.read()
+        self.send(Request::get(self.path(""))).await?.read()
     }
 
     /// Stores a token set.
@@ -68,7 +91,7 @@ impl<'a> Org<'a> {
         condition: Condition,
     ) -> Result<ConnectionOut, Error> {
         let request = Request::put(self.connection_path(id, ""), tokens.body()).on(condition);
-        self.client.send(&request).await?.read()
+        self.send(request).await?.read()
     }
 
     /// Shows a connection, without its tokens.
@@ -76,7 +99,7 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn connection(&self, id: &ConnectionId) -> Result<ConnectionOut, Error> {
-        self.client.send(&Request::get(self.connection_path(id, ""))).await?.read()
+        self.send(Request::get(self.connection_path(id, ""))).await?.read()
     }
 
     /// A page of connections, without their tokens.
@@ -94,7 +117,7 @@ impl<'a> Org<'a> {
             .with_query_if("state", filter.state.map(ConnectionState::as_str))
             .with_query_if("after", after)
             .with_query_if("limit", limit);
-        self.client.send(&request).await?.read()
+        self.send(request).await?.read()
     }
 
     /// Deletes a connection, after the provider was told.
@@ -102,7 +125,7 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn delete_connection(&self, id: &ConnectionId) -> Result<Deleted, Error> {
-        self.client.send(&Request::delete(self.connection_path(id, ""))).await?.read()
+        self.send(Request::delete(self.connection_path(id, ""))).await?.read()
     }
 
     /// The access token, valid for at least `min_ttl`.
@@ -112,7 +135,7 @@ impl<'a> Org<'a> {
     pub async fn token(&self, id: &ConnectionId, min_ttl: Duration) -> Result<Token, Error> {
         let request =
             Request::get(self.connection_path(id, "/token")).with_query("min_ttl", seconds(min_ttl));
-        self.client.send(&request).await?.read()
+        self.send(request).await?.read()
     }
 
     /// The API behind the token answered 401 to this generation: the current token, refreshed only if
@@ -123,7 +146,7 @@ impl<'a> Org<'a> {
     pub async fn newer_token(&self, id: &ConnectionId, generation: u64) -> Result<Token, Error> {
         let body = json(&RefreshRequest { if_generation: generation })?;
         let request = Request::post(self.connection_path(id, "/refresh"), body).repeatable();
-        self.client.send(&request).await?.read()
+        self.send(request).await?.read()
     }
 
     /// The access tokens of many connections, in the order asked; one that fails fails alone. More than
@@ -141,7 +164,7 @@ impl<'a> Org<'a> {
             let body = json(&BatchRequest { connections: asked.to_vec(), min_ttl: Some(seconds(min_ttl)) })?;
             let request =
                 Request::post(self.path("/tokens"), body).repeatable().with_answer_up_to(BATCH_ANSWER);
-            let answer: BatchOut = self.client.send(&request).await?.read()?;
+            let answer: BatchOut = self.send(request).await?.read()?;
             if answer.results.len() != asked.len() {
                 return Err(Transport::Protocol("a batch with more or fewer results than asked").into());
             }
@@ -157,7 +180,7 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn refresh_token(&self, id: &ConnectionId) -> Result<RefreshTokenOut, Error> {
-        self.client.send(&Request::get(self.connection_path(id, "/refresh-token"))).await?.read()
+        self.send(Request::get(self.connection_path(id, "/refresh-token"))).await?.read()
     }
 
     /// Stores a new version of a secret.
@@ -165,7 +188,7 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn put_secret(&self, name: &SecretName, secret: &SecretIn) -> Result<SecretInfo, Error> {
-        self.client.send(&Request::put(self.secret_path(name), secret.body())).await?.read()
+        self.send(Request::put(self.secret_path(name), secret.body())).await?.read()
     }
 
     /// The current version of a secret.
@@ -173,7 +196,7 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn secret(&self, name: &SecretName) -> Result<SecretOut, Error> {
-        self.client.send(&Request::get(self.secret_path(name))).await?.read()
+        self.send(Request::get(self.secret_path(name))).await?.read()
     }
 
     /// An older version of a secret.
@@ -182,7 +205,7 @@ impl<'a> Org<'a> {
     /// Whose fault it is.
     pub async fn secret_version(&self, name: &SecretName, version: u64) -> Result<SecretOut, Error> {
         let request = Request::get(self.secret_path(name)).with_query("version", version);
-        self.client.send(&request).await?.read()
+        self.send(request).await?.read()
     }
 
     /// A page of secrets, without their values.
@@ -192,7 +215,7 @@ impl<'a> Org<'a> {
     pub async fn secrets(&self, after: Option<&str>, limit: Option<u32>) -> Result<Page<SecretInfo>, Error> {
         let request =
             Request::get(self.path("/secrets")).with_query_if("after", after).with_query_if("limit", limit);
-        self.client.send(&request).await?.read()
+        self.send(request).await?.read()
     }
 
     /// Deletes a secret, every version of it.
@@ -200,10 +223,17 @@ impl<'a> Org<'a> {
     /// # Errors
     /// Whose fault it is.
     pub async fn delete_secret(&self, name: &SecretName) -> Result<(), Error> {
-        self.client.send(&Request::delete(self.secret_path(name))).await?.success().map(drop)
+        self.send(Request::delete(self.secret_path(name))).await?.success().map(drop)
     }
 
-    fn path(&self, below: &str) -> String {
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
+        match self.pass {
+            Some(pass) => self.client.send(&request.with_pass(pass)).await,
+            None => self.client.send(&request).await,
+        }
+    }
+
+    pub(crate) fn path(&self, below: &str) -> String {
         format!("/v1/orgs/{}{below}", self.org)
     }
 
@@ -233,7 +263,7 @@ fn seconds(span: Duration) -> u64 {
     span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))
 }
 
-fn json<T: Serialize>(shape: &T) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn json<T: Serialize>(shape: &T) -> Result<Zeroizing<Vec<u8>>, Error> {
     serde_json::to_vec(shape)
         .map(Zeroizing::new)
         .map_err(|_| Transport::Protocol("the request does not serialise").into())

@@ -10,18 +10,19 @@
 //!
 //! Never hands out a connection that carries another request.
 
-use crate::error::Transport;
+use crate::door::{Closed, Door};
+use crate::error::{Handshake, Transport};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -33,7 +34,7 @@ const OPEN: usize = 16;
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
 pub(crate) struct Pool {
-    socket: PathBuf,
+    door: Door,
     slots: Semaphore,
     kept: Mutex<Vec<Kept>>,
 }
@@ -48,7 +49,11 @@ struct Kept {
 pub(crate) struct Line {
     sender: SendRequest<Full<Bytes>>,
     /// The same socket under another descriptor.
-    probe: std::os::unix::net::UnixStream,
+    probe: File,
+    /// Of the credentials that it was opened with.
+    epoch: u64,
+    /// Whether the daemon has answered on it yet.
+    answered: bool,
 }
 
 /// How an exchange on a line failed.
@@ -57,17 +62,19 @@ pub(crate) enum Broken {
     Lost,
     /// The answer is not HTTP.
     NotHttp,
+    /// The daemon does not take our side of the handshake, and has read nothing.
+    Refused(Handshake),
     /// The request never left this process.
     Unsent,
 }
 
 impl Pool {
-    pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket, slots: Semaphore::new(OPEN), kept: Mutex::new(Vec::new()) }
+    pub(crate) fn new(door: Door) -> Self {
+        Self { door, slots: Semaphore::new(OPEN), kept: Mutex::new(Vec::new()) }
     }
 
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
     }
 
     /// Waits for the right to a connection.
@@ -78,9 +85,11 @@ impl Pool {
 
     /// A kept connection that still stands, the one used last first.
     pub(crate) async fn kept(&self) -> Option<Line> {
+        let epoch = self.door.epoch();
         while let Some(mut kept) = self.pop() {
             let fresh = kept.since.elapsed() < KEPT_FOR;
             if fresh
+                && kept.line.epoch == epoch
                 && kept.line.is_at_rest()
                 && !kept.line.sender.is_closed()
                 && kept.line.sender.ready().await.is_ok()
@@ -91,13 +100,8 @@ impl Pool {
         None
     }
 
-    pub(crate) async fn open(&self) -> io::Result<Line> {
-        let stream = UnixStream::connect(&self.socket).await?;
-        let probe = stream.as_fd().try_clone_to_owned()?.into();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        // How it ends, the request in flight learns from its own answer.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Line { sender, probe })
+    pub(crate) async fn open(&self) -> Result<Line, Closed> {
+        self.door.open().await
     }
 
     /// Takes back a connection whose answer was read to its end.
@@ -117,6 +121,23 @@ impl Pool {
 }
 
 impl Line {
+    /// Speaks HTTP over a stream that has just been opened. `probe` is its socket.
+    pub(crate) async fn over<T>(stream: T, probe: OwnedFd, epoch: u64) -> Result<Self, Closed>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let speaking = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = speaking.map_err(|_| Closed::Io(io::ErrorKind::Other))?;
+        // How it ends, the request in flight learns from its own answer.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { sender, probe: probe.into(), epoch, answered: false })
+    }
+
+    /// Whether nothing was ever answered on it.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.answered
+    }
+
     /// Whether the connection stands and says nothing. tokio's sockets do not block, and this one shares
     /// their mode: between answers a read finds nothing, at the end of the connection it finds the end.
     fn is_at_rest(&self) -> bool {
@@ -127,14 +148,20 @@ impl Line {
         &mut self,
         request: hyper::Request<Full<Bytes>>,
     ) -> Result<hyper::Response<Incoming>, Broken> {
-        self.sender.try_send_request(request).await.map_err(|mut failed| {
-            if failed.take_message().is_some() {
+        let answer = self.sender.try_send_request(request).await.map_err(|mut failed| {
+            let unsent = failed.take_message().is_some();
+            let refusal = Door::refusal(failed.error()).filter(|_| self.is_new());
+            if let Some(why) = refusal {
+                Broken::Refused(why)
+            } else if unsent {
                 Broken::Unsent
             } else if failed.error().is_parse() {
                 Broken::NotHttp
             } else {
                 Broken::Lost
             }
-        })
+        })?;
+        self.answered = true;
+        Ok(answer)
     }
 }

@@ -4,15 +4,19 @@
 //! carried out. Identifiers stand in the path as they are: all of their characters are `pchar` (RFC 3986,
 //! section 3.3). Values in the query are escaped.
 //!
-//! The body is wiped when the last copy of the request goes.
+//! The body and the pass are wiped when the last copy of the request goes.
 
+use crate::secret::Pass;
 use bytes::Bytes;
 use hyper::Method;
+use hyper::header::HeaderValue;
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// Largest answer that is read: any page of a list.
 const ANSWER: usize = 8 << 20;
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// On what a write depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct Request {
     pub(crate) target: String,
     pub(crate) body: Bytes,
     pub(crate) condition: Condition,
+    /// `Authorization`; none where the pass is no text for a header field.
+    pub(crate) authorization: Option<Option<HeaderValue>>,
     pub(crate) repeatable: bool,
     pub(crate) answer: usize,
 }
@@ -94,6 +100,13 @@ impl Request {
         self
     }
 
+    /// Shows a pass.
+    #[must_use]
+    pub fn with_pass(mut self, pass: &Pass) -> Self {
+        self.authorization = Some(bearer(pass.expose()));
+        self
+    }
+
     /// Says that sending it twice does no more than sending it once.
     #[must_use]
     pub fn repeatable(mut self) -> Self {
@@ -114,6 +127,7 @@ impl Request {
             target,
             body: Bytes::new(),
             condition: Condition::Always,
+            authorization: None,
             repeatable: false,
             answer: ANSWER,
         }
@@ -125,6 +139,16 @@ impl Request {
         }
         self
     }
+}
+
+/// `Bearer`, and a token or a pass (RFC 6750, section 2.1): marked as sensitive, wiped when the last copy goes.
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
+    let mut text = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.len()));
+    text.extend_from_slice(BEARER);
+    text.extend_from_slice(token.as_bytes());
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 impl fmt::Debug for Request {
@@ -142,6 +166,16 @@ mod tests {
         let request =
             Request::get("/v1/orgs").with_query("after", "a+b&c=d é").with_query_if("limit", Some(5));
         assert_eq!(request.target, "/v1/orgs?after=a%2Bb%26c%3Dd%20%C3%A9&limit=5");
+    }
+
+    #[test]
+    fn a_pass_is_sensitive_and_one_that_is_no_header_is_noticed() {
+        let request = Request::get("/v1/orgs/acme").with_pass(&Pass::new("canary".into()));
+        let shown = request.authorization.clone().flatten().expect("a header");
+        assert_eq!(shown, "Bearer canary");
+        assert!(shown.is_sensitive() && !format!("{request:?} {shown:?}").contains("canary"));
+        let broken = Request::get("/v1/orgs/acme").with_pass(&Pass::new("a\r\nb: c".into()));
+        assert_eq!(broken.authorization, Some(None));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::over_each_protocol;
+use crate::kit::over_each_way;
 
 const TOKENS: &str = "/v1/orgs/acme/tokens";
 
 #[test]
 fn a_batch_answers_each_item_in_its_place() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         vault.create_org("other");
         vault.put("other", "github/theirs", &json!({"access_token": "theirs"}));
@@ -42,7 +42,7 @@ fn a_batch_answers_each_item_in_its_place() {
 
 #[test]
 fn a_thousand_are_answered_and_one_more_is_refused() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         for at in 0..4 {
             vault.put("acme", &format!("github/c{at}"), &json!({"access_token": format!("token-{at}")}));

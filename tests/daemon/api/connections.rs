@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::kit::{Request, over_each_protocol};
+use crate::kit::{Request, over_each_way};
 
 const MAIN: &str = "/v1/orgs/acme/connections/github/main";
 
 #[test]
 fn a_token_set_is_stored_and_shown_without_its_tokens() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         let set = json!({
             "access_token": "at-1", "refresh_token": "rt-1", "id_token": "id-1", "expires_in": "3600",
@@ -41,7 +41,7 @@ fn a_token_set_is_stored_and_shown_without_its_tokens() {
 
 #[test]
 fn a_put_without_a_refresh_token_keeps_the_stored_one() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         line.put(MAIN, &json!({"access_token": "at-1", "refresh_token": "rt-1", "labels": {"a": "b"}}))
             .is(201);
@@ -62,7 +62,7 @@ fn a_put_without_a_refresh_token_keeps_the_stored_one() {
 
 #[test]
 fn conditions_hold_or_nothing_is_changed() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         let put = |token: &str| Request::put(MAIN, &json!({"access_token": token}));
         line.send(&put("a").with("if-match", "\"1\"")).refused(412, "precondition_failed");
@@ -83,7 +83,7 @@ fn conditions_hold_or_nothing_is_changed() {
 
 #[test]
 fn what_is_deleted_is_gone_and_may_come_again() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         line.put(MAIN, &json!({"access_token": "at-1", "refresh_token": "rt-1"})).is(201);
         line.delete(&format!("{MAIN}?revoke=true")).refused(400, "invalid_request");
@@ -100,7 +100,7 @@ fn what_is_deleted_is_gone_and_may_come_again() {
 
 #[test]
 fn a_list_comes_in_pages_that_miss_nothing_and_repeat_nothing() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         vault.create_org("other");
         vault.put("other", "github/main", &json!({"access_token": "t"}));

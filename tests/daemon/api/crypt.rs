@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokenkeep::crypto::fingerprint;
 
 use crate::kit::vault::new_key;
-use crate::kit::{Client, Configuration, Line, Request, TestVault, over_each_protocol, poll};
+use crate::kit::way::doors;
+use crate::kit::{Client, Configuration, Line, Request, TestVault, over_each_way, poll};
 
 const ENCRYPT: &str = "/v1/orgs/acme/encrypt";
 const DECRYPT: &str = "/v1/orgs/acme/decrypt";
@@ -47,7 +48,7 @@ fn invalid() -> Result<Vec<u8>, String> {
 
 #[test]
 fn what_was_encrypted_is_decrypted_byte_for_byte_and_by_its_org_alone() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         vault.create_org("beta");
         let plaintexts: Vec<Vec<u8>> = vec![
@@ -96,7 +97,7 @@ fn what_was_encrypted_is_decrypted_byte_for_byte_and_by_its_org_alone() {
 
 #[test]
 fn batches_and_values_have_their_limits() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         let thousand: Vec<Vec<u8>> = (0..1000_u32).map(|at| at.to_be_bytes().to_vec()).collect();
         let ciphertexts = encrypt(line, "acme", &thousand);
@@ -129,67 +130,75 @@ fn batches_and_values_have_their_limits() {
 
 #[test]
 fn each_item_is_in_the_audit_log_under_the_fingerprint_of_its_ciphertext() {
-    let vault = TestVault::running();
-    vault.create_org("acme");
-    let plaintexts = json!({"plaintexts": [base64("one"), base64("two")]});
-    let answer = vault.send(&Request::post(ENCRYPT, &plaintexts)).is(200);
-    let mut asked: Vec<String> = serde_json::from_value(answer.json()["ciphertexts"].clone()).unwrap();
-    let entries = |id: Option<&str>| {
-        let mut entries = vault.audit();
-        entries.retain(|entry| Some(entry.request_id.as_str()) == id);
-        entries
-    };
-    let made = entries(answer.header("x-request-id"));
-    let fingerprints: Vec<_> = asked.iter().map(|text| fingerprint::of_ciphertext(text.as_bytes())).collect();
-    assert_eq!(made.len(), 2);
-    for (entry, fingerprint) in made.iter().zip(&fingerprints) {
-        assert_eq!((entry.action.as_str(), entry.outcome.as_str()), ("crypt:encrypt", "ok"));
-        assert_eq!((entry.org.as_deref(), entry.target.as_ref()), (Some("acme"), Some(fingerprint)));
+    for door in doors() {
+        let vault = TestVault::over(door, Configuration::default());
+        vault.create_org("acme");
+        let plaintexts = json!({"plaintexts": [base64("one"), base64("two")]});
+        let answer = vault.send(&Request::post(ENCRYPT, &plaintexts)).is(200);
+        let mut asked: Vec<String> = serde_json::from_value(answer.json()["ciphertexts"].clone()).unwrap();
+        let entries = |id: Option<&str>| {
+            let mut entries = vault.audit();
+            entries.retain(|entry| Some(entry.request_id.as_str()) == id);
+            entries
+        };
+        let made = entries(answer.header("x-request-id"));
+        let fingerprints: Vec<_> =
+            asked.iter().map(|text| fingerprint::of_ciphertext(text.as_bytes())).collect();
+        assert_eq!(made.len(), 2);
+        for (entry, fingerprint) in made.iter().zip(&fingerprints) {
+            assert_eq!((entry.action.as_str(), entry.outcome.as_str()), ("crypt:encrypt", "ok"));
+            assert_eq!((entry.org.as_deref(), entry.target.as_ref()), (Some("acme"), Some(fingerprint)));
+        }
+        asked.push("garbage".to_owned());
+        let answer = vault.send(&Request::post(DECRYPT, &json!({"ciphertexts": asked}))).is(200);
+        let opened = entries(answer.header("x-request-id"));
+        let outcomes: Vec<_> =
+            opened.iter().map(|entry| (entry.outcome.as_str(), entry.reason.as_deref())).collect();
+        assert_eq!(outcomes, [("ok", None), ("ok", None), ("invalid_request", Some("ciphertext_invalid"))]);
+        for (entry, fingerprint) in opened.iter().zip(&fingerprints) {
+            assert_eq!((entry.action.as_str(), entry.target.as_ref()), ("crypt:decrypt", Some(fingerprint)));
+        }
+        assert!(!opened.iter().any(|entry| entry.target.as_deref() == Some("garbage")));
+        vault.audit_is_intact();
     }
-    asked.push("garbage".to_owned());
-    let answer = vault.send(&Request::post(DECRYPT, &json!({"ciphertexts": asked}))).is(200);
-    let opened = entries(answer.header("x-request-id"));
-    let outcomes: Vec<_> =
-        opened.iter().map(|entry| (entry.outcome.as_str(), entry.reason.as_deref())).collect();
-    assert_eq!(outcomes, [("ok", None), ("ok", None), ("invalid_request", Some("ciphertext_invalid"))]);
-    for (entry, fingerprint) in opened.iter().zip(&fingerprints) {
-        assert_eq!((entry.action.as_str(), entry.target.as_ref()), ("crypt:decrypt", Some(fingerprint)));
-    }
-    assert!(!opened.iter().any(|entry| entry.target.as_deref() == Some("garbage")));
-    vault.audit_is_intact();
 }
 
 #[test]
 fn a_ciphertext_outlives_rotations_and_starts() {
-    let mut vault = TestVault::running();
-    vault.create_org("acme");
-    let ciphertexts = encrypt(&vault.line(), "acme", &[b"kept in a column".to_vec()]);
-    let (old, new) = (vault.root_key(), new_key());
-    vault.write_root_key(&[&new, &old]);
-    vault.admin().send(&Request::new("POST", "/admin/v1/keys/reload")).is(200);
-    vault.admin().send(&Request::new("POST", "/admin/v1/keys/rotate")).is(202);
-    poll("the rotation to end", || {
-        let keys = vault.admin().get("/admin/v1/keys").json();
-        (keys["remaining"] == 0 && keys["rotating"] == false).then_some(())
-    });
-    vault.stop();
-    vault.write_root_key(&[&new]);
-    vault.start();
-    assert_eq!(decrypt(&vault.line(), "acme", &ciphertexts), [Ok(b"kept in a column".to_vec())]);
+    for door in doors() {
+        let mut vault = TestVault::over(door, Configuration::default());
+        vault.create_org("acme");
+        let ciphertexts = encrypt(&vault.line(), "acme", &[b"kept in a column".to_vec()]);
+        let (old, new) = (vault.root_key(), new_key());
+        vault.write_root_key(&[&new, &old]);
+        vault.admin().send(&Request::new("POST", "/admin/v1/keys/reload")).is(200);
+        vault.admin().send(&Request::new("POST", "/admin/v1/keys/rotate")).is(202);
+        poll("the rotation to end", || {
+            let keys = vault.admin().get("/admin/v1/keys").json();
+            (keys["remaining"] == 0 && keys["rotating"] == false).then_some(())
+        });
+        vault.stop();
+        vault.write_root_key(&[&new]);
+        vault.start();
+        assert_eq!(decrypt(&vault.line(), "acme", &ciphertexts), [Ok(b"kept in a column".to_vec())]);
+    }
 }
 
 #[test]
 fn who_may_not_does_neither() {
-    let reader = Client { orgs: &["acme"], allow: &["crypt:decrypt"], ..Client::own() };
-    let vault = TestVault::with(Configuration { clients: vec![reader], ..Configuration::default() });
-    for org in ["acme", "beta"] {
-        vault.admin().send(&Request::new("PUT", format!("/v1/orgs/{org}"))).is(201);
-    }
-    let (plaintexts, ciphertexts) = (json!({"plaintexts": ["Zm9v"]}), json!({"ciphertexts": ["x"]}));
-    vault.line().post(ENCRYPT, &plaintexts).refused(403, "forbidden");
-    vault.line().post(DECRYPT, &ciphertexts).is(200);
-    vault.line().post("/v1/orgs/beta/decrypt", &ciphertexts).refused(403, "cross_org");
-    for (path, body) in [(ENCRYPT, &plaintexts), (DECRYPT, &ciphertexts)] {
-        vault.admin().post(path, body).refused(403, "forbidden");
+    for door in doors() {
+        let reader = Client { orgs: &["acme"], allow: &["crypt:decrypt"], ..Client::own() };
+        let vault =
+            TestVault::over(door, Configuration { clients: vec![reader], ..Configuration::default() });
+        for org in ["acme", "beta"] {
+            vault.admin().send(&Request::new("PUT", format!("/v1/orgs/{org}"))).is(201);
+        }
+        let (plaintexts, ciphertexts) = (json!({"plaintexts": ["Zm9v"]}), json!({"ciphertexts": ["x"]}));
+        vault.line().post(ENCRYPT, &plaintexts).refused(403, "forbidden");
+        vault.line().post(DECRYPT, &ciphertexts).is(200);
+        vault.line().post("/v1/orgs/beta/decrypt", &ciphertexts).refused(403, "cross_org");
+        for (path, body) in [(ENCRYPT, &plaintexts), (DECRYPT, &ciphertexts)] {
+            vault.admin().post(path, body).refused(403, "forbidden");
+        }
     }
 }

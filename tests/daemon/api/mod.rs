@@ -1,4 +1,4 @@
-//! The contract, story by story, each over HTTP/1.1 and over HTTP/2.
+//! The contract, story by story, each through both doors, over HTTP/1.1 and over HTTP/2.
 
 mod application_keys;
 mod batch;

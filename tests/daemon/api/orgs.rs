@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::kit::{Request, TestVault, over_each_protocol};
+use crate::kit::{Request, over_each_way};
 
 #[test]
 fn an_org_is_created_once_and_shown() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         let created = line.send(&Request::new("PUT", "/v1/orgs/acme")).is(201).json();
         assert_eq!(created["org"], "acme");
         assert_eq!(created["root_key_id"].as_str().map(str::len), Some(16));
@@ -30,23 +30,22 @@ fn an_org_is_created_once_and_shown() {
 
 #[test]
 fn an_org_that_all_create_at_once_is_created_by_one() {
-    let vault = TestVault::running();
-    for round in 0..10 {
-        let create = Request::new("PUT", format!("/v1/orgs/acme-{round}"));
-        let mut lines: Vec<_> = (0..8).map(|_| vault.line()).collect();
-        let mut created: Vec<u16> = std::thread::scope(|scope| {
-            let asked: Vec<_> =
-                lines.iter_mut().map(|line| scope.spawn(|| line.send(&create).status)).collect();
-            asked.into_iter().map(|asked| asked.join().unwrap()).collect()
-        });
-        created.sort_unstable();
-        assert_eq!(created, [200, 200, 200, 200, 200, 200, 200, 201]);
-    }
+    over_each_way(|_, line| {
+        for round in 0..10 {
+            let create = Request::new("PUT", format!("/v1/orgs/acme-{round}"));
+            let mut created: Vec<u16> = std::thread::scope(|scope| {
+                let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| line.send(&create).status)).collect();
+                asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+            });
+            created.sort_unstable();
+            assert_eq!(created, [200, 200, 200, 200, 200, 200, 200, 201]);
+        }
+    });
 }
 
 #[test]
 fn names_are_apart_by_every_character() {
-    over_each_protocol(|_, line| {
+    over_each_way(|_, line| {
         for org in ["a", "A", "a.b", "a-b", "a_b"] {
             line.send(&Request::new("PUT", format!("/v1/orgs/{org}"))).is(201);
             let url = format!("/v1/orgs/{org}/connections/github/main");
@@ -64,7 +63,7 @@ fn names_are_apart_by_every_character() {
 /// RFC 3986, section 2.3: an unreserved character and its escape are the same.
 #[test]
 fn an_escaped_path_names_the_same_thing() {
-    over_each_protocol(|_, line| {
+    over_each_way(|_, line| {
         line.send(&Request::new("PUT", "/v1/orgs/%61cme")).is(201);
         line.put("/v1/orgs/acme/connections/github/jane%40example.org", &json!({"access_token": "t"}))
             .is(201);

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::kit::{Request, over_each_protocol};
+use crate::kit::{Request, over_each_way};
 
 const KEY: &str = "/v1/orgs/acme/secrets/stripe";
 
 #[test]
 fn a_secret_has_versions_and_the_last_sixteen_stay() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         line.get(KEY).refused(404, "not_found");
         let first = line.put(KEY, &json!({"value": "v1", "labels": {"a": "b"}})).is(201);
@@ -34,7 +34,7 @@ fn a_secret_has_versions_and_the_last_sixteen_stay() {
 
 #[test]
 fn values_come_back_as_they_were() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         let long = "x".repeat(64 * 1024);
         for value in ["", " ", "line\nbreak\ttab \"quoted\" \\ \u{1} ünï ¢ 🔑", &long] {
@@ -56,7 +56,7 @@ fn values_come_back_as_they_were() {
 
 #[test]
 fn secrets_are_listed_without_values_and_deleted_with_all_versions() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         for name in ["one", "two", "three"] {
             line.put(&format!("/v1/orgs/acme/secrets/{name}"), &json!({"value": format!("hidden-{name}")}))

@@ -1,20 +1,14 @@
 //! Reads of tokens: how long they must live, which generation, in which form.
 
-use std::time::Duration;
-
 use serde_json::json;
-use tokenkeep_client::Client;
-use tokenkeep_client::ids::{ConnectionId, OrgId};
-use tokenkeep_client::secret::{AccessToken, RefreshToken};
-use tokenkeep_client::wire::TokenSet;
 
-use crate::kit::{Request, over_each_protocol};
+use crate::kit::{Request, over_each_way};
 
 const MAIN: &str = "/v1/orgs/acme/connections/github/main";
 
 #[test]
 fn a_token_is_given_with_what_belongs_to_it() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         let set = json!({
             "access_token": "a \"quoted\" \\ token", "token_type": "bot", "scopes": ["a", "b"],
@@ -37,7 +31,7 @@ fn a_token_is_given_with_what_belongs_to_it() {
 
 #[test]
 fn plain_text_is_the_bare_value_and_nothing_else() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         line.put(MAIN, &json!({"access_token": "a \"bare\" \\ one", "refresh_token": "rt \"1\""})).is(201);
         let plain =
@@ -53,7 +47,7 @@ fn plain_text_is_the_bare_value_and_nothing_else() {
 
 #[test]
 fn a_token_that_ends_too_soon_is_not_given() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         line.put(MAIN, &json!({"access_token": "t", "refresh_token": "r", "expires_in": 600})).is(201);
         line.get(&format!("{MAIN}/token")).is(200);
@@ -78,7 +72,7 @@ fn a_token_that_ends_too_soon_is_not_given() {
 
 #[test]
 fn after_a_401_only_a_newer_generation_is_given() {
-    over_each_protocol(|vault, line| {
+    over_each_way(|vault, line| {
         vault.create_org("acme");
         let refresh = format!("{MAIN}/refresh");
         line.put(MAIN, &json!({"access_token": "t1"})).is(201);
@@ -92,30 +86,5 @@ fn after_a_401_only_a_newer_generation_is_given() {
         for wrong in [json!({}), json!({"if_generation": "1"}), json!({"if_generation": 1, "force": true})] {
             line.post(&refresh, &wrong).refused(400, "invalid_request");
         }
-    });
-}
-
-/// The client of the contract, against the daemon of the contract.
-#[test]
-fn the_client_speaks_to_the_real_daemon() {
-    let vault = crate::kit::TestVault::running();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let client = Client::unix(vault.socket());
-        client.ready().await.unwrap();
-        let (org, id) = (OrgId::parse("acme").unwrap(), "github/main".split_once('/').unwrap());
-        let id = ConnectionId { provider: id.0.parse().unwrap(), name: id.1.parse().unwrap() };
-        let org = client.org(&org);
-        org.create().await.unwrap();
-        let mut set = TokenSet::new(AccessToken::new("at".into()));
-        set.refresh_token = Some(RefreshToken::new("rt".into()));
-        set.expires_in = Some(3600);
-        org.put_connection(&id, &set, tokenkeep_client::Condition::Absent).await.unwrap();
-        assert_eq!(org.token(&id, Duration::from_secs(60)).await.unwrap().access_token.expose(), "at");
-        assert_eq!(org.refresh_token(&id).await.unwrap().refresh_token.expose(), "rt");
-        let refused = org.newer_token(&id, 1).await.unwrap_err();
-        assert_eq!(refused.code(), Some("needs_reauth"));
-        org.delete_connection(&id).await.unwrap();
-        assert_eq!(org.token(&id, Duration::ZERO).await.unwrap_err().code(), Some("not_found"));
     });
 }

@@ -1,27 +1,27 @@
-//! Requests that are wrong in themselves, each over HTTP/1.1 and over HTTP/2.
+//! Requests that are wrong in themselves, each over each way in.
 
 use serde_json::json;
 
-use super::{MARK, Seen, lines};
+use super::{MARK, Seen};
 use crate::kit::line::Protocol;
-use crate::kit::{Line, Request, TestVault};
+use crate::kit::way::Way;
+use crate::kit::{Configuration, Line, Request, TestVault};
 
 type Case = (&'static str, Request, u16, &'static str);
 
 const MAIN: &str = "/v1/orgs/acme/connections/github/main";
 const KIB: usize = 1024;
 
-pub(super) fn see(seen: &mut Seen) {
-    let vault = TestVault::running();
+pub(super) fn see(way: Way, seen: &mut Seen) {
+    let vault = TestVault::over(way, Configuration::default());
+    let line = vault.line();
     vault.create_org("acme");
     vault.put("acme", "github/main", &json!({"access_token": "t", "expires_at": "2020-01-01T00:00:00Z"}));
-    for line in lines(&vault) {
-        for (what, request, status, code) in [invalid(), refused(), forms(), sizes()].concat() {
-            seen.row(&format!("{what} ({line:?})"), line.send(&request), status, code);
-        }
-        methods(seen, &line);
-        chunked(seen, &line);
+    for (what, request, status, code) in [invalid(), refused(), forms(), sizes()].concat() {
+        seen.row(&format!("{what} ({line:?})"), line.send(&request), status, code);
     }
+    methods(seen, &line);
+    chunked(seen, &line);
     let generation = vault.get(MAIN).json()["generation"].clone();
     assert_eq!(generation, 1, "none of it changed anything");
 }
@@ -231,7 +231,7 @@ fn chunked(seen: &mut Seen, line: &Line) {
     let head = format!(
         "PUT {MAIN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     );
-    let mut wire = crate::kit::http::Wire::connect(&line.socket).expect("the daemon listens");
+    let mut wire = line.wire().expect("the daemon listens");
     let mut sent = head.clone().into_bytes();
     let chunk = format!("{:x}\r\n{}\r\n", MARK.len() * 200, MARK.repeat(200));
     for _ in 0..40 {
@@ -242,7 +242,7 @@ fn chunked(seen: &mut Seen, line: &Line) {
     let answer = wire.read_response().expect("read").expect("an answer").well_kept();
     seen.row("chunks beyond the limit", answer, 413, "too_large");
 
-    let mut wire = crate::kit::http::Wire::connect(&line.socket).expect("the daemon listens");
+    let mut wire = line.wire().expect("the daemon listens");
     wire.write(format!("{head}5\r\n{MARK}\r\nzz{MARK}\r\n").as_bytes()).expect("written");
     let answer = wire.read_response().expect("read").expect("an answer").well_kept();
     seen.row("chunks that are none", answer, 400, "invalid_request");

@@ -1,11 +1,16 @@
-//! A way to a socket: the same stories are told over HTTP/1.1 and over HTTP/2.
+//! A line to the daemon: through one door, in one protocol. What every answer must carry is looked at here, once
+//! for all tests, and so is what differs from door to door.
 
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::entry::AuditPrincipal;
 use super::http::Wire;
-use super::{Request, Response, TestVault, http2};
+use super::tls::TlsCaller;
+use super::{Request, Response, http2, own_uid};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -13,29 +18,31 @@ pub enum Protocol {
     Http2,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Line {
     pub protocol: Protocol,
-    pub socket: PathBuf,
+    pub(super) reach: Reach,
 }
 
-/// Tells a story over each protocol, to a vault of its own.
-pub fn over_each_protocol(story: impl Fn(&TestVault, &Line)) {
-    for protocol in [Protocol::Http1, Protocol::Http2] {
-        let vault = TestVault::running();
-        let line = Line { protocol, socket: vault.socket() };
-        story(&vault, &line);
-    }
+#[derive(Clone)]
+pub(super) enum Reach {
+    Socket(PathBuf),
+    Tls(TlsCaller),
 }
 
 impl Line {
-    /// Sends a request; what every answer must carry is looked at here, once for all tests.
+    /// Sends a request over a connection of its own.
     pub fn send(&self, request: &Request) -> Response {
-        let answer = match self.protocol {
-            Protocol::Http1 => Wire::connect(&self.socket).and_then(|mut wire| wire.send(request)),
-            Protocol::Http2 => Ok(http2::send(&self.socket, request)),
+        let answer = match (&self.reach, self.protocol) {
+            (Reach::Socket(socket), Protocol::Http2) => http2::send(socket, request),
+            (Reach::Socket(_), Protocol::Http1) => {
+                self.wire().and_then(|mut wire| wire.send(request)).expect("the daemon answers")
+            }
+            (Reach::Tls(caller), Protocol::Http1) => return caller.send(request),
+            (Reach::Tls(caller), Protocol::Http2) => return caller.send_http2(request),
         };
-        answer.expect("the daemon answers").well_kept()
+        assert_eq!(answer.header("strict-transport-security"), None, "only TLS promises TLS");
+        answer.well_kept()
     }
 
     pub fn get(&self, target: &str) -> Response {
@@ -52,5 +59,62 @@ impl Line {
 
     pub fn delete(&self, target: &str) -> Response {
         self.send(&Request::delete(target))
+    }
+
+    /// A connection on which bytes are sent as they are, for HTTP/1.1.
+    ///
+    /// # Errors
+    /// Nobody is there, or they do not want this caller.
+    pub fn wire(&self) -> io::Result<Wire> {
+        match &self.reach {
+            Reach::Socket(socket) => Wire::connect(socket),
+            Reach::Tls(caller) => caller.wire(),
+        }
+    }
+
+    /// A principal that the daemon shows is this one, as this door proves it.
+    pub fn is_shown_as(&self, name: &str, shown: &Value) {
+        let mut expected = match &self.reach {
+            Reach::Socket(_) => json!({"proof": "unix", "uid": own_uid(), "pid": std::process::id()}),
+            Reach::Tls(caller) => json!({"proof": "mtls", "san": caller.san, "serial": caller.serial}),
+        };
+        expected["name"] = json!(name);
+        for (field, value) in expected.as_object().expect("an object") {
+            assert_eq!(&shown[field], value, "{field} of {shown}");
+        }
+        let foreign: &[&str] = match &self.reach {
+            Reach::Socket(_) => &["san", "serial", "address"],
+            Reach::Tls(_) => &["uid", "gid", "pid"],
+        };
+        for field in foreign {
+            assert_eq!(shown.get(field), None, "{field} does not belong to this door: {shown}");
+        }
+    }
+
+    /// A principal in the audit log is this one.
+    pub fn is_recorded_as(&self, name: &str, recorded: &AuditPrincipal) {
+        assert_eq!(recorded.name, name);
+        match &self.reach {
+            Reach::Socket(_) => {
+                assert_eq!((recorded.uid, recorded.pid), (Some(own_uid()), Some(std::process::id())));
+                assert_eq!((&recorded.san, &recorded.serial, &recorded.address), (&None, &None, &None));
+            }
+            Reach::Tls(caller) => {
+                assert_eq!((recorded.uid, recorded.pid), (None, None));
+                assert_eq!((recorded.san.as_deref(), recorded.serial.as_deref()), caller.proof());
+                let address = recorded.address.as_deref().expect("where it called from");
+                assert!(address.starts_with("127.0.0.1"), "{address}");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let door = match self.reach {
+            Reach::Socket(_) => "the socket",
+            Reach::Tls(_) => "mTLS",
+        };
+        write!(f, "{:?} over {door}", self.protocol)
     }
 }

@@ -16,11 +16,13 @@ pub mod stranger;
 pub mod tls;
 pub mod tmpfs;
 pub mod vault;
+pub mod way;
 
 pub use configuration::{Client, Configuration};
 pub use http::{Request, Response};
-pub use line::{Line, over_each_protocol};
+pub use line::Line;
 pub use vault::TestVault;
+pub use way::{WAYS, over_each_way, over_each_way_with};
 
 use std::time::{Duration, Instant};
 

@@ -24,7 +24,15 @@ pub struct Identity {
     pub key: String,
     /// Lower-case hex.
     pub serial: String,
+    pub sans: Vec<&'static str>,
     pub number: SerialNumber,
+}
+
+impl Identity {
+    /// Its first name.
+    pub fn san(&self) -> Option<String> {
+        self.sans.first().map(|san| (*san).to_owned())
+    }
 }
 
 /// What a certificate is to be like; as it should be unless said otherwise.
@@ -114,6 +122,7 @@ impl Ca {
             chain: certificate.pem(),
             key: key.serialize_pem(),
             serial: number.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sans: wish.sans.clone(),
             number: SerialNumber::from_slice(&number),
         }
     }

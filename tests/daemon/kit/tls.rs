@@ -1,6 +1,6 @@
 //! The client's side of TLS: a connection with a certificate, as HTTP/1.1 by hand and as HTTP/2.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -19,6 +19,9 @@ use super::{PATIENCE, Request, Response, http2};
 pub struct TlsCaller {
     pub address: SocketAddr,
     config: Arc<ClientConfig>,
+    /// The name in its certificate, and its serial number.
+    pub san: Option<String>,
+    pub serial: Option<String>,
 }
 
 impl TlsCaller {
@@ -53,14 +56,20 @@ impl TlsCaller {
                 config.with_client_cert_resolver(Arc::new(shown))
             }
         };
-        Self { address, config: Arc::new(config) }
+        let serial = identity.map(|identity| identity.serial.clone());
+        Self { address, config: Arc::new(config), san: identity.and_then(Identity::san), serial }
+    }
+
+    /// Name and serial number, as the audit log has them.
+    pub fn proof(&self) -> (Option<&str>, Option<&str>) {
+        (self.san.as_deref(), self.serial.as_deref())
     }
 
     /// As this caller, offering these protocols (ALPN).
     pub fn offering(&self, protocols: &[&str]) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self { address: self.address, config: Arc::new(config) }
+        Self { config: Arc::new(config), ..self.clone() }
     }
 
     /// Shakes hands. Over TLS 1.3 the daemon's verdict on the certificate comes with the first read.
@@ -79,7 +88,7 @@ impl TlsCaller {
 
     /// A connection for HTTP/1.1.
     pub fn wire(&self) -> io::Result<Wire> {
-        Ok(Wire::over(self.offering(&["http/1.1"]).connect()?))
+        Ok(Wire::over(Session(self.offering(&["http/1.1"]).connect()?)))
     }
 
     /// Sends a request over a connection of its own; what every answer over TLS must carry is looked at here.
@@ -113,13 +122,41 @@ fn strict(answer: Response) -> Response {
     answer.well_kept()
 }
 
-impl Stream for StreamOwned<ClientConnection, TcpStream> {
+/// A connection whose daemon may answer before it has read everything, and hang up. The reader of rustls would
+/// first finish writing, fail, and never see the answer.
+struct Session(StreamOwned<ClientConnection, TcpStream>);
+
+impl Read for Session {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        let StreamOwned { conn, sock } = &mut self.0;
+        loop {
+            match conn.reader().read(piece) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            conn.read_tls(sock)?;
+            conn.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+impl Write for Session {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for Session {
     fn set_nonblocking(&self, on: bool) -> io::Result<()> {
-        self.sock.set_nonblocking(on)
+        self.0.sock.set_nonblocking(on)
     }
 
     fn finish(&mut self) {
-        self.conn.send_close_notify();
+        self.0.conn.send_close_notify();
         // The daemon may have closed already.
         let _ = self.flush();
     }

@@ -15,8 +15,17 @@ use tokenkeep_client::wire::AuditVerifyOut;
 use super::dowry::Dowry;
 use super::entry::AuditEntry;
 
-use super::line::Protocol;
-use super::{Configuration, Line, Request, Response, poll};
+use super::line::{Protocol, Reach};
+use super::pki::{Identity, Pki};
+use super::tls::TlsCaller;
+use super::way::{Door, WAYS, Way};
+use super::{Configuration, Line, Request, Response, own_uid, poll, stranger};
+
+/// The name in the certificate of the tests' own client.
+pub const OWN_SAN: &str = "spiffe://example/tests";
+
+/// The name in the certificate of somebody whom nobody has configured.
+pub const STRANGER_SAN: &str = "spiffe://example/stranger";
 
 pub struct TestVault {
     room: TempDir,
@@ -24,6 +33,10 @@ pub struct TestVault {
     pub configuration: Configuration,
     /// What a service manager gives the daemon beside.
     pub dowry: Dowry,
+    /// How the tests go in.
+    way: Way,
+    /// Certificates, where they go in by that door.
+    pki: Option<(Pki, Identity)>,
     daemon: Option<Child>,
 }
 
@@ -64,7 +77,8 @@ impl TestVault {
     fn furnished(room: TempDir, state: PathBuf, configuration: Configuration) -> Self {
         // Other users pass through to the socket, and see nothing else.
         fs::set_permissions(room.path(), Permissions::from_mode(0o711)).expect("chmod");
-        let vault = Self { room, state, configuration, dowry: Dowry::default(), daemon: None };
+        let (way, dowry) = (WAYS[0], Dowry::default());
+        let vault = Self { room, state, configuration, dowry, way, pki: None, daemon: None };
         vault.write_root_key(&[&new_key()]);
         vault
     }
@@ -73,6 +87,26 @@ impl TestVault {
         let mut vault = Self::stopped(configuration);
         vault.start();
         vault
+    }
+
+    /// A vault that the tests go into by this way.
+    pub fn over(way: Way, configuration: Configuration) -> Self {
+        let mut vault = Self::stopped(configuration).by(way);
+        vault.start();
+        vault
+    }
+
+    /// A vault that does not run yet, for tests that go in by this way. Whoever is the tests' own user at the
+    /// socket has the tests' own name at the other door.
+    pub fn by(mut self, way: Way) -> Self {
+        self.way = way;
+        if way.door == Door::Mtls {
+            let pki = Pki::new();
+            pki.furnish(self.room());
+            let own = pki.client(OWN_SAN);
+            self.pki = Some((pki, own));
+        }
+        self
     }
 
     pub fn running() -> Self {
@@ -135,7 +169,14 @@ impl TestVault {
     }
 
     pub fn write_configuration(&self) {
-        let text = self.configuration.text(self.room.path(), &self.state);
+        let mut configuration = self.configuration.clone();
+        // Here, for a test may have replaced the configuration meanwhile.
+        if self.pki.is_some() {
+            configuration.mtls.get_or_insert("");
+            let own = configuration.clients.iter_mut().find(|client| client.uid == own_uid());
+            own.map(|own| own.san.get_or_insert(OWN_SAN));
+        }
+        let text = configuration.text(self.room.path(), &self.state);
         write_private(&self.configuration_file(), text.as_bytes());
     }
 
@@ -229,14 +270,50 @@ impl TestVault {
         self.start();
     }
 
-    /// HTTP/1.1 to the application socket.
+    /// The tests' own way in.
     pub fn line(&self) -> Line {
-        Line { protocol: Protocol::Http1, socket: self.socket() }
+        let reach = match &self.pki {
+            None => Reach::Socket(self.socket()),
+            Some((_, own)) => Reach::Tls(self.tls_caller(own)),
+        };
+        Line { protocol: self.way.protocol, reach }
+    }
+
+    /// Somebody with this certificate.
+    pub fn tls_caller(&self, identity: &Identity) -> TlsCaller {
+        let (pki, _) = self.pki.as_ref().expect("a second door");
+        TlsCaller::new(self.mtls_address(), &pki.servers, Some(identity))
+    }
+
+    /// What the tests' own client has for that door: the daemon's CA, certificate and key.
+    pub fn pem(&self) -> Option<[&str; 3]> {
+        let (pki, own) = self.pki.as_ref()?;
+        Some([&pki.servers.certificate, &own.chain, &own.key])
+    }
+
+    /// The certificates that there are.
+    pub fn pki(&self) -> &Pki {
+        &self.pki.as_ref().expect("a second door").0
+    }
+
+    /// Sends a request by the same door as somebody whom nobody has configured: another user of this host, or the
+    /// bearer of a certificate for another name.
+    ///
+    /// # Errors
+    /// Why it cannot be done here.
+    pub fn send_as_stranger(&self, request: &Request) -> Result<Response, String> {
+        match &self.pki {
+            None => stranger::send(self, request),
+            Some((pki, _)) => {
+                let reach = Reach::Tls(self.tls_caller(&pki.client(STRANGER_SAN)));
+                Ok(Line { protocol: self.way.protocol, reach }.send(request))
+            }
+        }
     }
 
     /// HTTP/1.1 to the admin socket.
     pub fn admin(&self) -> Line {
-        Line { protocol: Protocol::Http1, socket: self.admin_socket() }
+        Line { protocol: Protocol::Http1, reach: Reach::Socket(self.admin_socket()) }
     }
 
     pub fn send(&self, request: &Request) -> Response {

@@ -1,4 +1,4 @@
-//! A scripted daemon on a Unix socket: answers as a test says, and remembers what it was asked.
+//! A scripted daemon on a Unix socket or behind TLS: answers as a test says, and remembers what it was asked.
 //!
 //! Plain bytes on plain threads, so that it can also do what no HTTP server would: hang up with the
 //! request in hand, stay silent, speak nonsense.
@@ -6,9 +6,12 @@
 #![allow(dead_code, reason = "each test binary uses its share")]
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+pub mod pki;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -45,6 +48,8 @@ pub enum Answer {
     JsonThenHangUp(u16, String),
     /// These bytes, as they are.
     Raw(Vec<u8>),
+    /// These bytes, then closes the connection.
+    RawThenHangUp(Vec<u8>),
     /// Nothing, and the connection stays open.
     Silence,
 }
@@ -63,8 +68,11 @@ struct Shared {
     asked: Arc<Mutex<Vec<Asked>>>,
     connections: AtomicUsize,
     closed: Sender<usize>,
-    streams: Mutex<Vec<UnixStream>>,
+    closers: Mutex<Vec<Closer>>,
 }
+
+/// Closes a connection.
+type Closer = Arc<dyn Fn() + Send + Sync>;
 
 impl Daemon {
     pub fn start(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
@@ -83,7 +91,7 @@ impl Daemon {
             asked: Arc::clone(&asked),
             connections: AtomicUsize::new(0),
             closed,
-            streams: Mutex::default(),
+            closers: Mutex::default(),
         });
         Self { directory, asked, closed: Mutex::new(hear), shared }
     }
@@ -93,12 +101,28 @@ impl Daemon {
         let shared = Arc::clone(&self.shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
-                let connection = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
-                shared.streams.lock().expect("lock").push(stream.try_clone().expect("clone the stream"));
-                thread::spawn(move || serve(stream, connection, &shared));
+                let own = stream.try_clone().expect("clone the stream");
+                shared.serve(stream, Arc::new(move || drop(own.shutdown(Shutdown::Both))));
             }
         });
+    }
+
+    /// Listens behind TLS, too, with another certificate for each connection where `config` says so.
+    pub fn listen_tls(&self, config: impl Fn(usize) -> Arc<ServerConfig> + Send + 'static) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind a port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || {
+            for (at, stream) in listener.incoming().flatten().enumerate() {
+                let own = stream.try_clone().expect("clone the stream");
+                let tls = ServerConnection::new(config(at + 1)).expect("a TLS server");
+                shared.serve(
+                    StreamOwned::new(tls, stream),
+                    Arc::new(move || drop(own.shutdown(Shutdown::Both))),
+                );
+            }
+        });
+        address
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -119,8 +143,8 @@ impl Daemon {
 
     /// Closes every connection, now.
     pub fn hang_up(&self) {
-        for stream in self.shared.streams.lock().expect("lock").drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for close in self.shared.closers.lock().expect("lock").drain(..) {
+            close();
         }
     }
 
@@ -130,32 +154,44 @@ impl Daemon {
     }
 }
 
-fn serve(stream: UnixStream, connection: usize, shared: &Shared) {
-    let mut reader = BufReader::new(stream.try_clone().expect("clone the stream"));
-    let mut stream = stream;
-    while let Some(mut asked) = read(&mut reader, connection) {
-        {
-            let mut all = shared.asked.lock().expect("lock");
-            asked.nth = all.len() + 1;
-            all.push(asked.clone());
-        }
-        let (bytes, goes_on) = match (shared.script)(&asked) {
-            Answer::HangUp => (Vec::new(), false),
-            Answer::Json(status, body) => (json(status, &body), true),
-            Answer::JsonThenHangUp(status, body) => (json(status, &body), false),
-            Answer::Raw(bytes) => (bytes, true),
-            Answer::Silence => continue,
-        };
-        if stream.write_all(&bytes).is_err() || !goes_on {
-            break;
+impl Shared {
+    fn serve(self: &Arc<Self>, stream: impl Read + Write + Send + 'static, close: Closer) {
+        let connection = self.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        self.closers.lock().expect("lock").push(Arc::clone(&close));
+        let shared = Arc::clone(self);
+        thread::spawn(move || {
+            shared.converse(stream, connection);
+            close();
+            // Nobody may be listening any more.
+            let _ = shared.closed.send(connection);
+        });
+    }
+
+    fn converse(&self, stream: impl Read + Write, connection: usize) {
+        let mut stream = BufReader::new(stream);
+        while let Some(mut asked) = read(&mut stream, connection) {
+            {
+                let mut all = self.asked.lock().expect("lock");
+                asked.nth = all.len() + 1;
+                all.push(asked.clone());
+            }
+            let (bytes, goes_on) = match (self.script)(&asked) {
+                Answer::HangUp => (Vec::new(), false),
+                Answer::Json(status, body) => (json(status, &body), true),
+                Answer::JsonThenHangUp(status, body) => (json(status, &body), false),
+                Answer::Raw(bytes) => (bytes, true),
+                Answer::RawThenHangUp(bytes) => (bytes, false),
+                Answer::Silence => continue,
+            };
+            let stream = stream.get_mut();
+            if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() || !goes_on {
+                break;
+            }
         }
     }
-    let _ = stream.shutdown(Shutdown::Both);
-    // Nobody may be listening any more.
-    let _ = shared.closed.send(connection);
 }
 
-fn read(reader: &mut BufReader<UnixStream>, connection: usize) -> Option<Asked> {
+fn read(reader: &mut impl BufRead, connection: usize) -> Option<Asked> {
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|&n| n > 0)?;
     let line = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
