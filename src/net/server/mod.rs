@@ -81,7 +81,7 @@ impl TlsServer {
     /// second. Where the new set is no good, the old one stays. Blocks while it reads.
     ///
     /// # Errors
-    /// See [`MaterialError`]. It is logged, and shown by [`TlsServer::condition`] until it is mended.
+    /// See [`MaterialError`]. Shown by [`TlsServer::condition`] until it is mended; to be logged by who asked.
     pub fn reload(&self) -> Result<(), MaterialError> {
         let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
         attempt.stamp = Stamp::of(self.sources.files());
@@ -94,7 +94,6 @@ impl TlsServer {
                 Ok(())
             }
             Err(why) => {
-                tracing::error!(%why, "the new TLS files are not taken, the old ones stay in use");
                 attempt.fault = Some(why.to_string());
                 Err(why)
             }
@@ -107,8 +106,9 @@ impl TlsServer {
         let now = Stamp::of(self.sources.files());
         let is_new = self.attempt.lock().unwrap_or_else(PoisonError::into_inner).stamp != now;
         if is_new && seen.as_ref() == Some(&now) {
-            // What was wrong has been said there.
-            drop(self.reload());
+            if let Err(why) = self.reload() {
+                tracing::error!(%why, "the new TLS files are not taken, the old ones stay in use");
+            }
         }
         *seen = Some(now);
     }

@@ -72,6 +72,8 @@ mod tests {
         ("pass/places.rs", "about what is sealed in a pass"),
         ("pass/table.rs", "asks at each endpoint through each door by itself"),
         ("rotation.rs", "admins rotate, and they have a socket of their own"),
+        ("root_key", "where the daemon's own key comes from"),
+        ("service_manager", "about the life of the daemon and its sockets"),
         ("start_faults", "there is no door yet"),
         ("witnesses.rs", "about journal and audit log"),
     ];
