@@ -94,7 +94,6 @@ fn path(route: &Route) -> String {
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),
-        Route::Import => "/admin/v1/import".into(),
         Route::Metrics => "/metrics".into(),
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
