@@ -33,6 +33,7 @@ fn every_file_the_readme_points_to_is_there() {
         let text = std::fs::read_to_string(root.join(page)).expect("the page");
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let link = link.split('#').next().unwrap_or_default();
             assert!(root.join(link).exists(), "{page} points to {link}, which is not there");
         }
     }
