@@ -5,7 +5,7 @@ SECONDS ?= 60
 ROUNDS ?= 300
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build test lint unit bench bench-short fuzz fuzz-short crash clean
+.PHONY: demo run build test lint unit openapi bench bench-short fuzz fuzz-short crash clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -46,6 +46,12 @@ $(VENV)/ready:
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography
 	touch $@
+
+# The description of the API for machines, printed from the code that serves. A test fails where they differ.
+openapi:
+	cargo run --quiet --locked --example openapi > target/openapi.json
+	cargo run --quiet --locked --example openapi admin > target/openapi-admin.json
+	mv target/openapi.json target/openapi-admin.json docs/
 
 # Ratios beside their yardsticks, in one run.
 bench:

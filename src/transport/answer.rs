@@ -122,8 +122,10 @@ pub fn tagged(mut answer: Answer, generation: u64) -> Answer {
 
 /// Adds the methods that the path takes.
 #[must_use]
-pub fn allowing(mut answer: Answer, methods: &'static str) -> Answer {
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+pub fn allowing(mut answer: Answer, methods: &str) -> Answer {
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        answer.headers_mut().insert(ALLOW, methods);
+    }
     answer
 }
 

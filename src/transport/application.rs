@@ -10,6 +10,7 @@ use tokenkeep_client::problem::Code;
 use super::admin::{self, AdminServices};
 use super::answer::{self, Answer};
 use super::exchange::Exchange;
+use super::operation;
 use super::route::Route;
 use crate::vault::Vault;
 use crate::vault::caller::Caller;
@@ -37,17 +38,27 @@ impl Application {
         incoming: Request<Incoming>,
     ) -> Answer {
         let (parts, body) = incoming.into_parts();
-        let exchange = Exchange { application: self, caller, request, parts };
+        let mut exchange =
+            Exchange { application: self, caller, request, parts, operation: operation::UNPARSED };
         let route = match exchange.admitted_route() {
             Ok(route) => route,
             Err(refused) => return exchange.refuse_unparsed(&refused),
         };
-        if !route.takes(&exchange.parts.method) {
+        let path = route.path();
+        let Some(operation) = path.operation(&exchange.parts.method) else {
             let refusal =
                 Refusal::new(Code::MethodNotAllowed, "this path does not take this method; see Allow");
-            return answer::allowing(exchange.refuse_unparsed(&refusal), route.allow());
-        }
-        match exchange.serve(route, body).await {
+            return answer::allowing(exchange.refuse_unparsed(&refusal), &path.allow());
+        };
+        exchange.operation = operation;
+        let served = exchange.serve(route, body).await;
+        debug_assert!(
+            operation.may_give(path, &served),
+            "{} answers what its row in transport/paths.rs does not say: {:?}",
+            operation.id,
+            served.map(|answer| answer.status())
+        );
+        match served {
             Ok(answer) => answer,
             Err(refusal) => answer::problem(&refusal, request),
         }
@@ -58,11 +69,12 @@ impl Exchange<'_> {
     async fn serve(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
         match route {
             Route::Health => Ok(answer::empty(StatusCode::OK)),
-            Route::Ready => Ok(match self.vault().unready() {
-                None => answer::empty(StatusCode::OK),
-                Some(why) => answer::problem(&Refusal::new(Code::NotReady, why), self.request),
-            }),
+            Route::Ready => match self.vault().unready() {
+                None => Ok(answer::empty(StatusCode::OK)),
+                Some(why) => Err(Refusal::new(Code::NotReady, why)),
+            },
             Route::Status => {
+                self.accepts_json()?;
                 self.takes_nothing(&body)?;
                 Ok(answer::json(StatusCode::OK, &self.vault().status(self.caller, self.request).await?))
             }
@@ -82,6 +94,7 @@ impl Exchange<'_> {
             | Route::KeysReload
             | Route::KeysRotate
             | Route::Orgs => {
+                self.accepts_json()?;
                 self.takes_no_body(&body)?;
                 admin::serve(self, &route).await
             }

@@ -13,6 +13,8 @@ mod connections;
 mod exchange;
 mod form;
 pub mod listener;
+pub mod operation;
+pub mod paths;
 pub mod pulse;
 pub mod query;
 pub mod route;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use hyper::Method;
 use tokenkeep_client::ids::{ConnectionId, ConnectionName, InvalidId, OrgId, ProviderId, SecretName};
 
 /// What a path names.
@@ -123,50 +122,6 @@ impl Route {
             _ => Err(RouteError::Unknown),
         }
     }
-
-    /// Whether only the admin socket has it.
-    #[must_use]
-    pub fn is_admin(&self) -> bool {
-        matches!(
-            self,
-            Self::AuditEntries
-                | Self::AuditVerify
-                | Self::Doctor
-                | Self::Keys
-                | Self::KeysReload
-                | Self::KeysRotate
-                | Self::Orgs
-        )
-    }
-
-    /// The methods it takes, as an `Allow` field (RFC 9110, section 10.2.1).
-    #[must_use]
-    pub fn allow(&self) -> &'static str {
-        match self {
-            Self::AuditEntries
-            | Self::Connections(_)
-            | Self::Doctor
-            | Self::Health
-            | Self::Keys
-            | Self::Orgs
-            | Self::Ready
-            | Self::RefreshToken(..)
-            | Self::Secrets(_)
-            | Self::Status
-            | Self::Token(..) => "GET",
-            Self::AuditVerify | Self::KeysReload | Self::KeysRotate | Self::Refresh(..) | Self::Tokens(_) => {
-                "POST"
-            }
-            Self::Org(_) => "GET, PUT",
-            Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
-        }
-    }
-
-    /// Whether it takes this method.
-    #[must_use]
-    pub fn takes(&self, method: &Method) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method.as_str())
-    }
 }
 
 /// One part of a path, percent-decoded (RFC 3986, section 2.1).
@@ -205,7 +160,6 @@ mod tests {
         let token = Route::parse("/v1/orgs/acme/connections/github/jane%40x/token").expect("a route");
         let Route::Token(org, id) = &token else { panic!("not a token route") };
         assert_eq!((org.as_str(), id.to_string().as_str()), ("acme", "github/jane@x"));
-        assert!(token.takes(&Method::GET) && !token.takes(&Method::PUT));
         for path in
             ["/healthz", "/v1/orgs/a", "/v1/orgs/a/connections", "/v1/orgs/a/secrets/b", "/admin/v1/keys"]
         {

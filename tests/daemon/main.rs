@@ -13,6 +13,7 @@ mod errors;
 mod full_disk;
 mod kit;
 mod misplaced;
+mod openapi;
 mod refused_early;
 mod rotation;
 mod slow_clients;

@@ -23,12 +23,15 @@
 pub mod client;
 pub mod error;
 pub mod ids;
+pub mod limits;
 pub mod moment;
 pub mod org;
 mod pool;
 pub mod problem;
 pub mod request;
 pub mod response;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod secret;
 pub mod wire;
 

@@ -19,7 +19,9 @@ pub type Labels = BTreeMap<String, String>;
 
 /// PUT of a connection: the token set that the provider issued.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::one_form_each))]
 pub struct TokenSet {
     /// RFC 6749, section 5.1.
     pub access_token: AccessToken,
@@ -28,24 +30,29 @@ pub struct TokenSet {
     pub refresh_token: Option<RefreshToken>,
     /// RFC 6749, section 7.1; `Bearer` where left out.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::PRINTABLE), length(min = 1, max = crate::limits::TOKEN_TYPE)))]
     pub token_type: Option<String>,
     /// Seconds from now; a number, or a string of digits as some providers write it.
     #[serde(default, deserialize_with = "seconds")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::seconds"))]
     pub expires_in: Option<u64>,
     /// The end of the access token; not together with `expires_in`.
     #[serde(default)]
     pub expires_at: Option<Moment>,
     /// Space-separated scopes (RFC 6749, section 3.3); not together with `scopes`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::scopes())))]
     pub scope: Option<String>,
     /// The scopes, one by one.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::SCOPES), inner(regex(pattern = crate::schema::UNSPACED), length(min = 1, max = crate::limits::SCOPE))))]
     pub scopes: Option<Vec<String>>,
     /// Kept sealed beside the tokens.
     #[serde(default)]
     pub id_token: Option<IdToken>,
     /// Left out: the ones that are stored stay.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Labels>"))]
     pub labels: Option<Labels>,
 }
 
@@ -105,6 +112,7 @@ impl TokenSet {
 
 /// GET of a token.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Token {
     /// Valid for at least the `min_ttl` that was asked for.
     pub access_token: AccessToken,
@@ -120,6 +128,7 @@ pub struct Token {
 
 /// GET of a refresh token, for applications that still refresh themselves.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefreshTokenOut {
     /// The current one.
     pub refresh_token: RefreshToken,
@@ -129,6 +138,7 @@ pub struct RefreshTokenOut {
 
 /// POST `.../refresh`: a caller got a 401 with this generation.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefreshRequest {
     /// Refresh only if this is still the current generation.
@@ -137,32 +147,38 @@ pub struct RefreshRequest {
 
 /// POST `.../tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest {
     /// At most 1,000.
+    #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::BATCH)))]
     pub connections: Vec<ConnectionId>,
     /// Seconds; 60 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = crate::limits::MIN_TTL)))]
     pub min_ttl: Option<u64>,
 }
 
 /// One answer of a batch, in the order asked.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::token_or_problem))]
 pub struct BatchResult {
     /// As asked.
     pub provider: ProviderId,
     /// As asked.
     pub name: ConnectionName,
-    /// The token, or
-    #[serde(default)]
+    /// The token, or the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
-    /// why there is none.
-    #[serde(default)]
+    /// Why there is no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
 /// The answer of a batch.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchOut {
     /// One a connection asked for.
     pub results: Vec<BatchResult>,
@@ -170,6 +186,7 @@ pub struct BatchOut {
 
 /// What the last exchange proved of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
     /// The access token has not ended, or has no known end.
@@ -194,6 +211,7 @@ impl ConnectionState {
 
 /// A connection without its tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectionOut {
     /// The configured issuer.
     pub provider: ProviderId,
@@ -218,11 +236,13 @@ pub struct ConnectionOut {
     /// Last read since the daemon started.
     pub last_read_at: Option<Moment>,
     /// As the application set them.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Labels"))]
     pub labels: Labels,
 }
 
 /// What a DELETE of a connection did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Deleted {
     /// Always true.
     pub deleted: bool,
@@ -232,6 +252,7 @@ pub struct Deleted {
 
 /// An org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrgOut {
     /// Its name.
     pub org: OrgId,
@@ -243,12 +264,14 @@ pub struct OrgOut {
 
 /// PUT of a secret.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SecretIn {
-    /// At most 64 KiB.
+    /// 1 byte to 64 KiB of UTF-8.
     pub value: SecretValue,
     /// Left out: the ones that are stored stay.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Labels>"))]
     pub labels: Option<Labels>,
 }
 
@@ -268,6 +291,7 @@ impl SecretIn {
 
 /// GET of a secret.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretOut {
     /// The value of that version.
     pub value: SecretValue,
@@ -279,6 +303,7 @@ pub struct SecretOut {
 
 /// A version of a secret that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretVersion {
     /// Counts up from 1.
     pub version: u64,
@@ -288,6 +313,7 @@ pub struct SecretVersion {
 
 /// A secret without its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretInfo {
     /// Its name.
     pub name: SecretName,
@@ -298,11 +324,14 @@ pub struct SecretInfo {
     /// The versions that are kept, oldest first.
     pub versions: Vec<SecretVersion>,
     /// As the application set them.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Labels"))]
     pub labels: Labels,
 }
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "PageOf{T}"))]
 pub struct Page<T> {
     /// What there is.
     pub items: Vec<T>,
@@ -312,6 +341,7 @@ pub struct Page<T> {
 
 /// The caller, as the vault sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PrincipalOut {
     /// The configured client, or `admin`.
     pub name: String,
@@ -329,6 +359,7 @@ pub struct PrincipalOut {
 
 /// GET `/v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// Of the daemon.
     pub version: String,
@@ -348,6 +379,7 @@ pub struct Status {
 
 /// The store, as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoreStatus {
     /// `ok`, `full` (reads go on) or `failed`.
     pub state: String,
@@ -363,6 +395,7 @@ pub struct StoreStatus {
 
 /// The audit log, as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditStatus {
     /// `ok` or `failed`.
     pub state: String,
@@ -374,6 +407,7 @@ pub struct AuditStatus {
 
 /// What one root key still wraps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RootKeyOut {
     /// Its id; says nothing of the key.
     pub id: String,
@@ -387,6 +421,7 @@ pub struct RootKeyOut {
 
 /// GET `/admin/v1/keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeysOut {
     /// In the order of the key list.
     pub root_keys: Vec<RootKeyOut>,
@@ -400,6 +435,7 @@ pub struct KeysOut {
 
 /// One finding of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// What was looked at.
     pub check: String,
@@ -413,6 +449,7 @@ pub struct Finding {
 
 /// GET `/admin/v1/doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DoctorOut {
     /// Every check that was made.
     pub findings: Vec<Finding>,
@@ -420,6 +457,7 @@ pub struct DoctorOut {
 
 /// POST `/admin/v1/audit/verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditVerifyOut {
     /// Whether every entry is there, in order, unchanged.
     pub intact: bool,
@@ -434,6 +472,7 @@ pub struct AuditVerifyOut {
 
 /// Where the audit chain breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditBreak {
     /// Name of the file in the audit directory.
     pub file: String,
