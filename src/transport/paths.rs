@@ -34,11 +34,15 @@ const fn parameter(name: &'static str, kind: Kind, about: &'static str) -> Param
     Parameter { name, kind, about }
 }
 
-pub(super) const AFTER: Parameter = parameter("after", Kind::Cursor, "The `next` of an earlier page.");
-pub(super) const LIMIT: Parameter = parameter("limit", Kind::Limit, "Items of a page at the most.");
-pub(super) const MIN_TTL: Parameter =
+/// Where a page goes on.
+pub const AFTER: Parameter = parameter("after", Kind::Cursor, "The `next` of an earlier page.");
+/// How long a page is.
+pub const LIMIT: Parameter = parameter("limit", Kind::Limit, "Items of a page at the most.");
+/// How long a token must live.
+pub const MIN_TTL: Parameter =
     parameter("min_ttl", Kind::MinTtl, "Seconds that the token must live at least.");
-const PROVIDER: Parameter = parameter("provider", Kind::Provider, "Only connections of this issuer.");
+/// Which issuer.
+pub const PROVIDER: Parameter = parameter("provider", Kind::Provider, "Only connections of this issuer.");
 const REVOKE: Parameter =
     parameter("revoke", Kind::False, "Whether to tell the provider, which this daemon cannot.");
 const STATE: Parameter = parameter("state", Kind::State, "Only connections in this state.");
