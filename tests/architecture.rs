@@ -54,6 +54,7 @@ const MAY_EXPOSE: &[(&str, &str)] = &[
     ("vault/header.rs", "wraps and unwraps the vault's own keys"),
     ("vault/note.rs", "opens its own notes"),
     ("vault/orgs.rs", "wraps and unwraps org keys, opens metadata"),
+    ("vault/passes.rs", "opens passes"),
     ("vault/secrets.rs", "seals and opens secrets"),
     ("vault/tokens.rs", "splices answers from opened tokens"),
 ];

@@ -52,6 +52,12 @@ fn document(side: Side) -> Value {
             "responses": refusals.finish(),
         },
     });
+    if side == Side::Application {
+        document["components"]["securitySchemes"] = json!({ "pass": {
+            "type": "http", "scheme": "bearer",
+            "description": "A pass of `issuePass`. Needed where the policy of the client says `require_pass`; shown, it binds in any case.",
+        } });
+    }
     document["components"]["schemas"] = Value::Object(shapes.finish());
     document
 }
@@ -105,7 +111,7 @@ fn tag(path: &Path) -> &'static str {
     let parts: Vec<&str> = path.template.split('/').skip(1).collect();
     match parts[..] {
         ["admin", _, what, ..] => what,
-        [_, "orgs", _] => "orgs",
+        [_, "orgs", _] | [_, "orgs", _, "passes"] => "orgs",
         [_, "orgs", _, "secrets", ..] => "secrets",
         [_, "orgs", _, "connections" | "tokens", ..] => "connections",
         _ => "state",
@@ -139,6 +145,9 @@ fn describe(path: &Path, operation: &Operation, shapes: &mut Shapes, refusals: &
         "tags": [tag(path)],
         "responses": responses(path, operation, shapes, refusals),
     });
+    if path.parameters().any(|name| name == "org") {
+        described["security"] = json!([{}, { "pass": [] }]);
+    }
     if let Needs::Action(action) = operation.needs {
         described["x-action"] = Action::as_str(action).into();
     }
@@ -219,6 +228,11 @@ fn headers() -> Value {
             "description": "Seconds to wait before asking again.",
             "schema": { "type": "integer", "minimum": 1 },
             "example": 1,
+        },
+        "WWW-Authenticate": {
+            "description": "What is wrong with the pass that was shown, or that one is needed.",
+            "schema": { "type": "string", "pattern": "^Bearer" },
+            "example": "Bearer",
         },
         "X-Request-Id": {
             "description": "The id of the request, also in its audit entry.",

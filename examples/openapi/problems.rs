@@ -57,6 +57,9 @@ fn response(status: u16, codes: &[Code]) -> Value {
     if codes.iter().any(|code| matches!(code, Code::NotReady | Code::RateLimited)) {
         headers["Retry-After"] = reference("headers", "Retry-After");
     }
+    if codes.contains(&Code::Unauthenticated) {
+        headers["WWW-Authenticate"] = reference("headers", "WWW-Authenticate");
+    }
     json!({
         "description": told.join(" "),
         "headers": headers,

@@ -40,6 +40,8 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::Nothing => Value::Null,
         Shape::OrgOut => org(),
         Shape::Orgs => json!({ "items": [org()], "next": null }),
+        Shape::PassOut => json!({ "pass": "gAAAAABpIKcA", "expires_at": EXPIRES_AT }),
+        Shape::PassRequest => json!({ "actions": ["connection:read", "token:read"], "ttl": 300 }),
         Shape::RefreshRequest => json!({ "if_generation": 1 }),
         Shape::RefreshTokenOut => json!({ "refresh_token": "ghr_refresh-token-2", "generation": 2 }),
         Shape::SecretIn => json!({ "value": "whsec_signing-key", "labels": { "owner": "billing" } }),

@@ -4,6 +4,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use tokenkeep::domain::action::Action;
+use tokenkeep::domain::pass;
+use tokenkeep::domain::policy::ActionSet;
 use tokenkeep::transport::operation::{Kind, Parameter, Path, Shape};
 use tokenkeep_client::ids::{ConnectionName, OrgId, ProviderId, SecretName};
 use tokenkeep_client::limits;
@@ -40,6 +42,7 @@ impl Shapes {
                 assert_eq!(other, schema, "{name} is one thing coming in and another going out");
             }
         }
+        amend(&mut all);
         all
     }
 
@@ -120,6 +123,8 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::Nothing => None,
         Shape::OrgOut => of::<wire::OrgOut>(generator),
         Shape::Orgs => of::<wire::Page<wire::OrgOut>>(generator),
+        Shape::PassOut => of::<wire::PassOut>(generator),
+        Shape::PassRequest => of::<wire::PassRequest>(generator),
         Shape::RefreshRequest => of::<wire::RefreshRequest>(generator),
         Shape::RefreshTokenOut => of::<wire::RefreshTokenOut>(generator),
         Shape::SecretIn => of::<wire::SecretIn>(generator),
@@ -146,6 +151,20 @@ pub(crate) fn conditions() -> [Value; 2] {
             "schema": { "type": "string", "enum": ["*"] },
         }),
     ]
+}
+
+/// What the daemon knows and a shape does not: the words of the policy.
+fn amend(schemas: &mut Map<String, Value>) {
+    if let Some(asked) = schemas.get_mut("PassRequest") {
+        let words = Action::ALL.iter().map(|action| action.as_str().to_owned());
+        let words: Vec<String> =
+            words.filter(|word| ActionSet::named(std::slice::from_ref(word)).is_some()).collect();
+        let actions = &mut asked["properties"]["actions"];
+        actions["minItems"] = 1.into();
+        actions["items"]["enum"] = words.into();
+        let ttl = &mut asked["properties"]["ttl"];
+        (ttl["minimum"], ttl["maximum"]) = (1.into(), pass::LONGEST.into());
+    }
 }
 
 /// Says of each number that comes in what its format means: JSON Schema counts a format as a remark.

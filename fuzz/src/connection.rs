@@ -205,6 +205,7 @@ fn client((uid, org, words): (u32, &str, &[&str])) -> Client {
         orgs: Among::Only(BTreeSet::from([OrgId::parse(org).expect("an org")])),
         providers: Among::Every,
         allow: actions.fold(ActionSet::default(), ActionSet::union),
+        require_pass: false,
         rate: None,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Never lets two readings of one request differ.
 
+use tokenkeep::domain::pass::{LONGEST, PassAsked};
 use tokenkeep::domain::token_set::accept;
 use tokenkeep::transport::operation::Parameter;
 use tokenkeep::transport::paths::{AFTER, LIMIT, MIN_TTL, PROVIDER};
@@ -9,7 +10,7 @@ use tokenkeep::transport::query::Query;
 use tokenkeep::transport::route::Route;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
-use tokenkeep_client::wire::{BatchRequest, RefreshRequest, SecretIn, TokenSet};
+use tokenkeep_client::wire::{BatchRequest, PassRequest, RefreshRequest, SecretIn, TokenSet};
 
 /// A path names one thing: written plainly, it names the same.
 pub fn route(data: &[u8]) {
@@ -38,6 +39,7 @@ fn write(route: &Route) -> String {
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
+        Route::Passes(org) => format!("/v1/orgs/{org}/passes"),
         Route::Ready => "/readyz".into(),
         Route::Refresh(org, id) => of(org, id) + "/refresh",
         Route::RefreshToken(org, id) => of(org, id) + "/refresh-token",
@@ -84,6 +86,14 @@ pub fn request_body(data: &[u8]) {
         let written = serde_json::to_vec(&batch).expect("plain");
         let again: BatchRequest = serde_json::from_slice(&written).expect("a batch");
         assert_eq!((again.connections, again.min_ttl), (batch.connections, batch.min_ttl));
+    }
+    if let Ok(asked) = serde_json::from_slice::<PassRequest>(data) {
+        let written = serde_json::to_vec(&asked).expect("plain");
+        assert_eq!(serde_json::from_slice::<PassRequest>(&written).expect("a request"), asked);
+        if let Ok(judged) = PassAsked::judge(&asked.actions, asked.ttl) {
+            assert!((1..=LONGEST).contains(&judged.ttl) && judged.actions.iter().next().is_some());
+            assert!(judged.actions.iter().all(|action| asked.actions.contains(&action.to_string())));
+        }
     }
     if let Ok(asked) = serde_json::from_slice::<RefreshRequest>(data) {
         let written = serde_json::to_vec(&asked).expect("plain");

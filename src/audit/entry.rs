@@ -52,6 +52,10 @@ pub struct Entry<'a> {
     pub decision: Decision,
     /// `ok`, or the code of the problem.
     pub outcome: &'a str,
+    /// The reason beside the code, where there is one.
+    pub reason: Option<&'a str>,
+    /// The id of the pass that was shown, where one opened.
+    pub pass: Option<&'a str>,
     /// The generation or version concerned.
     pub generation: Option<u64>,
     /// Where the change stands in the journal.

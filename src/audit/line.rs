@@ -101,6 +101,8 @@ pub struct Recorded {
     pub target: Option<String>,
     pub decision: String,
     pub outcome: String,
+    pub reason: Option<String>,
+    pub pass: Option<String>,
     pub generation: Option<u64>,
     pub journal: Option<Mark>,
 }
@@ -206,6 +208,8 @@ pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
         target: entry.target,
         decision: entry.decision.as_str(),
         outcome: entry.outcome,
+        reason: entry.reason,
+        pass: entry.pass,
         generation: entry.generation,
         journal: entry.journal,
     }
@@ -249,6 +253,8 @@ struct Fields<'a> {
     target: Option<Target<'a>>,
     decision: &'a str,
     outcome: &'a str,
+    reason: Option<&'a str>,
+    pass: Option<&'a str>,
     generation: Option<u64>,
     journal: Option<Mark>,
 }
@@ -284,6 +290,8 @@ impl Fields<'_> {
         }
         put_field(out, b",\"decision\":", Some(self.decision));
         put_field(out, b",\"outcome\":", Some(self.outcome));
+        put_field(out, b",\"reason\":", self.reason);
+        put_field(out, b",\"pass\":", self.pass);
         if let Some(generation) = self.generation {
             out.extend_from_slice(b",\"generation\":");
             put_number(out, generation);
@@ -305,6 +313,8 @@ impl Recorded {
             target: self.target.as_deref().map(Target::Named),
             decision: &self.decision,
             outcome: &self.outcome,
+            reason: self.reason.as_deref(),
+            pass: self.pass.as_deref(),
             generation: self.generation,
             journal: self.journal,
         }

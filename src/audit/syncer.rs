@@ -240,6 +240,8 @@ mod tests {
                 target: None,
                 decision: Decision::Allow,
                 outcome: "ok",
+                reason: None,
+                pass: None,
                 generation: None,
                 journal: None,
             });

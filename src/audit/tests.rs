@@ -106,6 +106,8 @@ fn read_of<'a>(principal: &'a Principal, request_id: &'a str) -> Entry<'a> {
         target: Some(Target::Named("github/main")),
         decision: Decision::Allow,
         outcome: "ok",
+        reason: None,
+        pass: None,
         generation: Some(7),
         journal: None,
     }

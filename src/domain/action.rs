@@ -44,6 +44,8 @@ actions! {
     OrgList = "org:list",
     /// Shows an org.
     OrgRead = "org:read",
+    /// Hands on actions of its own for a while, in a pass.
+    PassIssue = "pass:issue",
     /// Reads a refresh token.
     RefreshTokenRead = "refresh-token:read",
     /// Deletes a secret.

@@ -110,6 +110,18 @@ impl ActionSet {
         Self(self.0 | other.0)
     }
 
+    /// The actions of these words, each named in full; none where one is not an action.
+    #[must_use]
+    pub fn named(words: &[String]) -> Option<Self> {
+        let actions: Option<Vec<Action>> = words.iter().map(|word| Action::parse(word)).collect();
+        actions.map(|actions| Self::of(actions.into_iter()))
+    }
+
+    /// One by one, alphabetical.
+    pub fn iter(self) -> impl Iterator<Item = Action> {
+        Action::ALL.iter().copied().filter(move |&action| self.contains(action))
+    }
+
     fn of(actions: impl Iterator<Item = Action>) -> Self {
         Self(actions.fold(0, |bits, action| bits | bit(action)))
     }
@@ -141,6 +153,8 @@ pub struct Client {
     pub providers: ProviderSet,
     /// What it may do.
     pub allow: ActionSet,
+    /// Whether it must show a pass for the org of the path, but to ask for one.
+    pub require_pass: bool,
     /// How often it may ask; `None` is without limit.
     pub rate: Option<Rate>,
 }
@@ -220,6 +234,7 @@ impl Policy {
             orgs: OrgSet::Every,
             providers: ProviderSet::Every,
             allow: ActionSet::every(),
+            require_pass: false,
             rate: None,
         };
         Self { clients: vec![dev] }
@@ -266,6 +281,14 @@ pub fn judge_in_org(client: &Client, action: Action, org: Option<&OrgId>) -> Ver
     if action == Action::StatusRead {
         return Verdict::Allow;
     }
+    // What a pass hands on is judged action by action; to ask for one it takes the org alone.
+    if action == Action::PassIssue {
+        return match org {
+            Some(org) if client.orgs.contains(org) => Verdict::Allow,
+            Some(_) => Verdict::CrossOrg,
+            None => Verdict::Forbidden,
+        };
+    }
     // Again here, so that no `ActionSet` can say otherwise.
     if !client.allow.contains(action) || !is_grantable(action) {
         return Verdict::Forbidden;
@@ -295,7 +318,9 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::SecretList
         | Action::SecretWrite
         | Action::StatusRead => Verdict::Allow,
-        Action::RefreshTokenRead
+        // An admin on its socket has no use for a pass.
+        Action::PassIssue
+        | Action::RefreshTokenRead
         | Action::SecretRead
         | Action::TokenRead
         | Action::Unparsed
@@ -325,6 +350,8 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::KeyReload
         | Action::KeyRotate
         | Action::OrgList
+        // Not granted: whoever may do what it hands on may issue it.
+        | Action::PassIssue
         | Action::Unparsed
         | Action::VaultRun => false,
     }
@@ -346,6 +373,7 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::OrgCreate
         | Action::OrgList
         | Action::OrgRead
+        | Action::PassIssue
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretRead

@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokenkeep_client::problem::Problem;
@@ -14,6 +16,7 @@ use tokenkeep_client::secret::WipedBytes;
 
 use super::pulse::InFlight;
 use crate::digits::put_number;
+use crate::domain::pass::PassFault;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::RequestId;
 
@@ -87,6 +90,10 @@ pub fn problem(refusal: &Refusal, request: RequestId) -> Answer {
     let mut answer = with_body(status, Some(PROBLEM), Some(Bytes::from(body)));
     if let Some(seconds) = refusal.retry_after {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let fault = refusal.reason.and_then(PassFault::of_reason);
+    if let Some(challenge) = fault.and_then(PassFault::challenge) {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     answer
 }

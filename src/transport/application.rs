@@ -9,6 +9,7 @@ use tokenkeep_client::problem::Code;
 
 use super::admin::{self, AdminServices};
 use super::answer::{self, Answer};
+use super::authorization::Brought;
 use super::exchange::Exchange;
 use super::operation;
 use super::route::Route;
@@ -37,7 +38,10 @@ impl Application {
         request: RequestId,
         incoming: Request<Incoming>,
     ) -> Answer {
-        let (parts, body) = incoming.into_parts();
+        let (mut parts, body) = incoming.into_parts();
+        let bound = Brought::take(&mut parts.headers)
+            .map(|brought| self.vault.caller_showing(caller, brought.shown()));
+        let caller = bound.as_ref().unwrap_or(caller);
         let mut exchange =
             Exchange { application: self, caller, request, parts, operation: operation::UNPARSED };
         let route = match exchange.admitted_route() {
@@ -85,6 +89,7 @@ impl Exchange<'_> {
             Route::Refresh(org, id) => self.refresh(&org, &id, body).await,
             Route::RefreshToken(org, id) => self.refresh_token(&org, &id, &body).await,
             Route::Tokens(org) => self.tokens(&org, body).await,
+            Route::Passes(org) => self.passes(&org, body).await,
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
             Route::AuditEntries

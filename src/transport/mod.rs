@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod answer;
 pub mod application;
+mod authorization;
 pub mod body;
 pub mod connection;
 mod connections;
@@ -14,6 +15,7 @@ mod exchange;
 mod form;
 pub mod listener;
 pub mod operation;
+mod passes;
 pub mod paths;
 pub mod pulse;
 pub mod query;

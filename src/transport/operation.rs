@@ -141,6 +141,8 @@ pub enum Shape {
     Nothing,
     OrgOut,
     Orgs,
+    PassOut,
+    PassRequest,
     RefreshRequest,
     RefreshTokenOut,
     SecretIn,
@@ -197,6 +199,17 @@ pub struct Operation {
     pub refuses: &'static [Code],
     /// What it does to what is stored.
     pub effect: Effect,
+    /// Which org its path may name.
+    pub org: Org,
+}
+
+/// Which org a path may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Org {
+    /// One that need not be there.
+    Any,
+    /// One that is there.
+    Known,
 }
 
 /// What an operation does to what is stored.
@@ -241,8 +254,14 @@ pub const EVERYWHERE: &[Code] = &[
 ];
 
 /// What any request to the vault may meet.
-const OF_THE_VAULT: &[Code] =
-    &[Code::Integrity, Code::Internal, Code::InvalidRequest, Code::NotAcceptable, Code::NotReady];
+const OF_THE_VAULT: &[Code] = &[
+    Code::Forbidden,
+    Code::Integrity,
+    Code::Internal,
+    Code::InvalidRequest,
+    Code::NotAcceptable,
+    Code::NotReady,
+];
 
 const OK: Success = Success { status: StatusCode::OK, about: "Done." };
 
@@ -264,6 +283,7 @@ impl Operation {
                 Verb::Delete | Verb::Put => Effect::Change,
                 Verb::Get | Verb::Post => Effect::Read,
             },
+            org: Org::Known,
         }
     }
 
@@ -325,6 +345,10 @@ impl Operation {
         Self { carries: Carries::BareForm, ..self }
     }
 
+    pub(super) const fn of_any_org(self) -> Self {
+        Self { org: Org::Any, ..self }
+    }
+
     pub(super) const fn refuses(self, refuses: &'static [Code]) -> Self {
         Self { refuses, ..self }
     }
@@ -340,10 +364,10 @@ impl Operation {
         if self.needs != Needs::Nothing {
             codes.extend(OF_THE_VAULT);
         }
-        if matches!(self.needs, Needs::Action(_)) {
-            codes.push(Code::Forbidden);
-            if path.parameters().any(|name| name == "org") {
-                codes.extend([Code::CrossOrg, Code::NotFound]);
+        if path.parameters().any(|name| name == "org") {
+            codes.push(Code::CrossOrg);
+            if self.org == Org::Known {
+                codes.push(Code::NotFound);
             }
         }
         if self.takes.is_some() {

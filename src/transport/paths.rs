@@ -129,12 +129,19 @@ paths! {
         Operation::get("showOrg", "Shows an org.", Shape::OrgOut).needs(Action::OrgRead),
         Operation::put("createOrg", "Creates an org, or shows the one there is.", Shape::OrgOut)
             .needs(Action::OrgCreate)
+            .of_any_org()
             .succeeds(&[FOUND, CREATED]),
     ];
     ORGS = Self::Orgs, "/admin/v1/orgs", [
         Operation::get("listOrgs", "A page of all orgs, in an order that is stable.", Shape::Orgs)
             .needs(Action::OrgList)
             .query(&[AFTER, LIMIT]),
+    ];
+    PASSES = Self::Passes(..), "/v1/orgs/{org}/passes", [
+        Operation::post("issuePass", "A pass for this org, with some of the actions of its caller.", Shape::PassOut)
+            .needs(Action::PassIssue)
+            .of_any_org()
+            .takes(Shape::PassRequest),
     ];
     READY = Self::Ready, "/readyz", [
         Operation::get("ready", "Whether it may serve.", Shape::Nothing).open_to_all().refuses(&[Code::NotReady]),
@@ -194,6 +201,7 @@ paths! {
             Shape::BatchOut,
         )
         .needs(Action::TokenRead)
+        .of_any_org()
         .takes_up_to(Shape::BatchRequest, body::BATCH_LIMIT),
     ];
 }

@@ -29,6 +29,8 @@ pub enum Route {
     Org(OrgId),
     /// `/admin/v1/orgs`
     Orgs,
+    /// `/v1/orgs/{org}/passes`
+    Passes(OrgId),
     /// `/readyz`
     Ready,
     /// `.../refresh`
@@ -88,6 +90,7 @@ impl Route {
                 (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
                 _ => Err(RouteError::Unknown),
             },
+            Some("passes") if parts.next().is_none() => Ok(Self::Passes(org)),
             Some("tokens") if parts.next().is_none() => Ok(Self::Tokens(org)),
             _ => Err(RouteError::Unknown),
         }

@@ -18,7 +18,8 @@ use super::Vault;
 use super::ask::Ask;
 use super::refusal::Refusal;
 use crate::domain::action::Action;
-use crate::domain::policy::{Client, Policy, Verdict, judge, judge_admin, judge_in_org};
+use crate::domain::pass::{Pass, PassFault, needs_no_pass};
+use crate::domain::policy::{Client, Policy, Verdict, is_grantable, judge, judge_admin, judge_in_org};
 use crate::domain::principal::{Principal, Proof};
 use crate::domain::rate::{Bucket, Rate};
 use crate::os::peer::Peer;
@@ -32,13 +33,25 @@ pub struct Caller {
     principal: Principal,
     rule: Rule,
     allowance: Arc<Allowance>,
+    held: Held,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Rule {
     Admin,
-    Client(Client),
+    Client(Arc<Client>),
     Stranger,
+}
+
+/// What a caller shows beside who it is. Only ever takes away.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// Nothing.
+    Nothing,
+    /// A pass that it may show.
+    Pass(Box<Pass>),
+    /// Something that is no pass of its own; with the id, where it is a pass at all.
+    Refused(PassFault, Option<String>),
 }
 
 /// How much a principal may ask, over all its connections.
@@ -141,6 +154,56 @@ impl Caller {
         })
     }
 
+    /// This caller for one request, in which it shows this.
+    pub(super) fn holding(&self, held: Held) -> Self {
+        let (principal, rule) = (self.principal.clone(), self.rule.clone());
+        Self { principal, rule, allowance: Arc::clone(&self.allowance), held }
+    }
+
+    /// The pass that it shows.
+    pub(super) fn pass(&self) -> Option<&Pass> {
+        match &self.held {
+            Held::Pass(pass) => Some(pass),
+            Held::Nothing | Held::Refused(..) => None,
+        }
+    }
+
+    /// The id of the pass that it shows, though it may not be its own.
+    pub(super) fn pass_id(&self) -> Option<&str> {
+        match &self.held {
+            Held::Nothing => None,
+            Held::Pass(pass) => Some(&pass.id),
+            Held::Refused(_, id) => id.as_deref(),
+        }
+    }
+
+    /// The refusal of a caller whose pass is not good for this, or that must show one and does not.
+    pub(super) fn refused_by_pass(&self, ask: &Ask<'_>) -> Option<Refusal> {
+        let fault = match &self.held {
+            Held::Refused(fault, _) => Some(*fault),
+            Held::Pass(pass) => pass.judge_use(ask.action, ask.org).err(),
+            Held::Nothing => {
+                let required = matches!(&self.rule, Rule::Client(client) if client.require_pass)
+                    && ask.org.is_some()
+                    && !needs_no_pass(ask.action);
+                required.then_some(PassFault::Required)
+            }
+        };
+        fault.map(Refusal::from)
+    }
+
+    /// Whether it may hand this on in a pass for this org: only what it may do there itself.
+    pub(super) fn may_hand_on(&self, action: Action, org: &OrgId) -> Result<(), Refusal> {
+        if let Some(pass) = self.pass() {
+            pass.judge_use(action, Some(org))?;
+        }
+        let verdict = match &self.rule {
+            Rule::Client(client) if is_grantable(action) => judge_in_org(client, action, Some(org)),
+            Rule::Admin | Rule::Client(_) | Rule::Stranger => Verdict::Forbidden,
+        };
+        refuse_unless_allowed(verdict, action)
+    }
+
     pub(super) fn verdict(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
         self.refused_by(ask, |client| judge(client, ask.action, ask.org, ask.provider))
     }
@@ -154,17 +217,24 @@ impl Caller {
         if let Some(refusal) = self.refused_as_stranger() {
             return Err(refusal);
         }
+        if let Some(refusal) = self.refused_by_pass(ask) {
+            return Err(refusal);
+        }
         let verdict = match &self.rule {
             Rule::Admin => judge_admin(ask.action),
             Rule::Client(client) => judge(client),
             Rule::Stranger => Verdict::Forbidden,
         };
-        match verdict {
-            Verdict::Allow => Ok(()),
-            Verdict::CrossOrg => Err(Refusal::new(Code::CrossOrg, "this client may not act for that org")),
-            Verdict::Forbidden => {
-                Err(Refusal::new(Code::Forbidden, format!("this client may not do {} here", ask.action)))
-            }
+        refuse_unless_allowed(verdict, ask.action)
+    }
+}
+
+fn refuse_unless_allowed(verdict: Verdict, action: Action) -> Result<(), Refusal> {
+    match verdict {
+        Verdict::Allow => Ok(()),
+        Verdict::CrossOrg => Err(Refusal::new(Code::CrossOrg, "this client may not act for that org")),
+        Verdict::Forbidden => {
+            Err(Refusal::new(Code::Forbidden, format!("this client may not do {action} here")))
         }
     }
 }
@@ -177,12 +247,14 @@ impl Vault {
             Some(client) => Caller {
                 principal: Principal { name: client.name.clone(), proof: Proof::Unix(peer) },
                 allowance: self.allowances.client(client),
-                rule: Rule::Client(client.clone()),
+                rule: Rule::Client(Arc::new(client.clone())),
+                held: Held::Nothing,
             },
             None => Caller {
                 allowance: self.allowances.stranger(peer.uid),
                 principal: Principal { name: "unknown".to_owned(), proof: Proof::Unix(peer) },
                 rule: Rule::Stranger,
+                held: Held::Nothing,
             },
         }
     }
@@ -200,6 +272,7 @@ impl Vault {
             principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) },
             rule,
             allowance,
+            held: Held::Nothing,
         }
     }
 
@@ -210,6 +283,7 @@ impl Vault {
             principal: Principal { name: format!("task:{name}"), proof: Proof::Internal },
             rule: Rule::Admin,
             allowance: Allowance::new(Rate::HIGHEST),
+            held: Held::Nothing,
         }
     }
 }

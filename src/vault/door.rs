@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use crate::audit::entry::{Decision, Entry};
 use crate::audit::{AuditError, State as AuditState};
 use crate::chain::Mark;
+use crate::domain::pass::PassFault;
 
 /// The right to do one thing once. Settle it, or it records itself as abandoned.
 #[must_use = "a permit is settled with what became of it"]
@@ -37,7 +38,7 @@ impl Permit<'_> {
     ) -> Result<T, Refusal> {
         self.settled = true;
         let generation = result.as_ref().ok().and_then(generation);
-        let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, None);
+        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
         if self.vault.audit.sync_always() {
             self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         } else {
@@ -54,7 +55,7 @@ impl Permit<'_> {
     ) -> Result<Result<T, Refusal>, Refusal> {
         self.settled = true;
         let generation = result.as_ref().ok().and_then(generation);
-        let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, None);
+        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
         self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
         Ok(result)
     }
@@ -73,7 +74,7 @@ impl Permit<'_> {
             Ok((done, mark)) => (Some(*mark), generation(done)),
             Err(_) => (None, None),
         };
-        let entry = self.vault.entry(self.caller, &self.ask, outcome(&result), generation, at);
+        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, at);
         self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         result.map(|(done, _)| done)
     }
@@ -94,7 +95,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.settled {
-            let entry = self.vault.entry(self.caller, &self.ask, "abandoned", None, None);
+            let entry = self.vault.entry(self.caller, &self.ask, Became::plain("abandoned"), None, None);
             if let Err(why) = self.vault.audit.append(&entry) {
                 tracing::error!(%why, "an abandoned operation could not be recorded");
             }
@@ -102,10 +103,24 @@ impl Drop for Permit<'_> {
     }
 }
 
-fn outcome<T>(result: &Result<T, Refusal>) -> &'static str {
-    match result {
-        Ok(_) => "ok",
-        Err(refusal) => refusal.code.as_str(),
+/// What became of an operation, in the words of the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Became {
+    outcome: &'static str,
+    reason: Option<&'static str>,
+}
+
+impl Became {
+    pub(super) fn plain(outcome: &'static str) -> Self {
+        Self { outcome, reason: None }
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        Self { outcome: refusal.code.as_str(), reason: refusal.reason }
+    }
+
+    fn of<T>(result: &Result<T, Refusal>) -> Self {
+        result.as_ref().err().map_or(Self::plain("ok"), Self::refused)
     }
 }
 
@@ -168,9 +183,10 @@ impl Vault {
     /// `rate_limited`, or `audit_unavailable`.
     pub fn record_refused(&self, caller: &Caller, ask: Ask<'_>, refusal: &Refusal) -> Result<(), Refusal> {
         self.take_allowance(caller, &ask)?;
-        if let Some(unknown) = caller.refused_as_stranger() {
-            self.record_denial(caller, &ask, &unknown)?;
-            return Err(unknown);
+        // Who it is and what it shows comes before what it asks.
+        if let Some(sooner) = caller.refused_as_stranger().or_else(|| caller.refused_by_pass(&ask)) {
+            self.record_denial(caller, &ask, &sooner)?;
+            return Err(sooner);
         }
         self.record_denial(caller, &ask, refusal)
     }
@@ -212,7 +228,12 @@ impl Vault {
         ask: &Ask<'_>,
         refusal: &Refusal,
     ) -> Result<(), Refusal> {
-        let mut entry = self.entry(caller, ask, refusal.code.as_str(), None, None);
+        if let Some(fault) = refusal.reason.and_then(PassFault::of_reason) {
+            // The org stands in the audit log alone; the request id leads there.
+            let (request, principal) = (ask.request_id, &caller.principal().name);
+            tracing::warn!(request, principal, fault = fault.reason(), "a request was refused for its pass");
+        }
+        let mut entry = self.entry(caller, ask, Became::refused(refusal), None, None);
         entry.decision = Decision::Deny;
         self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
     }
@@ -221,7 +242,7 @@ impl Vault {
         &self,
         caller: &'a Caller,
         ask: &Ask<'a>,
-        outcome: &'a str,
+        became: Became,
         generation: Option<u64>,
         journal: Option<Mark>,
     ) -> Entry<'a> {
@@ -232,7 +253,9 @@ impl Vault {
             org: ask.org.map(OrgId::as_str),
             target: ask.target,
             decision: Decision::Allow,
-            outcome,
+            outcome: became.outcome,
+            reason: became.reason,
+            pass: caller.pass_id(),
             generation,
             journal,
         }

@@ -18,6 +18,7 @@ mod note;
 pub mod open;
 pub mod orgs;
 pub mod page;
+pub mod passes;
 pub mod place;
 pub mod record;
 pub mod refusal;

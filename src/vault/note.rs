@@ -91,6 +91,8 @@ impl Vault {
                 target: note.as_ref().and_then(|note| note.target.as_deref()).map(Target::Named),
                 decision: Decision::Allow,
                 outcome: "recovered",
+                reason: None,
+                pass: None,
                 generation: None,
                 journal: Some(found.mark),
             })

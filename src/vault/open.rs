@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 
 use super::ask::Ask;
 use super::caller::Allowances;
+use super::door::Became;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
 use super::place::Blind;
@@ -209,7 +210,7 @@ impl Vault {
     pub async fn record_run(&self, what: &'static str) -> Result<(), AuditError> {
         let (daemon, request) = (self.task("daemon"), RequestIds::new().next());
         let ask = Ask::new(&request, Action::VaultRun).on(what);
-        let entry = self.entry(&daemon, &ask, "ok", None, None);
+        let entry = self.entry(&daemon, &ask, Became::plain("ok"), None, None);
         self.audit.append_durable(&entry).await.map(|_| ())
     }
 }

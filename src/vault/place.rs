@@ -31,6 +31,8 @@ pub enum Table {
     SecretVersion = 4,
     /// Notes of the journal; no records of the store.
     Note = 5,
+    /// Passes; no records of the store.
+    Pass = 6,
 }
 
 /// Fields of a record. Numbers are for ever (docs/recovery.md).
@@ -61,6 +63,8 @@ pub enum Field {
     Value = 11,
     /// Who did what, in a journal record, under the system key.
     Note = 12,
+    /// What a pass says, under the system key.
+    Pass = 13,
 }
 
 /// The blind name of an org.

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::crypto::seal::SealError;
+use crate::domain::pass::PassFault;
 use crate::store::{CommitError, ReadError};
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
@@ -67,6 +68,13 @@ impl Refusal {
 impl From<SealError> for Refusal {
     fn from(why: SealError) -> Self {
         Self::integrity("sealed value", &why)
+    }
+}
+
+/// A pass that is not good for what was asked.
+impl From<PassFault> for Refusal {
+    fn from(fault: PassFault) -> Self {
+        Self { reason: Some(fault.reason()), ..Self::new(fault.code(), fault.detail()) }
     }
 }
 

@@ -14,6 +14,7 @@ mod full_disk;
 mod kit;
 mod misplaced;
 mod openapi;
+mod pass;
 mod refused_early;
 mod rotation;
 mod slow_clients;

@@ -1,4 +1,4 @@
-//! Identifiers of the contract: org, provider, connection name, secret name.
+//! Identifiers of the contract: org, provider, connection name, secret name, key name.
 //!
 //! Each is parsed once, at the edge; whoever holds one holds a valid one. Names of connections and
 //! secrets never contain `..`, so no identifier can climb out of a path.
@@ -113,6 +113,13 @@ identifier!(
     SecretName,
     "a secret name is 1 to 255 characters of A-Z a-z 0-9 . _ @ : + - , starts with a letter or digit and has no ..",
     NAMES
+);
+
+identifier!(
+    /// The name of a retired application key in the configuration: `[a-z0-9][a-z0-9-]{0,62}`.
+    KeyName,
+    "a key name is 1 to 63 characters of a-z 0-9 - and starts with a letter or digit",
+    Grammar { first: PROVIDER_FIRST, rest: PROVIDER, most: 63, dots: Dots::Free }
 );
 
 /// One granted account of an org: `provider/name`.

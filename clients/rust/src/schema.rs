@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::ids::{ConnectionId, ConnectionName, OrgId, ProviderId, SecretName};
+use crate::ids::{ConnectionId, ConnectionName, KeyName, OrgId, ProviderId, SecretName};
 use crate::limits;
 use crate::moment::Moment;
-use crate::secret::{AccessToken, IdToken, RefreshToken, SecretValue};
+use crate::secret::{AccessToken, IdToken, Pass, Plaintext, RefreshToken, SecretValue};
 
 /// Printable ASCII: VSCHAR of RFC 6749, appendix A.
 pub(crate) const PRINTABLE: &str = "^[ -~]+$";
@@ -20,6 +20,9 @@ pub(crate) const PRINTABLE: &str = "^[ -~]+$";
 pub(crate) const UNSPACED: &str = "^[!-~]+$";
 /// No control characters: Unicode's category Cc.
 const PLAIN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+
+/// RFC 4648, section 4: padded, and no bits beyond the last byte.
+const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 
 macro_rules! identifier {
     ($($name:ident, $text:literal, $example:literal;)*) => {$(
@@ -41,6 +44,7 @@ identifier! {
     OrgId, "A tenant.", "acme";
     ProviderId, "A configured OAuth issuer.", "github";
     ConnectionName, "The name of a connection, chosen by the application.", "main";
+    KeyName, "The name of a retired application key in the configuration.", "django-2019";
     SecretName, "The name of a secret, chosen by the application.", "webhook-signing-key";
 }
 
@@ -64,6 +68,10 @@ secret! {
     AccessToken, token();
     RefreshToken, token();
     IdToken, token();
+    Pass, json_schema!({ "type": "string", "format": "password", "pattern": "^[A-Za-z0-9_-]+=*$" });
+    Plaintext, json_schema!({
+        "type": "string", "format": "password", "contentEncoding": "base64", "pattern": BASE64,
+    });
     SecretValue, json_schema!({
         "type": "string", "format": "password", "minLength": 1, "maxLength": limits::SECRET,
     });
@@ -163,8 +171,15 @@ pub(crate) fn one_form_each(schema: &mut Schema) {
 
 /// A batch answers each item with one of the two.
 pub(crate) fn token_or_problem(schema: &mut Schema) {
-    let either = json_schema!({ "oneOf": [{ "required": ["token"] }, { "required": ["problem"] }] });
-    schema
-        .ensure_object()
-        .extend(either.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+    either(schema, "token");
+}
+
+/// As [`token_or_problem`].
+pub(crate) fn plaintext_or_problem(schema: &mut Schema) {
+    either(schema, "plaintext");
+}
+
+fn either(schema: &mut Schema, good: &str) {
+    let required = |name: &str| json_schema!({ "required": [name] }).to_value();
+    schema.insert("oneOf".to_owned(), vec![required(good), required("problem")].into());
 }

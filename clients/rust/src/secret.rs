@@ -4,9 +4,12 @@
 //!
 //! Never printed, never copied by accident.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident) => {
@@ -65,6 +68,85 @@ secret!(
     /// Any other sealed value of an org: an API key, a webhook secret, a signing key.
     SecretValue
 );
+
+secret!(
+    /// A short-lived right, bound to one org and one principal.
+    Pass
+);
+
+/// Bytes that an application has encrypted, or wants encrypted. On the wire they are base64 (RFC 4648,
+/// section 4, padded).
+pub struct Plaintext(WipedBytes);
+
+impl Plaintext {
+    /// Takes the bytes over; they are wiped when this value goes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(WipedBytes::from(bytes))
+    }
+
+    /// The one way out. Whoever calls this owns the leak.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads base64 into one buffer of the right size.
+    fn from_base64(text: &str) -> Option<Self> {
+        // The encoder's own estimate: never too little.
+        let mut bytes = WipedBytes::from(vec![0; base64::decoded_len_estimate(text.len())]);
+        let length = STANDARD.decode_slice(text, &mut bytes).ok()?;
+        bytes.truncate(length);
+        Some(Self(bytes))
+    }
+
+    /// As base64, in a buffer of the right size that is wiped.
+    pub(crate) fn to_base64(&self) -> Zeroizing<String> {
+        let length = base64::encoded_len(self.0.len(), true).unwrap_or_default();
+        // Not `encode_string`: it goes through a buffer on the stack that nobody wipes.
+        let mut text = vec![0; length];
+        let written = STANDARD.encode_slice(self.expose(), &mut text);
+        debug_assert_eq!(written.ok(), Some(length), "the length was asked for");
+        // Base64 is ASCII: the buffer becomes the text, not a copy of it.
+        Zeroizing::new(String::from_utf8(text).unwrap_or_default())
+    }
+}
+
+impl From<WipedBytes> for Plaintext {
+    fn from(bytes: WipedBytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plaintext(..)")
+    }
+}
+
+impl PartialEq for Plaintext {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose().ct_eq(other.expose()).into()
+    }
+}
+
+impl Eq for Plaintext {}
+
+impl<'de> serde::Deserialize<'de> for Plaintext {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Plaintext;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Plaintext, E> {
+                Plaintext::from_base64(text).ok_or_else(|| E::custom("a plaintext is base64, padded"))
+            }
+        }
+        d.deserialize_str(Visitor)
+    }
+}
 
 /// Bytes that are wiped when they go: all that they had room for, in one sweep (`Zeroizing<Vec<u8>>` writes byte
 /// by byte, which shows on the path of every read). Whoever lets it grow leaves a copy behind: give it its room first.
@@ -136,6 +218,21 @@ mod tests {
         assert_eq!(format!("{token:?}"), "AccessToken(..)");
         assert_eq!(token, AccessToken::new("ya29.canary".into()));
         assert_ne!(token, AccessToken::new("ya29.canarz".into()));
+    }
+
+    #[test]
+    fn a_plaintext_reads_base64_as_the_rfc_has_it_and_nothing_else() {
+        // RFC 4648, section 10.
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
+            let plaintext = Plaintext::from_base64(text).expect("base64");
+            assert_eq!(plaintext.expose(), bytes.as_bytes());
+            assert_eq!(&*plaintext.to_base64(), text);
+        }
+        for wrong in ["Zg", "Zh==", "Zg==\n", "Z-__", "=", "Zg==Zg=="] {
+            assert!(Plaintext::from_base64(wrong).is_none(), "{wrong}");
+        }
+        assert_eq!(format!("{:?}", Plaintext::new(b"canary".to_vec())), "Plaintext(..)");
     }
 
     #[test]

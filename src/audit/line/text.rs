@@ -20,6 +20,8 @@ pub(super) struct EntryText {
     target: Option<String>,
     decision: String,
     outcome: String,
+    reason: Option<String>,
+    pass: Option<String>,
     generation: Option<u64>,
     journal: Option<MarkText>,
     #[serde(rename = "mac")]
@@ -84,6 +86,8 @@ impl EntryText {
             target: self.target,
             decision: self.decision,
             outcome: self.outcome,
+            reason: self.reason,
+            pass: self.pass,
             generation: self.generation,
             journal: self.journal.map(MarkText::read).transpose()?,
         };

@@ -179,7 +179,7 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("allow = [\"ghs_canary:read\"]", 11, "no such action"),
         ("allow = [\"*\", \"audit:read\"]", 11, "only admins"),
         ("allow = [\"key:*\"]", 11, "only admins"),
-        ("require_pass = true", 12, "require_pass is not available in this version"),
+        ("require_pass = \"ghs_canary\"", 12, "expected a boolean"),
         ("mtls = { san = \"ghs_canary\" }", 12, "mtls is not available in this version"),
         ("rate = { per_second = 0, burst = 1 }", 12, "not a rate"),
         ("rate = { per_second = 1 }", 12, "missing field `burst`"),

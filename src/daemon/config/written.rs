@@ -91,11 +91,12 @@ pub(super) struct Client {
     pub(super) providers: Spanned<Vec<Text>>,
     pub(super) allow: Spanned<Vec<Text>>,
     pub(super) rate: Option<Spanned<Rate>>,
+    #[serde(default)]
+    pub(super) require_pass: bool,
     mtls: Later,
-    require_pass: Later,
 }
 
-later!(Client: mtls, require_pass);
+later!(Client: mtls);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]

@@ -18,6 +18,7 @@ pub struct Client {
     pub orgs: &'static [&'static str],
     pub providers: &'static [&'static str],
     pub allow: &'static [&'static str],
+    pub require_pass: bool,
     pub rate: Option<(u32, u32)>,
 }
 
@@ -30,18 +31,19 @@ impl Client {
             orgs: &["*"],
             providers: &["*"],
             allow: &["*"],
+            require_pass: false,
             rate: None,
         }
     }
 
     fn text(&self) -> String {
-        let Self { name, uid, orgs, providers, allow, rate } = self;
+        let Self { name, uid, orgs, providers, allow, require_pass, rate } = self;
         let rate = rate.map_or(String::new(), |(per_second, burst)| {
             format!("rate = {{ per_second = {per_second}, burst = {burst} }}\n")
         });
         format!(
             "[[client]]\nname = \"{name}\"\nunix = {{ user = {uid} }}\norgs = {orgs:?}\n\
-             providers = {providers:?}\nallow = {allow:?}\n{rate}\n"
+             providers = {providers:?}\nallow = {allow:?}\nrequire_pass = {require_pass}\n{rate}\n"
         )
     }
 }

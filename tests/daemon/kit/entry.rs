@@ -12,6 +12,8 @@ pub struct AuditEntry {
     pub target: Option<String>,
     pub decision: String,
     pub outcome: String,
+    pub reason: Option<String>,
+    pub pass: Option<String>,
     pub generation: Option<u64>,
 }
 

@@ -88,6 +88,8 @@ impl Attacker {
             target: None,
             decision: audit::entry::Decision::Allow,
             outcome: "ok",
+            reason: None,
+            pass: None,
             generation: None,
             journal: Some(second),
         };

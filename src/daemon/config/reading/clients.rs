@@ -75,6 +75,7 @@ impl Reading<'_> {
             orgs: self.among(&written.orgs, OrgId::parse)?,
             providers: named,
             allow: self.actions(&written.allow)?,
+            require_pass: written.require_pass,
             rate: written.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
         })
     }

@@ -1,0 +1,34 @@
+//! The shapes of the contract, as they stand in request and response bodies.
+//!
+//! Shapes that come in refuse unknown fields: a misspelt `refresh_token` must not be a lost one. Shapes
+//! that go out may grow, so a reader takes fields it does not know.
+//!
+//! Secrets are read into their own types here, and written nowhere but by the `body` of the shape that
+//! carries them.
+
+mod admin;
+mod body;
+mod connection;
+mod crypt;
+mod org;
+mod page;
+mod pass;
+mod secret;
+mod status;
+mod token;
+mod token_set;
+
+pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKeyOut};
+pub use body::to_body;
+pub use connection::{ConnectionOut, ConnectionState, Deleted};
+pub use crypt::{CRYPT_ITEMS, DecryptOut, DecryptRequest, DecryptResult, EncryptOut, EncryptRequest};
+pub use org::OrgOut;
+pub use page::Page;
+pub use pass::{PassOut, PassRequest};
+pub use secret::{SecretIn, SecretInfo, SecretOut, SecretVersion};
+pub use status::{AuditStatus, PrincipalOut, Status, StoreStatus};
+pub use token::{BatchOut, BatchRequest, BatchResult, RefreshRequest, RefreshTokenOut, Token};
+pub use token_set::TokenSet;
+
+/// Small texts that the application keeps beside a connection or a secret.
+pub type Labels = std::collections::BTreeMap<String, String>;

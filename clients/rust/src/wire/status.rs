@@ -1,0 +1,71 @@
+//! What the daemon says of itself and of the caller.
+//!
+//! Never names an org.
+
+use serde::{Deserialize, Serialize};
+
+/// The caller, as the vault sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PrincipalOut {
+    /// The configured client, or `admin`.
+    pub name: String,
+    /// How it was proved: `unix` or `admin`.
+    pub proof: String,
+    /// From the kernel.
+    pub uid: u32,
+    /// From the kernel.
+    pub gid: u32,
+    /// From the kernel.
+    pub pid: u32,
+    /// The systemd unit of the process, where it runs in one.
+    pub unit: Option<String>,
+}
+
+/// GET `/v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Status {
+    /// Of the daemon.
+    pub version: String,
+    /// Of the store.
+    pub vault_id: String,
+    /// Stamped into the store.
+    pub environment: String,
+    /// The caller, as seen.
+    pub principal: PrincipalOut,
+    /// Whether it may serve.
+    pub ready: bool,
+    /// `ok`, `full` or `failed`, with what is known.
+    pub store: StoreStatus,
+    /// `ok` or `failed`, with what is known.
+    pub audit: AuditStatus,
+}
+
+/// The store, as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StoreStatus {
+    /// `ok`, `full` (reads go on) or `failed`.
+    pub state: String,
+    /// Why, where the state is not `ok`.
+    pub reason: Option<String>,
+    /// Records in the store.
+    pub records: u64,
+    /// Last journal sequence.
+    pub sequence: u64,
+    /// `sled`, or `memory` where sled had to be given up until the next start.
+    pub index: String,
+}
+
+/// The audit log, as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AuditStatus {
+    /// `ok` or `failed`.
+    pub state: String,
+    /// Why, where the state is not `ok`.
+    pub reason: Option<String>,
+    /// Last entry.
+    pub sequence: u64,
+}

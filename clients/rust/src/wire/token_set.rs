@@ -1,0 +1,156 @@
+//! A token set as a provider issued it, on its way into the vault.
+//!
+//! Never written anywhere but by [`TokenSet::body`], into a buffer that is wiped.
+
+use super::{Labels, to_body};
+use crate::moment::Moment;
+use crate::secret::{AccessToken, IdToken, RefreshToken};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// PUT of a connection: the token set that the provider issued.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::one_form_each))]
+pub struct TokenSet {
+    /// RFC 6749, section 5.1.
+    pub access_token: AccessToken,
+    /// Left out: the one that is stored stays.
+    #[serde(default)]
+    pub refresh_token: Option<RefreshToken>,
+    /// RFC 6749, section 7.1; `Bearer` where left out.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::PRINTABLE), length(min = 1, max = crate::limits::TOKEN_TYPE)))]
+    pub token_type: Option<String>,
+    /// Seconds from now; a number, or a string of digits as some providers write it.
+    #[serde(default, deserialize_with = "seconds")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::seconds"))]
+    pub expires_in: Option<u64>,
+    /// The end of the access token; not together with `expires_in`.
+    #[serde(default)]
+    pub expires_at: Option<Moment>,
+    /// Space-separated scopes (RFC 6749, section 3.3); not together with `scopes`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::scopes())))]
+    pub scope: Option<String>,
+    /// The scopes, one by one.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::SCOPES), inner(regex(pattern = crate::schema::UNSPACED), length(min = 1, max = crate::limits::SCOPE))))]
+    pub scopes: Option<Vec<String>>,
+    /// Kept sealed beside the tokens.
+    #[serde(default)]
+    pub id_token: Option<IdToken>,
+    /// Left out: the ones that are stored stay.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Labels>"))]
+    pub labels: Option<Labels>,
+}
+
+impl TokenSet {
+    /// A token set of an access token alone; the other fields are public.
+    #[must_use]
+    pub fn new(access_token: AccessToken) -> Self {
+        Self {
+            access_token,
+            refresh_token: None,
+            token_type: None,
+            expires_in: None,
+            expires_at: None,
+            scope: None,
+            scopes: None,
+            id_token: None,
+            labels: None,
+        }
+    }
+
+    /// The JSON body of the PUT, in a buffer that is wiped when it goes.
+    #[must_use]
+    pub fn body(&self) -> Zeroizing<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Exposed<'a> {
+            access_token: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            refresh_token: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            token_type: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            expires_in: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            expires_at: Option<Moment>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            scope: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            scopes: Option<&'a [String]>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            id_token: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            labels: Option<&'a Labels>,
+        }
+        to_body(&Exposed {
+            access_token: self.access_token.expose(),
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
+            token_type: self.token_type.as_deref(),
+            expires_in: self.expires_in,
+            expires_at: self.expires_at,
+            scope: self.scope.as_deref(),
+            scopes: self.scopes.as_deref(),
+            id_token: self.id_token.as_ref().map(IdToken::expose),
+            labels: self.labels.as_ref(),
+        })
+    }
+}
+
+fn seconds<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = Option<u64>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("seconds")
+        }
+        fn visit_u64<E>(self, n: u64) -> Result<Self::Value, E> {
+            Ok(Some(n))
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(E::custom("seconds are digits"));
+            }
+            text.parse().map(Some).map_err(|_| E::custom("too many seconds"))
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_some<D: serde::Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+            d.deserialize_any(self)
+        }
+    }
+    d.deserialize_option(Visitor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_set_reads_back_from_its_body() {
+        let mut set = TokenSet::new(AccessToken::new("at \"1\"".into()));
+        set.refresh_token = Some(RefreshToken::new("rt".into()));
+        set.expires_in = Some(3600);
+        let again: TokenSet = serde_json::from_slice(&set.body()).expect("reads");
+        assert_eq!(again.access_token, set.access_token);
+        assert_eq!(again.refresh_token, set.refresh_token);
+        assert_eq!(again.expires_in, Some(3600));
+        assert!(again.labels.is_none());
+    }
+
+    #[test]
+    fn expires_in_may_be_a_string_of_digits_and_a_misspelt_field_is_refused() {
+        let read = |text: &str| serde_json::from_str::<TokenSet>(text);
+        assert_eq!(read(r#"{"access_token":"a","expires_in":"60"}"#).expect("reads").expires_in, Some(60));
+        assert!(read(r#"{"access_token":"a","expires_in":"-1"}"#).is_err());
+        assert!(read(r#"{"access_token":"a","refreshToken":"b"}"#).is_err());
+    }
+}

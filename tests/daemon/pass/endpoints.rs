@@ -1,0 +1,125 @@
+//! Every endpoint there is, each with a request that would be served.
+//!
+//! The list cannot be forgotten: a route that is added does not compile here until it stands in it, and its methods
+//! are those that the route itself takes.
+
+use std::iter::successors;
+
+use serde_json::json;
+use tokenkeep::transport::route::Route;
+use tokenkeep_client::ids::{ConnectionId, OrgId, SecretName};
+
+use crate::kit::Request;
+
+pub(super) const ORG: &str = "acme";
+
+/// One method of one route.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) route: Route,
+    pub(super) request: Request,
+}
+
+impl Endpoint {
+    /// Whether it concerns an org of its path.
+    pub(super) fn is_of_an_org(&self) -> bool {
+        self.request.target.starts_with("/v1/orgs/")
+    }
+
+    /// Whether anybody may look.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.route, Route::Health | Route::Ready)
+    }
+}
+
+/// Every method of every route; what deletes comes after what reads.
+pub(super) fn every() -> Vec<Endpoint> {
+    let routes = successors(Some(Route::Health), following);
+    routes
+        .flat_map(|route| {
+            let methods = route.path().operations.iter().rev().map(|operation| operation.method.as_str());
+            let endpoint = |method| Endpoint { request: request(&route, method), route: route.clone() };
+            methods.map(endpoint).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The route after this one.
+fn following(route: &Route) -> Option<Route> {
+    let org = || OrgId::parse(ORG).expect("an org");
+    let connection = || ConnectionId {
+        provider: "github".parse().expect("a provider"),
+        name: "main".parse().expect("a name"),
+    };
+    Some(match route {
+        Route::Health => Route::Ready,
+        Route::Ready => Route::Status,
+        Route::Status => Route::Org(org()),
+        Route::Org(_) => Route::Connections(org()),
+        Route::Connections(_) => Route::Connection(org(), connection()),
+        Route::Connection(..) => Route::Token(org(), connection()),
+        Route::Token(..) => Route::Refresh(org(), connection()),
+        Route::Refresh(..) => Route::RefreshToken(org(), connection()),
+        Route::RefreshToken(..) => Route::Tokens(org()),
+        Route::Tokens(_) => Route::Secrets(org()),
+        Route::Secrets(_) => Route::Secret(org(), SecretName::parse("key").expect("a name")),
+        Route::Secret(..) => Route::Passes(org()),
+        Route::Passes(_) => Route::Orgs,
+        Route::Orgs => Route::Keys,
+        Route::Keys => Route::KeysReload,
+        Route::KeysReload => Route::KeysRotate,
+        Route::KeysRotate => Route::Doctor,
+        Route::Doctor => Route::AuditEntries,
+        Route::AuditEntries => Route::AuditVerify,
+        Route::AuditVerify => return None,
+    })
+}
+
+fn path(route: &Route) -> String {
+    let of = |org: &OrgId, id: &ConnectionId| format!("/v1/orgs/{org}/connections/{id}");
+    match route {
+        Route::AuditEntries => "/admin/v1/audit".into(),
+        Route::AuditVerify => "/admin/v1/audit/verify".into(),
+        Route::Connection(org, id) => of(org, id),
+        Route::Connections(org) => format!("/v1/orgs/{org}/connections"),
+        Route::Doctor => "/admin/v1/doctor".into(),
+        Route::Health => "/healthz".into(),
+        Route::Keys => "/admin/v1/keys".into(),
+        Route::KeysReload => "/admin/v1/keys/reload".into(),
+        Route::KeysRotate => "/admin/v1/keys/rotate".into(),
+        Route::Org(org) => format!("/v1/orgs/{org}"),
+        Route::Orgs => "/admin/v1/orgs".into(),
+        Route::Passes(org) => format!("/v1/orgs/{org}/passes"),
+        Route::Ready => "/readyz".into(),
+        Route::Refresh(org, id) => of(org, id) + "/refresh",
+        Route::RefreshToken(org, id) => of(org, id) + "/refresh-token",
+        Route::Secret(org, name) => format!("/v1/orgs/{org}/secrets/{name}"),
+        Route::Secrets(org) => format!("/v1/orgs/{org}/secrets"),
+        Route::Status => "/v1/status".into(),
+        Route::Token(org, id) => of(org, id) + "/token",
+        Route::Tokens(org) => format!("/v1/orgs/{org}/tokens"),
+    }
+}
+
+fn request(route: &Route, method: &str) -> Request {
+    let path = path(route);
+    let method = match method {
+        "DELETE" => "DELETE",
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        other => panic!("{other}: a method that this list does not know"),
+    };
+    let body = match (route, method) {
+        (Route::Connection(..), "DELETE") => return Request::delete(path + "?revoke=false"),
+        (Route::Connection(..), "PUT") => {
+            json!({"access_token": "at", "refresh_token": "rt", "expires_in": 3600})
+        }
+        (Route::Passes(_), _) => json!({"actions": ["token:read"]}),
+        (Route::Refresh(..), _) => json!({"if_generation": 0}),
+        (Route::Secret(..), "PUT") => json!({"value": "s"}),
+        (Route::Tokens(_), _) => json!({"connections": [{"provider": "github", "name": "main"}]}),
+        _ => return Request::new(method, path),
+    };
+    Request::new(method, path).json(body.to_string())
+}
