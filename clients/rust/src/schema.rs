@@ -18,6 +18,8 @@ use crate::secret::{AccessToken, IdToken, Pass, Plaintext, RefreshToken, SecretV
 pub(crate) const PRINTABLE: &str = "^[ -~]+$";
 /// NQCHAR of the same appendix, and what providers use beside it: all but the space.
 pub(crate) const UNSPACED: &str = "^[!-~]+$";
+/// Scopes and the spaces between and around them. How many and how long is more than a regular expression should count.
+pub(crate) const SPACED: &str = "^[ -~]*$";
 /// No control characters: Unicode's category Cc.
 const PLAIN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 
@@ -138,12 +140,6 @@ pub(crate) fn seconds(_: &mut SchemaGenerator) -> Schema {
             { "type": "null" },
         ],
     })
-}
-
-/// Scopes, with spaces between and around them.
-pub(crate) fn scopes() -> String {
-    let scope = format!("[!-~]{{1,{}}}", limits::SCOPE);
-    format!("^ *({scope}( +{scope}){{0,{}}} *)?$", limits::SCOPES - 1)
 }
 
 /// Digits of a number up to this one: with a smaller digit somewhere, with fewer digits, or the same.

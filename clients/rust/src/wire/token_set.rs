@@ -30,9 +30,9 @@ pub struct TokenSet {
     /// The end of the access token; not together with `expires_in`.
     #[serde(default)]
     pub expires_at: Option<Moment>,
-    /// Space-separated scopes (RFC 6749, section 3.3); not together with `scopes`.
+    /// Space-separated scopes (RFC 6749, section 3.3), at most 256 of 512 characters; not together with `scopes`.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::scopes())))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::SPACED)))]
     pub scope: Option<String>,
     /// The scopes, one by one.
     #[serde(default)]
