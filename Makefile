@@ -3,9 +3,10 @@
 PYTHON ?= python3
 SECONDS ?= 60
 ROUNDS ?= 300
+EXAMPLES ?= 300
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build test lint unit openapi bench bench-short fuzz fuzz-short crash clean
+.PHONY: demo run build test lint unit openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -22,6 +23,7 @@ build:
 test:
 	$(MAKE) lint
 	$(MAKE) unit
+	$(MAKE) openapi-check
 	$(MAKE) fuzz-short
 	$(MAKE) bench-short
 	$(MAKE) demo
@@ -52,6 +54,23 @@ openapi:
 	cargo run --quiet --locked --example openapi > target/openapi.json
 	cargo run --quiet --locked --example openapi admin > target/openapi-admin.json
 	mv target/openapi.json target/openapi-admin.json docs/
+
+# The daemon against that description, over each of its doors: every example, then schemathesis in all its phases. The
+# short form is enough to see that they agree; the long one looks for what nobody thought of.
+OPENAPI_VENV := $(CURDIR)/target/venv-openapi
+CHECK_OPENAPI := $(OPENAPI_VENV)/bin/python tests/openapi/check.py target/debug/tokenkeepd
+openapi-check: $(OPENAPI_VENV)/ready
+	cargo build --locked --bin tokenkeepd
+	$(CHECK_OPENAPI) --door socket --door admin --examples 5
+
+schemathesis: $(OPENAPI_VENV)/ready
+	cargo build --locked --bin tokenkeepd
+	$(CHECK_OPENAPI) --door socket --door admin --examples $(EXAMPLES)
+
+$(OPENAPI_VENV)/ready:
+	$(PYTHON) -m venv --clear $(OPENAPI_VENV)
+	$(OPENAPI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5'
+	touch $@
 
 # Ratios beside their yardsticks, in one run.
 bench:

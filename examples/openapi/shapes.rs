@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use tokenkeep::domain::action::Action;
 use tokenkeep::domain::pass;
-use tokenkeep::domain::policy::ActionSet;
+use tokenkeep::domain::policy::is_grantable;
 use tokenkeep::transport::operation::{Kind, Parameter, Path, Shape};
 use tokenkeep_client::ids::{ConnectionName, OrgId, ProviderId, SecretName};
 use tokenkeep_client::limits;
@@ -143,7 +143,8 @@ pub(crate) fn conditions() -> [Value; 2] {
         json!({
             "name": "If-Match", "in": "header",
             "description": "Only if the connection has this generation. Not together with If-None-Match.",
-            "schema": { "type": "string", "pattern": "^\"[0-9]{1,19}\"$" },
+            "schema": { "type": "string", "minLength": 3, "maxLength": 21, "pattern": "^\"[0-9]+\"$" },
+            "example": "\"7\"",
         }),
         json!({
             "name": "If-None-Match", "in": "header",
@@ -156,9 +157,8 @@ pub(crate) fn conditions() -> [Value; 2] {
 /// What the daemon knows and a shape does not: the words of the policy.
 fn amend(schemas: &mut Map<String, Value>) {
     if let Some(asked) = schemas.get_mut("PassRequest") {
-        let words = Action::ALL.iter().map(|action| action.as_str().to_owned());
-        let words: Vec<String> =
-            words.filter(|word| ActionSet::named(std::slice::from_ref(word)).is_some()).collect();
+        let grantable = Action::ALL.iter().filter(|action| is_grantable(**action));
+        let words: Vec<&str> = grantable.map(|action| action.as_str()).collect();
         let actions = &mut asked["properties"]["actions"];
         actions["minItems"] = 1.into();
         actions["items"]["enum"] = words.into();

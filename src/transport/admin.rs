@@ -72,9 +72,6 @@ fn wanted(query: &Query<'_>) -> Result<records::Entries, Refusal> {
     let number = |text: &str| text.parse::<u64>().ok();
     let last =
         query.parsed("last", "last is 1 to 1000", |text| number(text).filter(|n| (1..=1000).contains(n)))?;
-    if let Some(count) = last {
-        return Ok(records::Entries::Last(usize::try_from(count).unwrap_or(1000)));
-    }
     let text = |name| query.text(name).map(str::to_owned);
     let rule = "since and until are RFC 3339 in UTC";
     let moment = |name| query.parsed(name, rule, |text| Moment::parse(text).map(SystemTime::from));
@@ -87,5 +84,10 @@ fn wanted(query: &Query<'_>) -> Result<records::Entries, Refusal> {
         until: moment("until")?,
     };
     let after = query.parsed("after", "after is the next of an earlier page", number)?;
-    Ok(records::Entries::Matching { filter, after: after.unwrap_or(0), most: query.limit()? })
+    let most = query.limit()?;
+    // Judged last: a parameter that does not count is still one that must be right.
+    if let Some(count) = last {
+        return Ok(records::Entries::Last(usize::try_from(count).unwrap_or(1000)));
+    }
+    Ok(records::Entries::Matching { filter, after: after.unwrap_or(0), most })
 }

@@ -1,10 +1,11 @@
 //! The application API: from a request to its route, and back to an answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::{Request, StatusCode};
+use hyper::body::{Body, Incoming};
+use hyper::{Request, StatusCode, Version};
 use tokenkeep_client::problem::Code;
 
 use super::admin::{self, AdminServices};
@@ -42,20 +43,28 @@ impl Application {
         let bound = Brought::take(&mut parts.headers)
             .map(|brought| self.vault.caller_showing(caller, brought.shown()));
         let caller = bound.as_ref().unwrap_or(caller);
+        let unread = AtomicBool::new(!body.is_end_stream());
         let mut exchange =
-            Exchange { application: self, caller, request, parts, operation: operation::UNPARSED };
-        let route = match exchange.admitted_route() {
+            Exchange { application: self, caller, request, parts, operation: operation::UNPARSED, unread };
+        let answer = exchange.answer(body).await;
+        if exchange.leaves_bytes() { answer::closing(answer) } else { answer }
+    }
+}
+
+impl Exchange<'_> {
+    async fn answer(&mut self, body: Incoming) -> Answer {
+        let route = match self.admitted_route() {
             Ok(route) => route,
-            Err(refused) => return exchange.refuse_unparsed(&refused),
+            Err(refused) => return self.refuse_unparsed(&refused),
         };
         let path = route.path();
-        let Some(operation) = path.operation(&exchange.parts.method) else {
+        let Some(operation) = path.operation(&self.parts.method) else {
             let refusal =
                 Refusal::new(Code::MethodNotAllowed, "this path does not take this method; see Allow");
-            return answer::allowing(exchange.refuse_unparsed(&refusal), &path.allow());
+            return answer::allowing(self.refuse_unparsed(&refusal), &path.allow());
         };
-        exchange.operation = operation;
-        let served = exchange.serve(route, body).await;
+        self.operation = operation;
+        let served = self.serve(route, body).await;
         debug_assert!(
             operation.may_give(path, &served),
             "{} answers what its row in transport/paths.rs does not say: {:?}",
@@ -64,12 +73,16 @@ impl Application {
         );
         match served {
             Ok(answer) => answer,
-            Err(refusal) => answer::problem(&refusal, request),
+            Err(refusal) => answer::problem(&refusal, self.request),
         }
     }
-}
 
-impl Exchange<'_> {
+    /// Whether bytes of this request are still to come that nobody will read. The next request cannot begin behind
+    /// them, so a client must be told to open another connection (RFC 9112, section 9.6).
+    fn leaves_bytes(&self) -> bool {
+        self.unread.load(Ordering::Relaxed) && self.parts.version < Version::HTTP_2
+    }
+
     async fn serve(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
         match route {
             Route::Health => Ok(answer::empty(StatusCode::OK)),

@@ -3,6 +3,7 @@
 //! What is refused here is recorded here: a request that never became an operation is still an attempt.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hyper::body::Incoming;
 use hyper::header::{FORWARDED, HeaderName, ORIGIN, REFERER};
@@ -42,6 +43,8 @@ pub(super) struct Exchange<'a> {
     pub(super) parts: Parts,
     /// What is asked, as soon as it is known.
     pub(super) operation: &'static Operation,
+    /// Whether a body stands on the line that nobody has read.
+    pub(super) unread: AtomicBool,
 }
 
 impl Exchange<'_> {
@@ -83,7 +86,7 @@ impl Exchange<'_> {
     ) -> Result<T, Refusal> {
         self.vault().refuse_early(self.caller, ask)?;
         let limit = self.operation.takes.map_or(0, |content| content.limit);
-        let read = body::json(&self.parts, body, limit, self.application.body_deadline).await;
+        let read = body::json(&self.parts, body, limit, self.application.body_deadline, &self.unread).await;
         self.early(ask, read)
     }
 
