@@ -6,7 +6,7 @@ ROUNDS ?= 300
 EXAMPLES ?= 300
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build test lint unit openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash clean
+.PHONY: demo run build test lint unit openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash tls-scan tls-scan-short clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -24,6 +24,7 @@ test:
 	$(MAKE) lint
 	$(MAKE) unit
 	$(MAKE) openapi-check
+	$(MAKE) tls-scan-short
 	$(MAKE) fuzz-short
 	$(MAKE) bench-short
 	$(MAKE) demo
@@ -79,6 +80,20 @@ bench:
 # That the benchmark works. Its figures mean nothing, so it is not built anew for speed either.
 bench-short:
 	BENCH=short cargo bench --profile dev --locked --bench speed
+
+# The TLS listener as sslyze sees it; in full with testssl and Go's TLS too, and what they said kept in docs/tls-scan.md.
+TLS_VENV := $(CURDIR)/target/tls-venv
+tls-scan-short: $(TLS_VENV)/ready
+	cargo build --locked --bin tokenkeepd
+	$(TLS_VENV)/bin/python tests/tls/scan.py target/debug/tokenkeepd
+tls-scan: $(TLS_VENV)/ready
+	cargo build --locked --bin tokenkeepd
+	$(TLS_VENV)/bin/python tests/tls/scan.py target/debug/tokenkeepd docs/tls-scan.md
+
+$(TLS_VENV)/ready:
+	$(PYTHON) -m venv --clear $(TLS_VENV)
+	$(TLS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'sslyze>=6,<7'
+	touch $@
 
 # Every fuzz target, SECONDS each.
 fuzz:

@@ -1,7 +1,8 @@
 //! tokenkeep: a hardened local daemon that keeps other people's OAuth tokens.
 //!
 //! Layers, top to bottom; imports point down only (`tests/architecture.rs`):
-//! bin, daemon and cli, transport, service, vault, audit, domain, store, crypto, then clock, chain, digits and os.
+//! bin, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto and net, then clock, chain, digits and
+//! os.
 
 pub mod audit;
 pub mod chain;
@@ -11,6 +12,8 @@ pub mod crypto;
 pub mod daemon;
 pub mod digits;
 pub mod domain;
+pub mod metrics;
+pub mod net;
 pub mod os;
 pub mod service;
 pub mod store;

@@ -2,20 +2,23 @@
 //!
 //! Never the vault of anybody: its directories are made for the run and go with it.
 
-use std::io::{Read, Write};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::address::Address;
 use super::load::{Plan, Until};
-use super::process::Server;
+use super::process::{self, Server};
 use super::request::{Act, ORGS};
+use super::tls;
 
 /// The daemon, with a vault of its own that goes with it.
 pub(crate) struct Daemon {
     server: Server,
     socket: PathBuf,
+    mtls: Address,
     _state: tempfile::TempDir,
     sockets: tempfile::TempDir,
 }
@@ -26,11 +29,14 @@ impl Daemon {
         let state = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let sockets = tempfile::tempdir().expect("a directory");
         let socket = sockets.path().join("tokenkeep.sock");
-        let file = write_configuration(state.path(), sockets.path());
+        tls::issue(state.path());
+        let port = process::free_port();
+        let mtls = Address::Tls(port, state.path().to_owned());
+        let file = write_configuration(state.path(), sockets.path(), port);
         let log = std::fs::File::create(sockets.path().join("log")).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeepd"));
         command.arg("--config").arg(file).stderr(log);
-        Self { server: Server::start(command), socket, _state: state, sockets }
+        Self { server: Server::start(command), socket, mtls, _state: state, sockets }
     }
 
     /// Stores a token set under each key.
@@ -40,7 +46,19 @@ impl Daemon {
     }
 
     pub(crate) fn plan(&self, act: Act, connections: usize, keys: u32, until: Until) -> Plan {
-        Plan { socket: self.socket.clone(), server: self.server.id(), act, connections, keys, until }
+        Plan {
+            server_at: Address::Unix(self.socket.clone()),
+            server: self.server.id(),
+            act,
+            connections,
+            keys,
+            until,
+        }
+    }
+
+    /// Its other door, and the directory of the certificates.
+    pub(crate) fn mtls(&self) -> (&Address, &Path) {
+        (&self.mtls, self._state.path())
     }
 
     /// Where its sockets are.
@@ -53,18 +71,18 @@ impl Daemon {
         self.server.stop();
     }
 
-    /// One answer to a read, as it comes over the socket.
-    pub(crate) fn answer(&self, keys: u32) -> Vec<u8> {
-        let mut socket = UnixStream::connect(&self.socket).expect("it listens");
-        socket.write_all(Act::Read.request(keys).of(0)).expect("it takes the request");
+    /// One answer to a read, as it comes through this door.
+    pub(crate) fn answer(&self, door: &Address, keys: u32) -> Vec<u8> {
+        let mut line = door.connector().connect();
+        line.write_all(Act::Read.request(keys).of(0)).expect("it takes the request");
         let mut answer = vec![0; 8192];
-        let length = socket.read(&mut answer).expect("it answers");
+        let length = line.read(&mut answer).expect("it answers");
         answer.truncate(length);
         answer
     }
 }
 
-fn write_configuration(state: &Path, sockets: &Path) -> PathBuf {
+fn write_configuration(state: &Path, sockets: &Path, mtls: SocketAddr) -> PathBuf {
     let key = tokenkeep::crypto::key::KeyText::generate();
     private(&state.join("root.key"), key.expose());
     let (state, sockets) = (state.display(), sockets.display());
@@ -72,13 +90,16 @@ fn write_configuration(state: &Path, sockets: &Path) -> PathBuf {
         "environment = \"development\"\n\
          state_directory = \"{state}/state\"\n\
          [listen]\nunix = \"{sockets}/tokenkeep.sock\"\nadmin = \"{sockets}/admin.sock\"\n\
+         [listen.mtls]\naddress = \"{mtls}\"\ncertificate = \"{state}/server.crt\"\nkey = \"{state}/server.key\"\n\
+         client_ca = \"{state}/ca.crt\"\n\
          [root_key]\nsource = \"file\"\npath = \"{state}/root.key\"\n\
          [[provider]]\nid = \"github\"\n\
-         [[client]]\nname = \"bench\"\nunix = {{ user = {uid} }}\norgs = [\"*\"]\nproviders = [\"github\"]\n\
+         [[client]]\nname = \"bench\"\nunix = {{ user = {uid} }}\nmtls = {{ san = \"{client}\" }}\norgs = [\"*\"]\nproviders = [\"github\"]\n\
          allow = [\"org:create\", \"connection:*\", \"token:read\"]\n\
          rate = {{ per_second = 1000000, burst = 1000000 }}\n\
          [audit]\nsync = \"interval 50ms\"\n",
         uid = nix::unistd::geteuid(),
+        client = tls::CLIENT,
     );
     let file = PathBuf::from(format!("{state}/tokenkeep.toml"));
     private(&file, &text);

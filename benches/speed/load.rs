@@ -5,21 +5,21 @@
 //!
 //! Never counts an answer that is not a success; now and then looks whether it is the one that was asked for.
 
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::address::{Address, Connector, Line};
+use super::handshake;
 use super::process;
 use super::request::{Act, Template};
 
 /// What a load process is told to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) socket: PathBuf,
+    pub(crate) server_at: Address,
     /// Whose time is looked at.
     pub(crate) server: u32,
     pub(crate) act: Act,
@@ -55,7 +55,7 @@ impl Plan {
         };
         let output = Command::new(std::env::current_exe().expect("own path"))
             .arg("load")
-            .arg(&self.socket)
+            .arg(self.server_at.to_word())
             .args([&self.server.to_string(), self.act.as_str(), &self.connections.to_string()])
             .args([&self.keys.to_string(), kind, &limit.to_string()])
             .stderr(Stdio::inherit())
@@ -70,7 +70,7 @@ impl Plan {
 }
 
 pub(crate) fn run_as_process(words: &[String]) {
-    let [socket, server, act, connections, keys, kind, limit] = words else { panic!("seven words") };
+    let [address, server, act, connections, keys, kind, limit] = words else { panic!("seven words") };
     let number = |word: &String| word.parse::<u32>().expect("a number");
     let until = match kind.as_str() {
         "ms" => Until::Elapsed(Duration::from_millis(number(limit).into())),
@@ -78,14 +78,17 @@ pub(crate) fn run_as_process(words: &[String]) {
     };
     process::settle_on(process::Core::Client);
     let plan = Plan {
-        socket: PathBuf::from(socket),
+        server_at: Address::parse(address),
         server: number(server),
         act: Act::parse(act),
         connections: number(connections) as usize,
         keys: number(keys),
         until,
     };
-    let load = Callers::connect(&plan).run(&plan);
+    let load = match plan.act {
+        Act::Handshake => handshake::run(&plan),
+        _ => Callers::connect(&plan).run(&plan),
+    };
     println!("{} {} {} {}", load.per_second, load.p50_us, load.p99_us, load.cpu_us);
 }
 
@@ -100,10 +103,11 @@ struct Callers {
 impl Callers {
     fn connect(plan: &Plan) -> Self {
         let epoll = Epoll::new(EpollCreateFlags::empty()).expect("epoll");
+        let connector = plan.server_at.connector();
         let callers = (0..plan.connections).map(|at| {
-            let caller = Caller::connect(&plan.socket, plan.act.speaks_http());
+            let caller = Caller::connect(&connector, plan.act.speaks_http());
             let event = EpollEvent::new(EpollFlags::EPOLLIN, at as u64);
-            epoll.add(&caller.socket, event).expect("epoll");
+            epoll.add(&caller.line, event).expect("epoll");
             caller
         });
         let callers = callers.collect();
@@ -166,7 +170,7 @@ impl Callers {
         let Some(key) = self.keys.next() else { return false };
         let caller = &mut self.callers[at];
         (caller.key, caller.asked_at) = (key, now);
-        caller.socket.write_all(self.requests.of(key)).expect("the server takes the request");
+        caller.line.write_all(self.requests.of(key)).expect("the server takes the request");
         true
     }
 
@@ -201,7 +205,7 @@ impl Keys {
     }
 }
 
-fn sum_up(waits: &mut [u32], elapsed: Duration, cpu: Duration) -> Load {
+pub(crate) fn sum_up(waits: &mut [u32], elapsed: Duration, cpu: Duration) -> Load {
     waits.sort_unstable();
     let count = waits.len().max(1);
     let at = |share: usize| waits.get(count * share / 100).map_or(0.0, |nanos| f64::from(*nanos) / 1e3);
@@ -214,7 +218,7 @@ fn sum_up(waits: &mut [u32], elapsed: Duration, cpu: Duration) -> Load {
 }
 
 struct Caller {
-    socket: UnixStream,
+    line: Line,
     http: bool,
     key: u32,
     asked_at: Instant,
@@ -233,9 +237,9 @@ struct Shape {
 }
 
 impl Caller {
-    fn connect(socket: &Path, http: bool) -> Self {
+    fn connect(connector: &Connector, http: bool) -> Self {
         Self {
-            socket: UnixStream::connect(socket).expect("the server listens"),
+            line: connector.connect(),
             http,
             key: 0,
             asked_at: Instant::now(),
@@ -251,8 +255,7 @@ impl Caller {
             self.filled = 0;
         }
         let read = loop {
-            match self.socket.read(&mut self.buffer[self.filled..]) {
-                Ok(0) => panic!("the server has closed the connection"),
+            match self.line.read(&mut self.buffer[self.filled..]) {
                 Ok(read) => break read,
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
                 Err(why) => panic!("the connection failed: {why}"),

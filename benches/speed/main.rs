@@ -1,4 +1,4 @@
-//! How fast it is: `cargo bench --bench speed -- [read] [commit] [seal]`, all of them where none is named.
+//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal]`, all of them where none is named.
 //!
 //! The hard problem: a figure of one machine and one moment says nothing about another. The answer: each figure
 //! stands beside a yardstick that was measured in the same run, in turns with it, and the ratio comes first.
@@ -15,15 +15,19 @@
     reason = "a benchmark prints what it finds, and stops where it cannot go on"
 )]
 
+mod address;
 mod bare;
 mod commit;
 mod daemon;
+mod flood;
+mod handshake;
 mod load;
 mod process;
 mod read;
 mod report;
 mod request;
 mod seal;
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -54,6 +58,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match words.first().map(String::as_str) {
         Some("serve-bare") => return bare::serve(&words[1..]),
+        Some("strangers") => return flood::run_as_process(&words[1..]),
         Some("load") => return load::run_as_process(&words[1..]),
         _ => {}
     }
@@ -62,6 +67,9 @@ fn main() {
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
     if wanted("read") {
         read::measure(extent);
+    }
+    if wanted("flood") {
+        flood::measure(extent);
     }
     if wanted("commit") {
         commit::measure(extent);

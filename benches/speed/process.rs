@@ -3,6 +3,7 @@
 //! Never leaves one running.
 
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +39,20 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// What a process has in memory, in MiB (proc_pid_status(5), VmRSS).
+pub(crate) fn resident_mib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib / 1024.0
+}
+
+/// A loopback port that nobody listens on now.
+pub(crate) fn free_port() -> SocketAddr {
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+    held.local_addr().expect("an address")
+}
+
 /// A server. What it says is not read, but it has somewhere to say it: some end when they have not.
 pub(crate) struct Server {
     child: Child,
@@ -46,9 +61,14 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it on the core of servers, and waits until it has said a line.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_on(Core::Server, command)
+    }
+
+    /// As [`Server::start`], on this core.
+    pub(crate) fn start_on(core: Core, mut command: Command) -> Self {
         let started = std::thread::spawn(move || {
-            settle_on(Core::Server);
+            settle_on(core);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server starts")
         });
         let mut child = started.join().expect("the server starts");

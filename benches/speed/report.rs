@@ -39,6 +39,16 @@ impl Table {
     }
 }
 
+/// A ratio, and whether it stays below the ceiling; not judged where it was not built for speed.
+pub(crate) fn against_ceiling(ratio: f64, ceiling: f64) -> [String; 2] {
+    let verdict = match ratio <= ceiling {
+        _ if cfg!(debug_assertions) => "not judged",
+        true => "kept",
+        false => "NOT kept",
+    };
+    [format!("{ratio:.2}"), format!("{ceiling} {verdict}")]
+}
+
 /// A ratio, and whether it reaches the goal; not judged where it was not built for speed.
 pub(crate) fn against(ratio: f64, goal: Option<f64>) -> [String; 2] {
     let verdict = |goal| match ratio >= goal {

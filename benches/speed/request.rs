@@ -68,6 +68,8 @@ pub(crate) enum Act {
     Batch,
     /// Redis: one value.
     Get,
+    /// A connection of its own for one request.
+    Handshake,
     /// An org.
     Org,
     /// A token set.
@@ -79,10 +81,11 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 8] = [
         ("bare", Self::Bare),
         ("batch", Self::Batch),
         ("get", Self::Get),
+        ("handshake", Self::Handshake),
         ("org", Self::Org),
         ("put", Self::Put),
         ("read", Self::Read),
@@ -110,6 +113,7 @@ impl Act {
                 http("POST", "/v1/orgs/customer-OOOO/tokens", Some(&body))
             }
             Self::Get => resp(&["GET", &path()]),
+            Self::Handshake => http("GET", "/healthz", None),
             Self::Org => http("PUT", "/v1/orgs/customer-OOOO", None),
             Self::Put => http("PUT", &path(), Some(&token_set())),
             Self::Bare | Self::Read => http("GET", &format!("{}/token", path()), None),

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 use tokenkeep::domain::action::Action;
-use tokenkeep::transport::operation::{Carries, Heeds, Needs, Operation, Path};
+use tokenkeep::transport::answer::STRICT_TRANSPORT;
+use tokenkeep::transport::operation::{Carries, Heeds, Needs, Operation, Path, Shape};
 use tokenkeep::transport::paths::PATHS;
 
 use super::problems::Refusals;
@@ -81,9 +82,12 @@ and header fields beyond 8 KiB, are answered by the HTTP library itself: 400 or 
         Side::Application => (
             "tokenkeep, application API",
             format!(
-                "The caller is who the kernel says; `x-action` is what its `[[client]]` must allow.\n\n{everywhere}"
+                "The caller is who the kernel or its certificate says; `x-action` is what its `[[client]]` must allow.\n\n{everywhere}"
             ),
-            json!([{ "url": "http://localhost", "description": "The application socket: HTTP over a Unix socket, the host name does not matter." }]),
+            json!([
+                { "url": "http://localhost", "description": "The application socket: HTTP over a Unix socket, the host name does not matter." },
+                { "url": "https://localhost:8443", "description": "The mTLS listener, where one is configured: the caller is the name in its certificate." },
+            ]),
         ),
     }
 }
@@ -94,9 +98,11 @@ fn tags(side: Side) -> Value {
             ("audit", "The audit log."),
             ("doctor", "The host."),
             ("keys", "The root keys."),
+            ("metrics", "What there is to measure."),
             ("orgs", "Tenants."),
         ],
         Side::Application => &[
+            ("ciphertexts", "What is sealed here and stays in the application's own database."),
             ("connections", "Granted accounts of an org: their token sets in, their access tokens out."),
             ("orgs", "Tenants."),
             ("secrets", "Other sealed values of an org."),
@@ -111,6 +117,8 @@ fn tag(path: &Path) -> &'static str {
     let parts: Vec<&str> = path.template.split('/').skip(1).collect();
     match parts[..] {
         ["admin", _, what, ..] => what,
+        ["metrics"] => "metrics",
+        [_, "orgs", _, "encrypt" | "decrypt"] => "ciphertexts",
         [_, "orgs", _] | [_, "orgs", _, "passes"] => "orgs",
         [_, "orgs", _, "secrets", ..] => "secrets",
         [_, "orgs", _, "connections" | "tokens", ..] => "connections",
@@ -181,7 +189,12 @@ fn responses(path: &Path, operation: &Operation, shapes: &mut Shapes, refusals: 
         if let Some(schema) = shapes.goes_out(operation.gives) {
             let sample = samples::given(operation.gives, success.status);
             let json = json!({ "schema": schema, "examples": { "usual": { "value": sample } } });
-            response["content"] = json!({ "application/json": json });
+            let kind = if operation.gives == Shape::Metrics {
+                "application/openmetrics-text"
+            } else {
+                "application/json"
+            };
+            response["content"] = json!({ kind: json });
         }
         if operation.carries == Carries::BareForm {
             let bare = samples::bare(operation.gives);
@@ -202,6 +215,7 @@ fn responses(path: &Path, operation: &Operation, shapes: &mut Shapes, refusals: 
 pub(crate) fn common_headers() -> Value {
     json!({
         "Cache-Control": reference("headers", "Cache-Control"),
+        "Strict-Transport-Security": reference("headers", "Strict-Transport-Security"),
         "X-Request-Id": reference("headers", "X-Request-Id"),
     })
 }
@@ -228,6 +242,10 @@ fn headers() -> Value {
             "description": "Seconds to wait before asking again.",
             "schema": { "type": "integer", "minimum": 1 },
             "example": 1,
+        },
+        "Strict-Transport-Security": {
+            "description": "Over TLS alone, and there always.",
+            "schema": { "const": STRICT_TRANSPORT.1 },
         },
         "WWW-Authenticate": {
             "description": "What is wrong with the pass that was shown, or that one is needed.",

@@ -29,14 +29,19 @@ pub(crate) fn of(shape: Shape) -> Value {
         }),
         Shape::ConnectionOut => connection(),
         Shape::Connections => json!({ "items": [connection()], "next": null }),
+        Shape::DecryptOut => json!({ "results": [{ "problem": problem_of_a_ciphertext() }] }),
+        Shape::DecryptRequest => json!({ "ciphertexts": ["gAAAAABpIKcA"] }),
         Shape::Deleted => json!({ "deleted": true, "revoked": false }),
         Shape::DoctorOut => json!({ "findings": [
             { "check": "swap", "level": "ok", "detail": "no swap is on", "mend": null },
         ] }),
+        Shape::EncryptOut => json!({ "ciphertexts": ["gAAAAABpIKcA"] }),
+        Shape::EncryptRequest => json!({ "plaintexts": ["aHVudGVyMg=="] }),
         Shape::KeysOut => json!({
             "root_keys": [{ "id": ROOT_KEY_ID, "primary": true, "org_keys": 1, "system_key": true }],
             "remaining": 0, "rotating": false, "rotation_error": null,
         }),
+        Shape::Metrics => "# EOF\n".into(),
         Shape::Nothing => Value::Null,
         Shape::OrgOut => org(),
         Shape::Orgs => json!({ "items": [org()], "next": null }),
@@ -71,6 +76,13 @@ pub(crate) fn bare(shape: Shape) -> Value {
     let whole = of(shape);
     let fields = ["access_token", "refresh_token", "value"];
     fields.iter().find_map(|name| whole.get(name)).cloned().expect("a shape with a bare form")
+}
+
+fn problem_of_a_ciphertext() -> Value {
+    let mut problem = problems::example(Code::InvalidRequest);
+    problem["detail"] = "it is no Fernet token under this key".into();
+    problem["reason"] = "ciphertext_invalid".into();
+    problem
 }
 
 fn token() -> Value {

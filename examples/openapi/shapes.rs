@@ -1,7 +1,7 @@
 //! Schemas: of the shapes on the wire, by their own derives, and of parameters, by the constants that judge them.
 
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use tokenkeep::domain::action::Action;
 use tokenkeep::domain::pass;
@@ -117,9 +117,14 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::BatchRequest => of::<wire::BatchRequest>(generator),
         Shape::ConnectionOut => of::<wire::ConnectionOut>(generator),
         Shape::Connections => of::<wire::Page<wire::ConnectionOut>>(generator),
+        Shape::DecryptOut => of::<wire::DecryptOut>(generator),
+        Shape::DecryptRequest => of::<wire::DecryptRequest>(generator),
         Shape::Deleted => of::<wire::Deleted>(generator),
         Shape::DoctorOut => of::<wire::DoctorOut>(generator),
+        Shape::EncryptOut => of::<wire::EncryptOut>(generator),
+        Shape::EncryptRequest => of::<wire::EncryptRequest>(generator),
         Shape::KeysOut => of::<wire::KeysOut>(generator),
+        Shape::Metrics => Some(json_schema!({ "type": "string" })),
         Shape::Nothing => None,
         Shape::OrgOut => of::<wire::OrgOut>(generator),
         Shape::Orgs => of::<wire::Page<wire::OrgOut>>(generator),

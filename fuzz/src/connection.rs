@@ -22,7 +22,9 @@ use tokenkeep::transport::admin::AdminServices;
 use tokenkeep::transport::application::Application;
 use tokenkeep::transport::connection::serve;
 use tokenkeep::transport::pulse::Deadlines;
+use tokenkeep::transport::standing::Standing;
 use tokenkeep::vault::Vault;
+use tokenkeep::vault::application_keys::ApplicationKeys;
 use tokenkeep::vault::connections::Condition;
 use tokenkeep::vault::open::Options;
 use tokenkeep::vault::request_id::RequestIds;
@@ -116,6 +118,7 @@ impl Daemon {
             root_keys: root_keys(),
             policy: Policy::new(CLIENTS.map(client).to_vec()).expect("a policy"),
             providers: Providers::Any,
+            application_keys: ApplicationKeys::default(),
             own_uid: ADMIN,
             clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_700_000_000))),
         };
@@ -148,7 +151,14 @@ impl Daemon {
             // Goes at the end; the daemon keeps running until then.
             let (_stop, stopping) = watch::channel(false);
             let application = Arc::clone(&self.application);
-            let serving = tokio::spawn(serve(ours, application, Arc::new(caller), deadlines, stopping));
+            let serving = tokio::spawn(serve(
+                ours,
+                application,
+                Arc::new(caller),
+                deadlines,
+                Standing::Lasting,
+                stopping,
+            ));
             let (mut read, mut write) = tokio::io::split(theirs);
             let sent = sent.to_vec();
             let sending = tokio::spawn(async move {
@@ -202,6 +212,7 @@ fn client((uid, org, words): (u32, &str, &[&str])) -> Client {
     Client {
         name: format!("client-{uid}"),
         unix: Some(UnixMatch { uid, unit: None }),
+        san: None,
         orgs: Among::Only(BTreeSet::from([OrgId::parse(org).expect("an org")])),
         providers: Among::Every,
         allow: actions.fold(ActionSet::default(), ActionSet::union),

@@ -15,7 +15,7 @@ pub use configuration::configuration;
 pub use connection::connection;
 pub use formats::{audit_line, frame, journal_record, vault_record};
 pub use requests::{query, request_body, route};
-pub use texts::{cgroup, header, key_list};
+pub use texts::{cgroup, header, key_list, revocation_list};
 
 /// A Fernet key that guards nothing but what is made here.
 pub const KEY: &str = "ZnV6emluZyBvbmx5LCBndWFyZHMgbm90aGluZyBhdCE=";

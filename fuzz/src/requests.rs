@@ -10,7 +10,9 @@ use tokenkeep::transport::query::Query;
 use tokenkeep::transport::route::Route;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
-use tokenkeep_client::wire::{BatchRequest, PassRequest, RefreshRequest, SecretIn, TokenSet};
+use tokenkeep_client::wire::{
+    BatchRequest, DecryptRequest, EncryptRequest, PassRequest, RefreshRequest, SecretIn, TokenSet,
+};
 
 /// A path names one thing: written plainly, it names the same.
 pub fn route(data: &[u8]) {
@@ -20,7 +22,7 @@ pub fn route(data: &[u8]) {
     assert_eq!(Route::parse(&written), Ok(route.clone()));
     assert!(!written.contains('%') && written.split('/').all(|part| part != "." && part != ".."));
     let row = route.path();
-    assert_eq!(row.is_admin(), path.starts_with("/admin/"));
+    assert_eq!(row.is_admin(), path.starts_with("/admin/") || path == "/metrics");
     let parts = |path: &str| path.split('/').count();
     assert_eq!(parts(&written), parts(row.template));
 }
@@ -32,11 +34,14 @@ fn write(route: &Route) -> String {
         Route::AuditVerify => "/admin/v1/audit/verify".into(),
         Route::Connection(org, id) => of(org, id),
         Route::Connections(org) => format!("/v1/orgs/{org}/connections"),
+        Route::Decrypt(org) => format!("/v1/orgs/{org}/decrypt"),
         Route::Doctor => "/admin/v1/doctor".into(),
+        Route::Encrypt(org) => format!("/v1/orgs/{org}/encrypt"),
         Route::Health => "/healthz".into(),
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),
+        Route::Metrics => "/metrics".into(),
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
         Route::Passes(org) => format!("/v1/orgs/{org}/passes"),
@@ -94,6 +99,14 @@ pub fn request_body(data: &[u8]) {
             assert!((1..=LONGEST).contains(&judged.ttl) && judged.actions.iter().next().is_some());
             assert!(judged.actions.iter().all(|action| asked.actions.contains(&action.to_string())));
         }
+    }
+    if let Ok(asked) = serde_json::from_slice::<EncryptRequest>(data) {
+        let again: EncryptRequest = serde_json::from_slice(&asked.body()).expect("a request");
+        assert_eq!(again.plaintexts, asked.plaintexts);
+    }
+    if let Ok(asked) = serde_json::from_slice::<DecryptRequest>(data) {
+        let written = serde_json::to_vec(&asked).expect("plain");
+        assert_eq!(serde_json::from_slice::<DecryptRequest>(&written).expect("a request"), asked);
     }
     if let Ok(asked) = serde_json::from_slice::<RefreshRequest>(data) {
         let written = serde_json::to_vec(&asked).expect("plain");

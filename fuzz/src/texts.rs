@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tokenkeep::crypto::key::KeyText;
 use tokenkeep::crypto::key_list::RootKeys;
 use tokenkeep::crypto::seal::{Place, open, seal};
+use tokenkeep::net::server::revocation::RevocationList;
 use tokenkeep::os::peer::{is_unit_name, unit_of_cgroup};
 use tokenkeep::vault::header::Header;
 
@@ -48,4 +49,14 @@ pub fn header(data: &[u8]) {
     let complete = header.is_complete();
     assert!(header.rewrap(&root).is_err(), "it has nowhere to be written to");
     assert_eq!((header.is_complete(), header.root_key_id()), (complete, root.primary().id()));
+}
+
+/// A revocation list that was read is whole, and what is signed is read again where it stands alone.
+pub fn revocation_list(data: &[u8]) {
+    let Some(list) = RevocationList::read(data) else { return };
+    assert!(data.len() > list.signed.len() + list.signature.len() && list.signed.len() > list.issuer.len());
+    assert_eq!(list.signed.first(), Some(&0x30), "it begins with its tag");
+    let longer = [data, &[0]].concat();
+    assert_eq!(RevocationList::read(&longer), None, "nothing may follow");
+    assert_eq!(RevocationList::read(&data[..data.len() - 1]), None, "nothing may be missing");
 }

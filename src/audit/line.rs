@@ -21,6 +21,7 @@ use super::entry::{Entry, Target};
 use super::stamp::{self, Stamp};
 use crate::chain::Mark;
 use crate::digits::put_number;
+use crate::domain::san::San;
 
 /// Version of the format; in each opening line.
 pub const FORMAT: u64 = 1;
@@ -96,6 +97,7 @@ pub struct Recorded {
     pub principal: String,
     pub proof: String,
     pub peer: Option<RecordedPeer>,
+    pub remote: RecordedRemote,
     pub action: String,
     pub org: Option<String>,
     pub target: Option<String>,
@@ -115,6 +117,15 @@ pub struct RecordedPeer {
     pub gid: u32,
     pub pid: u32,
     pub unit: Option<String>,
+}
+
+/// The caller over TLS, as it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of `Remote`")]
+pub struct RecordedRemote {
+    pub address: Option<String>,
+    pub san: Option<String>,
+    pub serial: Option<String>,
 }
 
 /// What the chain needs of a line, without reading the rest of it.
@@ -198,11 +209,15 @@ pub(super) fn begin(out: &mut Vec<u8>, sequence: u64, at: &[u8; stamp::STAMP_LEN
 /// Writes the fields of an entry after [`begin`]. Allocates nothing once `out` has grown.
 pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let peer = entry.principal.proof.peer();
+    let remote = entry.principal.proof.remote();
     Fields {
         request_id: entry.request_id,
         name: &entry.principal.name,
         proof: entry.principal.proof.as_str(),
         peer: peer.map(|peer| (peer.uid, peer.gid, peer.pid, peer.unit.as_deref())),
+        address: remote.map(|remote| remote.address.as_str()),
+        san: remote.and_then(|remote| remote.san.as_ref()).map(San::as_str),
+        serial: remote.and_then(|remote| remote.serial.as_deref()),
         action: entry.action.as_str(),
         org: entry.org,
         target: entry.target,
@@ -248,6 +263,9 @@ struct Fields<'a> {
     name: &'a str,
     proof: &'a str,
     peer: Option<(u32, u32, u32, Option<&'a str>)>,
+    address: Option<&'a str>,
+    san: Option<&'a str>,
+    serial: Option<&'a str>,
     action: &'a str,
     org: Option<&'a str>,
     target: Option<Target<'a>>,
@@ -273,6 +291,9 @@ impl Fields<'_> {
             put_number(out, pid.into());
             put_field(out, b",\"unit\":", unit);
         }
+        put_field(out, b",\"address\":", self.address);
+        put_field(out, b",\"san\":", self.san);
+        put_field(out, b",\"serial\":", self.serial);
         out.push(b'}');
         put_field(out, b",\"action\":", Some(self.action));
         put_field(out, b",\"org\":", self.org);
@@ -308,6 +329,9 @@ impl Recorded {
             name: &self.principal,
             proof: &self.proof,
             peer: peer.map(|peer| (peer.uid, peer.gid, peer.pid, peer.unit.as_deref())),
+            address: self.remote.address.as_deref(),
+            san: self.remote.san.as_deref(),
+            serial: self.remote.serial.as_deref(),
             action: &self.action,
             org: self.org.as_deref(),
             target: self.target.as_deref().map(Target::Named),

@@ -97,6 +97,16 @@ struct Entry {
 struct Principal {
     name: String,
     proof: String,
+    address: Option<String>,
+    san: Option<String>,
+}
+
+impl Principal {
+    /// Who, how it was proved, and what is known of a caller from elsewhere.
+    fn shown(&self) -> String {
+        let from = [&self.san, &self.address].into_iter().flatten().map(|part| format!(" {part}"));
+        format!("{} ({}{})", self.name, self.proof, from.collect::<String>())
+    }
 }
 
 impl Session {
@@ -183,11 +193,10 @@ fn line(value: &Value) -> String {
     let target = entry.target.as_deref().unwrap_or("-");
     let generation = entry.generation.map(|n| format!(" generation {n}")).unwrap_or_default();
     format!(
-        "{} {} {} ({}) {} {org} {target} {} {}{generation}",
+        "{} {} {} {} {org} {target} {} {}{generation}",
         entry.seq,
         entry.at,
-        entry.principal.name,
-        entry.principal.proof,
+        entry.principal.shown(),
         entry.action,
         entry.decision,
         entry.outcome

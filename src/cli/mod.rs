@@ -11,6 +11,7 @@ mod failure;
 mod input;
 mod key;
 mod key_file;
+mod metrics;
 mod org;
 mod output;
 mod page;
@@ -67,6 +68,8 @@ enum Command {
     /// Root keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Prints the figures for monitoring, as OpenMetrics text
+    Metrics,
     /// Tenants
     #[command(subcommand)]
     Org(org::Command),
@@ -117,6 +120,7 @@ impl Session {
             Command::Connection(command) => self.connection(command).await,
             Command::Doctor => self.doctor().await,
             Command::Key(command) => self.key(command).await,
+            Command::Metrics => self.metrics().await,
             Command::Org(command) => self.org(command).await,
             Command::Secret(command) => self.secret(command).await,
             Command::Status => self.status().await,

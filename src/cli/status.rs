@@ -3,7 +3,7 @@
 //! Never says ready of a daemon that does not say so itself.
 
 use tokenkeep_client::Request;
-use tokenkeep_client::wire::{DoctorOut, Finding, Status};
+use tokenkeep_client::wire::{DoctorOut, Finding, PrincipalOut, Status};
 
 use super::Session;
 use super::failure::Failure;
@@ -32,7 +32,7 @@ fn lines(status: &Status) -> Vec<String> {
         format!("tokenkeepd   {}, {ready}", status.version),
         format!("vault        {}", status.vault_id),
         format!("environment  {}", status.environment),
-        format!("you          {} ({}), uid {}, pid {}", you.name, you.proof, you.uid, you.pid),
+        format!("you          {} ({}){}", you.name, you.proof, process(you)),
         format!(
             "store        {}, {} records, sequence {}, index {}",
             with_reason(&store.state, store.reason.as_deref()),
@@ -46,6 +46,11 @@ fn lines(status: &Status) -> Vec<String> {
             audit.sequence
         ),
     ]
+}
+
+fn process(you: &PrincipalOut) -> String {
+    let part = |name: &str, number: Option<u32>| number.map(|number| format!(", {name} {number}"));
+    [part("uid", you.uid), part("pid", you.pid)].into_iter().flatten().collect()
 }
 
 fn finding(finding: &Finding) -> Vec<String> {

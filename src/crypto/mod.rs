@@ -4,6 +4,7 @@
 //!
 //! Knows no org and no token.
 
+pub mod fingerprint;
 pub mod hex;
 pub mod key;
 pub mod key_list;

@@ -5,10 +5,13 @@
 //!
 //! Never takes a fact that could not be had for a good one.
 
-use std::time::Duration;
+mod tls;
+
+use std::time::{Duration, SystemTime};
 
 use tokenkeep_client::wire::Finding;
 
+use crate::net::server::Condition;
 use crate::os::host::{Facts, Found, Limit};
 
 /// Files that are open beside the connections: journal, index, audit log, sockets, the runtime's own.
@@ -42,6 +45,8 @@ pub struct Checked {
     pub memory: Memory,
     /// How long the first root key has been sealing, where that is known.
     pub root_key_age: Option<Duration>,
+    /// The mTLS listener, where there is one.
+    pub tls: Option<Condition>,
 }
 
 /// What keeps keys from the swap.
@@ -72,6 +77,7 @@ pub fn findings(facts: &Facts, checked: &Checked) -> Vec<Finding> {
         clock(facts),
     ];
     findings.extend(checked.root_key_age.map(root_key_age));
+    findings.extend(checked.tls.iter().flat_map(|condition| tls::findings(condition, SystemTime::now())));
     findings
 }
 

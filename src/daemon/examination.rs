@@ -1,15 +1,22 @@
 //! What `doctor` looks at: the facts of this host and this process, judged by [`super::doctor`].
 
+use std::sync::Arc;
+
 use tokenkeep_client::wire::Finding;
 
 use super::config::Config;
 use super::doctor::{Checked, Memory, findings};
+use crate::net::server::TlsServer;
 use crate::os::host::{Facts, Found};
 
 /// An examination of the host under this configuration.
 #[must_use]
-pub(super) fn of(config: &Config) -> Box<dyn Fn() -> Vec<Finding> + Send + Sync> {
-    let (connections, listen) = (config.limits.connections, config.listen.clone());
+pub(super) fn of(
+    config: &Config,
+    tls: Option<Arc<TlsServer>>,
+) -> Box<dyn Fn() -> Vec<Finding> + Send + Sync> {
+    let doors = if tls.is_some() { 2 } else { 1 };
+    let (connections, listen) = (config.limits.connections * doors, config.listen.clone());
     let state_directory = config.state_directory.clone();
     Box::new(move || {
         let checked = Checked {
@@ -19,6 +26,7 @@ pub(super) fn of(config: &Config) -> Box<dyn Fn() -> Vec<Finding> + Send + Sync>
             admin_socket: Found::at(&listen.admin),
             memory: Memory::Swappable,
             root_key_age: None,
+            tls: tls.as_ref().map(|tls| tls.condition()),
         };
         findings(&Facts::gather(&state_directory), &checked)
     })

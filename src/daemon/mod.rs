@@ -2,10 +2,12 @@
 //!
 //! Puts the layers below together; none of them knows it.
 
+mod application_keys;
 pub mod config;
 pub mod doctor;
 mod examination;
 pub mod exit;
 mod logging;
+mod mtls;
 mod root_keys;
 pub mod run;

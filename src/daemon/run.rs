@@ -13,12 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::application_keys::{self, ApplicationKeyError};
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
+use super::mtls::{self, MtlsDoor};
 use super::root_keys::{self, RootKeyError};
 use super::{examination, logging};
 use crate::audit;
 use crate::clock::SystemClock;
+use crate::crypto::key_list::RootKeys;
 use crate::domain::provider::Providers;
 use crate::os::lock::{Lock, LockError};
 use crate::os::socket::{Audience, BoundSocket, SocketError, listen_at};
@@ -28,9 +31,10 @@ use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
 use crate::transport::application::Application;
-use crate::transport::listener::{Entrance, Listener, Places, accept};
+use crate::transport::listener::{Door, Entrance, Listener, Places, accept};
 use crate::transport::pulse::Deadlines;
 use crate::vault::Vault;
+use crate::vault::application_keys::ApplicationKeys;
 use crate::vault::header::HeaderError;
 use crate::vault::open::{OpenError, Options};
 use crate::vault::request_id::RequestIds;
@@ -104,14 +108,19 @@ fn boot_and_serve(arguments: &Arguments) -> Result<(), Failure> {
     let _lock = own_state(&config)?;
     let sockets = Sockets::bind(&config)?;
     let root_keys = root_keys::await_at_boot(&config).map_err(|why| of_root_key(&why))?;
+    let application_keys =
+        application_keys::read(&config, &root_keys).map_err(|why| of_application_key(&why))?;
+    let keys = Keys { root: root_keys, application: application_keys };
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(&config, arguments.dev.is_some(), root_keys, own_uid, sockets));
+    let served = runtime.block_on(serve(&config, arguments.dev.is_some(), keys, own_uid, sockets));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
 
 fn check(config: &Config) -> Result<(), Failure> {
+    config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
     let keys = root_keys::await_at_boot(config).map_err(|why| of_root_key(&why))?;
+    application_keys::read(config, &keys).map_err(|why| of_application_key(&why))?;
     say(&format!(
         "the configuration is fine: environment {}, {} clients, {} providers, {} root keys",
         config.environment,
@@ -133,9 +142,16 @@ fn own_state(config: &Config) -> Result<Lock, Failure> {
     })
 }
 
+/// The keys that are read at boot.
+struct Keys {
+    root: RootKeys,
+    application: ApplicationKeys,
+}
+
 struct Sockets {
     application: (std::os::unix::net::UnixListener, BoundSocket),
     admin: (std::os::unix::net::UnixListener, BoundSocket),
+    mtls: Option<MtlsDoor>,
 }
 
 impl Sockets {
@@ -151,6 +167,7 @@ impl Sockets {
         Ok(Self {
             application: listen_at(&config.listen.unix, Audience::Everyone).map_err(refused)?,
             admin: listen_at(&config.listen.admin, Audience::Owner).map_err(refused)?,
+            mtls: config.listen.mtls.as_ref().map(MtlsDoor::open).transpose().map_err(of_mtls)?,
         })
     }
 }
@@ -171,7 +188,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 async fn serve(
     config: &Config,
     development: bool,
-    root_keys: crate::crypto::key_list::RootKeys,
+    keys: Keys,
     own_uid: u32,
     sockets: Sockets,
 ) -> Result<(), Failure> {
@@ -183,7 +200,8 @@ async fn serve(
             AuditSync::Interval(span) => audit::Sync::Interval(span),
         },
         environment: config.environment.clone(),
-        root_keys,
+        root_keys: keys.root,
+        application_keys: keys.application,
         policy: config.policy.clone(),
         providers: if config.any_provider {
             Providers::Any
@@ -197,8 +215,10 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let mut listeners = listen(config, &vault, &sockets, &stopping)?;
     let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    tell_ready(config, development);
+    tell_ready(config, development, sockets.mtls.as_ref());
+    let keeping = sockets.mtls.as_ref().map(|door| tokio::spawn(mtls::keep(Arc::clone(&door.tls))));
     let ended = until_told(terminate, interrupt, &store, &mut listeners).await;
+    keeping.inspect(tokio::task::JoinHandle::abort);
     stop.send_replace(true);
     let drained = tokio::time::timeout(DRAIN, async { while listeners.join_next().await.is_some() {} }).await;
     if drained.is_err() {
@@ -220,7 +240,7 @@ fn listen(
         vault: Arc::clone(vault),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
-            examine: examination::of(config),
+            examine: examination::of(config, sockets.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
         },
         request_ids: RequestIds::new(),
         body_deadline: limits.body_deadline,
@@ -232,14 +252,16 @@ fn listen(
     };
     let mut listeners = JoinSet::new();
     let places = Places { all: limits.connections, user: limits.connections_per_user };
-    let doors = [
-        (&sockets.application.0, Entrance::Application, places),
-        (&sockets.admin.0, Entrance::Admin, ADMIN_PLACES),
+    let mut doors = vec![
+        (sockets.application.0.try_clone().map(|socket| Door::Unix(socket, Entrance::Application)), places),
+        (sockets.admin.0.try_clone().map(|socket| Door::Unix(socket, Entrance::Admin)), ADMIN_PLACES),
     ];
-    for (socket, entrance, places) in doors {
-        let socket = socket.try_clone().map_err(|why| Failure::new(Exit::Fault, &why))?;
-        let listener =
-            Listener { socket, entrance, places, deadlines, application: Arc::clone(&application) };
+    doors.extend(sockets.mtls.as_ref().map(|door| {
+        (door.socket.try_clone().map(|socket| Door::Mtls(socket, Arc::clone(&door.tls))), places)
+    }));
+    for (door, places) in doors {
+        let door = door.map_err(|why| Failure::new(Exit::Fault, &why))?;
+        let listener = Listener { door, places, deadlines, application: Arc::clone(&application) };
         listeners.spawn(accept(listener, stopping.clone()));
     }
     Ok(listeners)
@@ -249,10 +271,13 @@ fn signals(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|why| Failure::new(Exit::Fault, &why))
 }
 
-fn tell_ready(config: &Config, development: bool) {
+fn tell_ready(config: &Config, development: bool, mtls: Option<&MtlsDoor>) {
     tracing::info!(environment = config.environment, "ready");
     let (socket, admin) = (config.listen.unix.display(), config.listen.admin.display());
     let mut line = format!("tokenkeepd is ready: socket {socket}, admin socket {admin}");
+    if let Some(address) = mtls.and_then(MtlsDoor::address) {
+        line.push_str(&format!(", mTLS {address}"));
+    }
     if development {
         line.push_str(
             "; FOR DEVELOPMENT ONLY: your user may do everything, and the root key lies beside the data",
@@ -313,6 +338,14 @@ fn of_root_key(why: &RootKeyError) -> Failure {
         RootKeyError::Unusable(_) => Exit::Configuration,
     };
     Failure::new(exit, why)
+}
+
+fn of_application_key(why: &ApplicationKeyError) -> Failure {
+    Failure::new(why.exit(), why)
+}
+
+fn of_mtls((exit, why): mtls::Fault) -> Failure {
+    Failure::new(exit, &why)
 }
 
 fn of_open(why: &OpenError) -> Failure {

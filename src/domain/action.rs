@@ -24,6 +24,8 @@ macro_rules! actions {
 actions! {
     /// Reads or verifies the audit log.
     AuditRead = "audit:read",
+    /// Comes in, or tries to.
+    Connect = "connect",
     /// Deletes a connection.
     ConnectionDelete = "connection:delete",
     /// Lists connections, without tokens.
@@ -32,12 +34,18 @@ actions! {
     ConnectionRead = "connection:read",
     /// Stores a token set.
     ConnectionWrite = "connection:write",
+    /// Opens ciphertexts that the application keeps.
+    CryptDecrypt = "crypt:decrypt",
+    /// Seals values that the application keeps.
+    CryptEncrypt = "crypt:encrypt",
     /// Reads the root key source again.
     KeyReload = "key:reload",
     /// Shows which root keys wrap what.
     KeyRead = "key:read",
     /// Re-wraps keys under the primary root key.
     KeyRotate = "key:rotate",
+    /// Reads the figures that are published for monitoring.
+    MetricsRead = "metrics:read",
     /// Creates an org.
     OrgCreate = "org:create",
     /// Lists orgs.

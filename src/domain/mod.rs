@@ -8,4 +8,5 @@ pub mod policy;
 pub mod principal;
 pub mod provider;
 pub mod rate;
+pub mod san;
 pub mod token_set;

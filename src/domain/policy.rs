@@ -12,6 +12,7 @@ use tokenkeep_client::ids::{OrgId, ProviderId};
 
 use crate::domain::action::Action;
 use crate::domain::rate::Rate;
+use crate::domain::san::San;
 use crate::os::peer::Peer;
 
 /// What is said of a request.
@@ -147,6 +148,8 @@ pub struct Client {
     pub name: String,
     /// How it is known on the Unix socket.
     pub unix: Option<UnixMatch>,
+    /// The name in its certificate, on the mTLS listener.
+    pub san: Option<San>,
     /// The orgs that it may act for.
     pub orgs: OrgSet,
     /// The providers whose connections it may touch.
@@ -170,13 +173,18 @@ pub enum PolicyError {
     SameName(String),
     /// These two have the same user and the same unit.
     SameProof(String, String),
+    /// These two have the same name in their certificates.
+    SameSan(String, String),
 }
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProof(name) => {
-                write!(f, "nothing says who is the client {name}; give it unix = {{ user = … }}")
+                write!(
+                    f,
+                    "nothing says who is the client {name}; give it unix = {{ user = … }} or mtls = {{ san = … }}"
+                )
             }
             Self::ReservedName(_) => f.write_str(
                 "the name of a client is 1 to 63 characters of a-z 0-9 - and starts with a letter or digit; \
@@ -188,11 +196,19 @@ impl fmt::Display for PolicyError {
                 "the clients {one} and {other} have the same user and unit, so nothing tells them apart; \
                  give each a user or a unit of its own"
             ),
+            Self::SameSan(one, other) => write!(
+                f,
+                "the clients {one} and {other} have the same san, so nothing tells them apart; give each its own"
+            ),
         }
     }
 }
 
 impl std::error::Error for PolicyError {}
+
+/// A certificate carries the names of several clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ambiguous;
 
 /// All clients, each told from the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,15 +226,19 @@ impl Policy {
             if !is_client_name(&client.name) {
                 return Err(PolicyError::ReservedName(client.name.clone()));
             }
-            let Some(proof) = &client.unix else {
+            if client.unix.is_none() && client.san.is_none() {
                 return Err(PolicyError::NoProof(client.name.clone()));
-            };
+            }
             for other in &clients[..index] {
                 if other.name == client.name {
                     return Err(PolicyError::SameName(client.name.clone()));
                 }
-                if other.unix.as_ref() == Some(proof) {
-                    return Err(PolicyError::SameProof(other.name.clone(), client.name.clone()));
+                let names = || (other.name.clone(), client.name.clone());
+                if client.unix.is_some() && other.unix == client.unix {
+                    return Err(PolicyError::SameProof(names().0, names().1));
+                }
+                if client.san.is_some() && other.san == client.san {
+                    return Err(PolicyError::SameSan(names().0, names().1));
                 }
             }
         }
@@ -231,6 +251,7 @@ impl Policy {
         let dev = Client {
             name: "dev".into(),
             unix: Some(UnixMatch { uid, unit: None }),
+            san: None,
             orgs: OrgSet::Every,
             providers: ProviderSet::Every,
             allow: ActionSet::every(),
@@ -252,6 +273,19 @@ impl Policy {
             })
         };
         peer.unit.as_deref().and_then(|unit| with(Some(unit))).or_else(|| with(None))
+    }
+
+    /// The client that a certificate with these names is, and by which name.
+    ///
+    /// # Errors
+    /// They are the names of several clients: which one it is would be a guess.
+    pub fn identify_certificate(&self, names: &[San]) -> Result<Option<(&Client, &San)>, Ambiguous> {
+        let is_named = |client: &&Client| client.san.as_ref().is_some_and(|san| names.contains(san));
+        let mut named = self.clients.iter().filter(is_named);
+        match (named.next(), named.next()) {
+            (Some(_), Some(_)) => Err(Ambiguous),
+            (one, _) => Ok(one.and_then(|client| Some((client, client.san.as_ref()?)))),
+        }
     }
 
     /// The clients, in the order of the file.
@@ -311,6 +345,7 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
+        | Action::MetricsRead
         | Action::OrgCreate
         | Action::OrgList
         | Action::OrgRead
@@ -318,8 +353,11 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::SecretList
         | Action::SecretWrite
         | Action::StatusRead => Verdict::Allow,
-        // An admin on its socket has no use for a pass.
-        Action::PassIssue
+        // An admin on its socket has no use for a pass, and no rows of its own.
+        Action::Connect
+        | Action::CryptDecrypt
+        | Action::CryptEncrypt
+        | Action::PassIssue
         | Action::RefreshTokenRead
         | Action::SecretRead
         | Action::TokenRead
@@ -336,6 +374,8 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::ConnectionList
         | Action::ConnectionRead
         | Action::ConnectionWrite
+        | Action::CryptDecrypt
+        | Action::CryptEncrypt
         | Action::OrgCreate
         | Action::OrgRead
         | Action::RefreshTokenRead
@@ -346,9 +386,11 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::StatusRead
         | Action::TokenRead => true,
         Action::AuditRead
+        | Action::Connect
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
+        | Action::MetricsRead
         | Action::OrgList
         // Not granted: whoever may do what it hands on may issue it.
         | Action::PassIssue
@@ -366,10 +408,14 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::RefreshTokenRead
         | Action::TokenRead => true,
         Action::AuditRead
+        | Action::Connect
         | Action::ConnectionList
+        | Action::CryptDecrypt
+        | Action::CryptEncrypt
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
+        | Action::MetricsRead
         | Action::OrgCreate
         | Action::OrgList
         | Action::OrgRead

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::san::San;
 use crate::os::peer::Peer;
 
 /// Who asks.
@@ -22,8 +23,22 @@ pub enum Proof {
     Admin(Peer),
     /// A task of the daemon itself.
     Internal,
+    /// The mTLS listener, by a client certificate.
+    Mtls(Remote),
     /// The application socket, by the kernel's word.
     Unix(Peer),
+}
+
+/// A caller on another host, or on this one by way of its network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Address and port that it called from; proves nothing.
+    pub address: String,
+    /// The name in its certificate: the one that is configured; else the first there is. None where no trusted CA
+    /// has signed one.
+    pub san: Option<San>,
+    /// The serial number of that certificate, lower-case hex.
+    pub serial: Option<String>,
 }
 
 impl Proof {
@@ -33,6 +48,7 @@ impl Proof {
         match self {
             Self::Admin(_) => "admin",
             Self::Internal => "internal",
+            Self::Mtls(_) => "mtls",
             Self::Unix(_) => "unix",
         }
     }
@@ -42,7 +58,16 @@ impl Proof {
     pub fn peer(&self) -> Option<&Peer> {
         match self {
             Self::Admin(peer) | Self::Unix(peer) => Some(peer),
-            Self::Internal => None,
+            Self::Internal | Self::Mtls(_) => None,
+        }
+    }
+
+    /// The remote caller, where it is one.
+    #[must_use]
+    pub fn remote(&self) -> Option<&Remote> {
+        match self {
+            Self::Mtls(remote) => Some(remote),
+            Self::Admin(_) | Self::Internal | Self::Unix(_) => None,
         }
     }
 }

@@ -56,7 +56,14 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// OpenMetrics 1.0, section 10.1.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// RFC 6797: on TLS alone, two years, as is usual for hosts that never speak anything else.
+pub const STRICT_TRANSPORT: (&str, &str) =
+    ("strict-transport-security", "max-age=63072000; includeSubDomains");
 
 /// An answer without a body of its own.
 #[must_use]
@@ -74,6 +81,12 @@ pub fn text(body: WipedBytes) -> Answer {
 #[must_use]
 pub fn json_bytes(body: WipedBytes) -> Answer {
     with_body(StatusCode::OK, Some(JSON), Some(Bytes::from_owner(body)))
+}
+
+/// The page of metrics.
+#[must_use]
+pub fn metrics(page: String) -> Answer {
+    with_body(StatusCode::OK, Some(OPEN_METRICS), Some(Bytes::from(page)))
 }
 
 /// A shape of the contract.
@@ -141,6 +154,14 @@ pub fn allowing(mut answer: Answer, methods: &str) -> Answer {
 #[must_use]
 pub fn closing(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// Adds what every answer over TLS carries.
+#[must_use]
+pub fn strict(mut answer: Answer) -> Answer {
+    let (name, value) = STRICT_TRANSPORT;
+    answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     answer
 }
 

@@ -12,7 +12,7 @@ use super::admin::{self, AdminServices};
 use super::answer::{self, Answer};
 use super::authorization::Brought;
 use super::exchange::Exchange;
-use super::operation;
+use super::operation::{self, Shape};
 use super::route::Route;
 use crate::vault::Vault;
 use crate::vault::caller::Caller;
@@ -102,6 +102,8 @@ impl Exchange<'_> {
             Route::Refresh(org, id) => self.refresh(&org, &id, body).await,
             Route::RefreshToken(org, id) => self.refresh_token(&org, &id, &body).await,
             Route::Tokens(org) => self.tokens(&org, body).await,
+            Route::Encrypt(org) => self.encrypt(&org, body).await,
+            Route::Decrypt(org) => self.decrypt(&org, body).await,
             Route::Passes(org) => self.passes(&org, body).await,
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
@@ -111,8 +113,11 @@ impl Exchange<'_> {
             | Route::Keys
             | Route::KeysReload
             | Route::KeysRotate
+            | Route::Metrics
             | Route::Orgs => {
-                self.accepts_json()?;
+                if self.operation.gives != Shape::Metrics {
+                    self.accepts_json()?;
+                }
                 self.takes_no_body(&body)?;
                 admin::serve(self, &route).await
             }

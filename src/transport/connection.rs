@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::answer;
 use super::application::Application;
 use super::pulse::{Deadlines, Felt, Pulse};
+use super::standing::Standing;
 use crate::vault::caller::Caller;
 
 /// hyper reads into one buffer of this size and keeps no more: what it has read lies in one place, and not for long.
@@ -29,6 +30,7 @@ pub async fn serve<T>(
     application: Arc<Application>,
     caller: Arc<Caller>,
     deadlines: Deadlines,
+    mut standing: Standing,
     stopping: watch::Receiver<bool>,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -42,7 +44,8 @@ pub async fn serve<T>(
         async move {
             let request = application.request_ids.next();
             let answer = application.answer(&caller, request, incoming).await;
-            Ok::<_, Infallible>(answer::finish(answer, request, in_flight))
+            let answer = answer::finish(answer, request, in_flight);
+            Ok::<_, Infallible>(if caller.is_remote() { answer::strict(answer) } else { answer })
         }
     });
     let builder = builder();
@@ -64,7 +67,8 @@ pub async fn serve<T>(
                     tracing::debug!("a connection was dropped: a deadline is over");
                     return;
                 }
-                if *stopping.borrow() && !told {
+                let over = told || *stopping.borrow() || standing.has_lapsed();
+                if over && !told {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 over the Unix sockets: routes, bodies, answers, deadlines.
+//! HTTP/1.1 and HTTP/2 over the Unix sockets and over mTLS: routes, bodies, answers, deadlines.
 //!
 //! Every listener serves the same routes; what a caller may do is the vault's matter.
 //!
@@ -9,16 +9,20 @@ pub mod answer;
 pub mod application;
 mod authorization;
 pub mod body;
+mod ciphertexts;
 pub mod connection;
 mod connections;
 mod exchange;
 mod form;
+mod handshakes;
 pub mod listener;
 pub mod operation;
 mod passes;
 pub mod paths;
+mod places;
 pub mod pulse;
 pub mod query;
 pub mod route;
 mod secrets;
+pub mod standing;
 mod tokens;

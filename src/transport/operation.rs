@@ -41,7 +41,7 @@ impl Path {
     /// Whether only the admin socket has it.
     #[must_use]
     pub fn is_admin(&self) -> bool {
-        self.template.starts_with("/admin/")
+        self.template.starts_with("/admin/") || self.template == "/metrics"
     }
 
     /// Its parameters, in their order.
@@ -135,9 +135,14 @@ pub enum Shape {
     BatchRequest,
     ConnectionOut,
     Connections,
+    DecryptOut,
+    DecryptRequest,
     Deleted,
     DoctorOut,
+    EncryptOut,
+    EncryptRequest,
     KeysOut,
+    Metrics,
     Nothing,
     OrgOut,
     Orgs,

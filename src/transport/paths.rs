@@ -103,9 +103,23 @@ paths! {
             .needs(Action::ConnectionList)
             .query(&[PROVIDER, STATE, AFTER, LIMIT]),
     ];
+    DECRYPT = Self::Decrypt(..), "/v1/orgs/{org}/decrypt", [
+        Operation::post(
+            "decrypt",
+            "Opens ciphertexts: one plaintext or problem each, in the order given.",
+            Shape::DecryptOut,
+        )
+        .needs(Action::CryptDecrypt)
+        .takes_up_to(Shape::DecryptRequest, body::BATCH_LIMIT),
+    ];
     DOCTOR = Self::Doctor, "/admin/v1/doctor", [
         Operation::get("examineHost", "What is wrong with the host and how to mend it.", Shape::DoctorOut)
             .needs(Action::StatusRead),
+    ];
+    ENCRYPT = Self::Encrypt(..), "/v1/orgs/{org}/encrypt", [
+        Operation::post("encrypt", "Seals plaintexts under the org's key, in the order given.", Shape::EncryptOut)
+            .needs(Action::CryptEncrypt)
+            .takes_up_to(Shape::EncryptRequest, body::BATCH_LIMIT),
     ];
     HEALTH = Self::Health, "/healthz", [
         Operation::get("health", "Whether the process serves.", Shape::Nothing).open_to_all(),
@@ -124,6 +138,10 @@ paths! {
             .needs(Action::KeyRotate)
             .changes()
             .succeeds(&[BEGUN]),
+    ];
+    METRICS = Self::Metrics, "/metrics", [
+        Operation::get("metrics", "What there is to measure, as OpenMetrics.", Shape::Metrics)
+            .needs(Action::MetricsRead),
     ];
     ORG = Self::Org(..), "/v1/orgs/{org}", [
         Operation::get("showOrg", "Shows an org.", Shape::OrgOut).needs(Action::OrgRead),

@@ -15,8 +15,12 @@ pub enum Route {
     Connection(OrgId, ConnectionId),
     /// `/v1/orgs/{org}/connections`
     Connections(OrgId),
+    /// `/v1/orgs/{org}/decrypt`
+    Decrypt(OrgId),
     /// `/admin/v1/doctor`
     Doctor,
+    /// `/v1/orgs/{org}/encrypt`
+    Encrypt(OrgId),
     /// `/healthz`
     Health,
     /// `/admin/v1/keys`
@@ -27,6 +31,8 @@ pub enum Route {
     KeysRotate,
     /// `/v1/orgs/{org}`
     Org(OrgId),
+    /// `/metrics`
+    Metrics,
     /// `/admin/v1/orgs`
     Orgs,
     /// `/v1/orgs/{org}/passes`
@@ -72,6 +78,7 @@ impl Route {
     pub fn parse(path: &str) -> Result<Self, RouteError> {
         match path {
             "/healthz" => return Ok(Self::Health),
+            "/metrics" => return Ok(Self::Metrics),
             "/readyz" => return Ok(Self::Ready),
             "/v1/status" => return Ok(Self::Status),
             _ => {}
@@ -90,6 +97,8 @@ impl Route {
                 (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
                 _ => Err(RouteError::Unknown),
             },
+            Some("decrypt") if parts.next().is_none() => Ok(Self::Decrypt(org)),
+            Some("encrypt") if parts.next().is_none() => Ok(Self::Encrypt(org)),
             Some("passes") if parts.next().is_none() => Ok(Self::Passes(org)),
             Some("tokens") if parts.next().is_none() => Ok(Self::Tokens(org)),
             _ => Err(RouteError::Unknown),

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,13 +20,18 @@ use super::ask::Ask;
 use super::refusal::Refusal;
 use crate::domain::action::Action;
 use crate::domain::pass::{Pass, PassFault, needs_no_pass};
-use crate::domain::policy::{Client, Policy, Verdict, is_grantable, judge, judge_admin, judge_in_org};
-use crate::domain::principal::{Principal, Proof};
+use crate::domain::policy::{
+    Ambiguous, Client, Policy, Verdict, is_grantable, judge, judge_admin, judge_in_org,
+};
+use crate::domain::principal::{Principal, Proof, Remote};
 use crate::domain::rate::{Bucket, Rate};
+use crate::domain::san::San;
 use crate::os::peer::Peer;
 
 /// Callers that no client is configured for: enough to hear why, too few to flood the audit log.
 const STRANGER_RATE: Rate = Rate::of(5, 20);
+/// Entries about callers that did not get in, over all of them: at some 350 bytes, 1 MB a minute at the most.
+const TURNED_AWAY_RATE: Rate = Rate::of(50, 200);
 
 /// Who asks, what it may, and how fast: made once a connection.
 #[derive(Debug)]
@@ -40,7 +46,32 @@ pub struct Caller {
 enum Rule {
     Admin,
     Client(Arc<Client>),
-    Stranger,
+    Stranger(Stranger),
+}
+
+/// Why nobody is configured for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stranger {
+    /// Its certificate has the names of several clients.
+    Ambiguous,
+    /// No client has a name of its certificate.
+    Certificate,
+    /// No client has its user and unit.
+    Process,
+}
+
+impl Stranger {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Ambiguous => {
+                "the certificate has the names of several configured clients; issue one with a single name"
+            }
+            Self::Certificate => {
+                "no configured client has a name of this certificate; add a [[client]] with mtls = { san = … }"
+            }
+            Self::Process => "no configured client matches this process; add a [[client]] for its user",
+        }
+    }
 }
 
 /// What a caller shows beside who it is. Only ever takes away.
@@ -66,13 +97,42 @@ impl Allowance {
     fn new(rate: Rate) -> Arc<Self> {
         Arc::new(Self { bucket: Mutex::new(Bucket::new(rate)), recorded_in: AtomicU64::new(u64::MAX) })
     }
+
+    fn take(&self, now: Duration) -> Result<(), Excess> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now).map_err(|wait| {
+            let second = now.as_secs();
+            Excess { wait, first_in_second: self.recorded_in.swap(second, Ordering::Relaxed) != second }
+        })
+    }
+}
+
+/// Where a stranger comes from: those of one place share what a stranger is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A network: one IPv4 address, or the /64 of an IPv6 one (which is what one host is given).
+    Network(IpAddr),
+    /// A user of this host.
+    User(u32),
+}
+
+impl Origin {
+    /// The network of an address.
+    #[must_use]
+    pub fn network(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+            address => address,
+        }
+    }
 }
 
 /// The allowances in use, so that all connections of a principal share one.
 pub(super) struct Allowances {
     clients: HashMap<String, Arc<Allowance>>,
-    /// By user: bounded, for anybody may knock.
-    strangers: Cache<u32, Arc<Allowance>>,
+    /// By where they come from: bounded, for anybody may knock.
+    strangers: Cache<Origin, Arc<Allowance>>,
+    /// For entries about those who did not get in, from wherever they come.
+    turned_away: Arc<Allowance>,
 }
 
 impl Allowances {
@@ -81,7 +141,11 @@ impl Allowances {
             .clients()
             .iter()
             .map(|client| (client.name.clone(), Allowance::new(client.rate.unwrap_or(Rate::HIGHEST))));
-        Self { clients: clients.collect(), strangers: Cache::new(4096) }
+        Self {
+            clients: clients.collect(),
+            strangers: Cache::new(4096),
+            turned_away: Allowance::new(TURNED_AWAY_RATE),
+        }
     }
 
     fn client(&self, client: &Client) -> Arc<Allowance> {
@@ -91,9 +155,9 @@ impl Allowances {
             .unwrap_or_else(|| Allowance::new(client.rate.unwrap_or(Rate::HIGHEST)))
     }
 
-    fn stranger(&self, uid: u32) -> Arc<Allowance> {
+    fn stranger(&self, origin: Origin) -> Arc<Allowance> {
         let made =
-            self.strangers.get_or_insert_with(&uid, || Ok::<_, Infallible>(Allowance::new(STRANGER_RATE)));
+            self.strangers.get_or_insert_with(&origin, || Ok::<_, Infallible>(Allowance::new(STRANGER_RATE)));
         match made {
             Ok(allowance) => allowance,
         }
@@ -121,6 +185,24 @@ impl Caller {
         matches!(self.rule, Rule::Admin)
     }
 
+    /// Whether it came over TLS.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.principal.proof.remote().is_some()
+    }
+
+    /// Whether a client is configured for it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !matches!(self.rule, Rule::Stranger(_))
+    }
+
+    /// Whether its certificate has the names of several clients.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self.rule, Rule::Stranger(Stranger::Ambiguous))
+    }
+
     /// Whether a list may show it this provider's connections.
     pub(super) fn may_see(&self, org: &OrgId, provider: &ProviderId) -> bool {
         match &self.rule {
@@ -128,30 +210,21 @@ impl Caller {
             Rule::Client(client) => {
                 matches!(judge(client, Action::ConnectionList, Some(org), Some(provider)), Verdict::Allow)
             }
-            Rule::Stranger => false,
+            Rule::Stranger(_) => false,
         }
     }
 
     /// Takes one request from its allowance, `now` being the time since the vault was opened.
     pub(super) fn take(&self, now: Duration) -> Result<(), Excess> {
-        let bucket = &self.allowance.bucket;
-        bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now).map_err(|wait| {
-            let second = now.as_secs();
-            Excess {
-                wait,
-                first_in_second: self.allowance.recorded_in.swap(second, Ordering::Relaxed) != second,
-            }
-        })
+        self.allowance.take(now)
     }
 
     /// The refusal of a caller that no client is configured for; it learns nothing else.
     pub(super) fn refused_as_stranger(&self) -> Option<Refusal> {
-        matches!(self.rule, Rule::Stranger).then(|| {
-            Refusal::new(
-                Code::Unauthenticated,
-                "no configured client matches this process; add a [[client]] for its user",
-            )
-        })
+        match self.rule {
+            Rule::Stranger(why) => Some(Refusal::new(Code::Unauthenticated, why.words())),
+            Rule::Admin | Rule::Client(_) => None,
+        }
     }
 
     /// This caller for one request, in which it shows this.
@@ -199,7 +272,7 @@ impl Caller {
         }
         let verdict = match &self.rule {
             Rule::Client(client) if is_grantable(action) => judge_in_org(client, action, Some(org)),
-            Rule::Admin | Rule::Client(_) | Rule::Stranger => Verdict::Forbidden,
+            Rule::Admin | Rule::Client(_) | Rule::Stranger(_) => Verdict::Forbidden,
         };
         refuse_unless_allowed(verdict, action)
     }
@@ -223,7 +296,7 @@ impl Caller {
         let verdict = match &self.rule {
             Rule::Admin => judge_admin(ask.action),
             Rule::Client(client) => judge(client),
-            Rule::Stranger => Verdict::Forbidden,
+            Rule::Stranger(_) => Verdict::Forbidden,
         };
         refuse_unless_allowed(verdict, ask.action)
     }
@@ -239,6 +312,13 @@ fn refuse_unless_allowed(verdict: Verdict, action: Action) -> Result<(), Refusal
     }
 }
 
+impl Allowances {
+    /// Takes one of the entries about those who did not get in.
+    pub(super) fn take_turned_away(&self, now: Duration) -> Result<(), Excess> {
+        self.turned_away.take(now)
+    }
+}
+
 impl Vault {
     /// Who a process at the application socket is.
     #[must_use]
@@ -251,11 +331,48 @@ impl Vault {
                 held: Held::Nothing,
             },
             None => Caller {
-                allowance: self.allowances.stranger(peer.uid),
+                allowance: self.allowances.stranger(Origin::User(peer.uid)),
                 principal: Principal { name: "unknown".to_owned(), proof: Proof::Unix(peer) },
-                rule: Rule::Stranger,
+                rule: Rule::Stranger(Stranger::Process),
                 held: Held::Nothing,
             },
+        }
+    }
+
+    /// Who a caller with a verified certificate is. One whose certificate names several clients is none of them.
+    #[must_use]
+    pub fn identify_remote(&self, from: SocketAddr, names: &[San], serial: String) -> Caller {
+        let (client, why) = match self.policy.identify_certificate(names) {
+            Ok(client) => (client, Stranger::Certificate),
+            Err(Ambiguous) => (None, Stranger::Ambiguous),
+        };
+        let san = client.map(|(_, san)| san).or(names.first()).cloned();
+        let proof = Proof::Mtls(Remote { address: from.to_string(), san, serial: Some(serial) });
+        match client {
+            Some((client, _)) => Caller {
+                principal: Principal { name: client.name.clone(), proof },
+                allowance: self.allowances.client(client),
+                rule: Rule::Client(Arc::new(client.clone())),
+                held: Held::Nothing,
+            },
+            None => Caller {
+                principal: Principal { name: "unknown".to_owned(), proof },
+                allowance: self.allowances.stranger(Origin::Network(Origin::network(from.ip()))),
+                rule: Rule::Stranger(why),
+                held: Held::Nothing,
+            },
+        }
+    }
+
+    /// A caller that did not prove who it is: enough for an entry in the audit log, and for nothing else.
+    #[must_use]
+    pub fn unproved(&self, from: SocketAddr, name: Option<San>, serial: Option<String>) -> Caller {
+        let proof = Proof::Mtls(Remote { address: from.to_string(), san: name, serial });
+        Caller {
+            principal: Principal { name: "unknown".to_owned(), proof },
+            allowance: self.allowances.stranger(Origin::Network(Origin::network(from.ip()))),
+            rule: Rule::Stranger(Stranger::Certificate),
+            held: Held::Nothing,
         }
     }
 
@@ -266,7 +383,7 @@ impl Vault {
         let (rule, allowance) = if admitted {
             (Rule::Admin, Allowance::new(Rate::HIGHEST))
         } else {
-            (Rule::Stranger, self.allowances.stranger(peer.uid))
+            (Rule::Stranger(Stranger::Process), self.allowances.stranger(Origin::User(peer.uid)))
         };
         Caller {
             principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) },

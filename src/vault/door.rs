@@ -5,16 +5,20 @@
 //!
 //! Nothing is released before its entry is in the audit log.
 
+use std::time::Duration;
+
 use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::problem::Code;
 
 use super::Vault;
 use super::ask::Ask;
-use super::caller::Caller;
+use super::caller::{Caller, Excess};
 use super::refusal::Refusal;
+use super::request_id::RequestId;
 use crate::audit::entry::{Decision, Entry};
 use crate::audit::{AuditError, State as AuditState};
 use crate::chain::Mark;
+use crate::domain::action::Action;
 use crate::domain::pass::PassFault;
 
 /// The right to do one thing once. Settle it, or it records itself as abandoned.
@@ -23,10 +27,12 @@ pub struct Permit<'a> {
     vault: &'a Vault,
     caller: &'a Caller,
     ask: Ask<'a>,
+    /// Since the vault was opened.
+    admitted_at: Duration,
     settled: bool,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
     /// Records what became of a read, and only then gives it out.
     ///
     /// # Errors
@@ -37,6 +43,7 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<T, Refusal> {
         self.settled = true;
+        self.note_span();
         let generation = result.as_ref().ok().and_then(generation);
         let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
         if self.vault.audit.sync_always() {
@@ -54,6 +61,7 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<Result<T, Refusal>, Refusal> {
         self.settled = true;
+        self.note_span();
         let generation = result.as_ref().ok().and_then(generation);
         let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
         self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
@@ -70,6 +78,7 @@ impl Permit<'_> {
         generation: impl Fn(&T) -> Option<u64>,
     ) -> Result<T, Refusal> {
         self.settled = true;
+        self.note_span();
         let (at, generation) = match &result {
             Ok((done, mark)) => (Some(*mark), generation(done)),
             Err(_) => (None, None),
@@ -77,6 +86,17 @@ impl Permit<'_> {
         let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, at);
         self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         result.map(|(done, _)| done)
+    }
+
+    /// With the thing concerned, where that is known only now.
+    pub(super) fn on(mut self, target: &'a str) -> Self {
+        self.ask = self.ask.on(target);
+        self
+    }
+
+    fn note_span(&self) {
+        let span = self.vault.started.elapsed().saturating_sub(self.admitted_at);
+        self.vault.meters.took(self.ask.action, span);
     }
 
     /// What was asked.
@@ -149,7 +169,7 @@ impl Vault {
             self.record_denial(caller, &ask, &refusal)?;
             return Err(refusal);
         }
-        Ok(Permit { vault: self, caller, ask, settled: false })
+        Ok(Permit { vault: self, caller, ask, admitted_at: self.started.elapsed(), settled: false })
     }
 
     /// Lets a change in: as [`Vault::admit`], and there must be room to record it durably.
@@ -191,6 +211,30 @@ impl Vault {
         self.record_denial(caller, &ask, refusal)
     }
 
+    /// Records a refusal and gives it back, or the one that came in between.
+    pub(super) fn refuse(&self, caller: &Caller, ask: Ask<'_>, refusal: Refusal) -> Refusal {
+        self.record_refused(caller, ask, &refusal).err().unwrap_or(refusal)
+    }
+
+    /// Records that a caller was not let in at all, and why. Those who come too often are not recorded one by one:
+    /// a flood must not fill the audit log.
+    ///
+    /// # Errors
+    /// `rate_limited`, or `audit_unavailable`.
+    pub fn record_turned_away(
+        &self,
+        caller: &Caller,
+        request: &RequestId,
+        reason: &'static str,
+    ) -> Result<(), Refusal> {
+        let ask = Ask::new(request, Action::Connect);
+        self.take_allowance(caller, &ask)?;
+        self.refuse_excess(self.allowances.take_turned_away(self.started.elapsed()), caller, &ask)?;
+        let mut entry = self.entry(caller, &ask, Became::plain(reason), None, None);
+        entry.decision = Decision::Deny;
+        self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
+    }
+
     /// Turns away, before its body is read, a request that would not be admitted.
     ///
     /// # Errors
@@ -211,13 +255,25 @@ impl Vault {
     }
 
     pub(super) fn take_allowance(&self, caller: &Caller, ask: &Ask<'_>) -> Result<(), Refusal> {
-        let Err(excess) = caller.take(self.started.elapsed()) else { return Ok(()) };
+        self.refuse_excess(caller.take(self.started.elapsed()), caller, ask)
+    }
+
+    /// One entry a second says that somebody goes beyond.
+    fn refuse_excess(
+        &self,
+        taken: Result<(), Excess>,
+        caller: &Caller,
+        ask: &Ask<'_>,
+    ) -> Result<(), Refusal> {
+        let Err(excess) = taken else { return Ok(()) };
         let refusal = Refusal {
             retry_after: Some(excess.wait.as_secs() + 1),
             ..Refusal::new(Code::RateLimited, "this client asks faster than its configured rate")
         };
         if excess.first_in_second {
             self.record_denial(caller, ask, &refusal)?;
+        } else {
+            self.meters.count(ask.action, refusal.code.as_str());
         }
         Err(refusal)
     }
@@ -238,6 +294,7 @@ impl Vault {
         self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
     }
 
+    /// The entry of what became of something, which is hereby counted.
     pub(super) fn entry<'a>(
         &self,
         caller: &'a Caller,
@@ -246,6 +303,7 @@ impl Vault {
         generation: Option<u64>,
         journal: Option<Mark>,
     ) -> Entry<'a> {
+        self.meters.count(ask.action, became.outcome);
         Entry {
             request_id: ask.request_id,
             principal: caller.principal(),

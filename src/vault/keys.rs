@@ -91,8 +91,11 @@ impl Vault {
     /// Takes a new key list. The old one stays where the new one lacks a key in use.
     ///
     /// # Errors
-    /// `conflict`, naming the key and the count.
+    /// `conflict`, naming the key and the count, or the application key that is among them.
     pub async fn replace_root_keys(&self, root: RootKeys) -> Result<(), Refusal> {
+        self.application_keys
+            .check_apart_from(&root)
+            .map_err(|why| Refusal::new(Code::Conflict, why.to_string()))?;
         // Nobody seals under the old primary key while its use is counted.
         let _nobody_wraps = self.key_change.write().await;
         if let Some((id, count)) = self.key_use()?.missing_from(&root) {

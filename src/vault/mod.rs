@@ -6,14 +6,17 @@
 //!
 //! Nothing here is released or changed without its audit entry.
 
+pub mod application_keys;
 pub mod ask;
 pub mod caller;
+pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
 pub mod door;
 pub mod header;
 pub mod keys;
 mod last_reads;
+mod metering;
 mod note;
 pub mod open;
 pub mod orgs;
@@ -43,7 +46,9 @@ use crate::crypto::key_list::RootKeys;
 use crate::crypto::seal::{Opened, open};
 use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
+use crate::metrics::Meters;
 use crate::store::{Key, Store};
+use application_keys::ApplicationKeys;
 use caller::Allowances;
 use header::Header;
 use last_reads::LastReads;
@@ -63,6 +68,7 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     policy: Policy,
     providers: Providers,
+    application_keys: ApplicationKeys,
     allowances: Allowances,
     store: Arc<dyn Store>,
     audit: Arc<Log>,
@@ -74,6 +80,7 @@ pub struct Vault {
     key_change: tokio::sync::RwLock<()>,
     orgs: Cache<OrgId, Arc<Org>>,
     last_reads: LastReads,
+    meters: Arc<Meters>,
 }
 
 impl Vault {

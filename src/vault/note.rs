@@ -13,7 +13,8 @@ use crate::audit::AuditError;
 use crate::audit::entry::{Decision, Entry, Target};
 use crate::crypto::seal::{open, seal};
 use crate::domain::action::Action;
-use crate::domain::principal::{Principal, Proof};
+use crate::domain::principal::{Principal, Proof, Remote};
+use crate::domain::san::San;
 use crate::os::peer::Peer;
 use crate::store::Unwitnessed;
 use tokenkeep_client::ids::OrgId;
@@ -27,6 +28,9 @@ struct Note {
     gid: Option<u32>,
     pid: Option<u32>,
     unit: Option<String>,
+    address: Option<String>,
+    san: Option<String>,
+    serial: Option<String>,
     action: String,
     org: Option<String>,
     target: Option<String>,
@@ -38,6 +42,14 @@ impl Note {
             (Some(uid), Some(gid), Some(pid)) => Some(Peer { uid, gid, pid, unit: self.unit.clone() }),
             _ => None,
         };
+        let remote = self.address.as_ref().map(|address| Remote {
+            address: address.clone(),
+            san: self.san.as_deref().and_then(|text| San::uri(text).or_else(|| San::dns(text))),
+            serial: self.serial.clone(),
+        });
+        if let ("mtls", Some(remote)) = (self.proof.as_str(), remote) {
+            return Principal { name: self.name.clone(), proof: Proof::Mtls(remote) };
+        }
         let proof = match (self.proof.as_str(), peer) {
             ("admin", Some(peer)) => Proof::Admin(peer),
             ("unix", Some(peer)) => Proof::Unix(peer),
@@ -51,7 +63,7 @@ impl Vault {
     /// The note for a change under this permit.
     pub(super) fn note(&self, permit: &Permit<'_>) -> Vec<u8> {
         let (principal, ask) = (Caller::principal(permit.caller()), permit.ask());
-        let peer = principal.proof.peer();
+        let (peer, remote) = (principal.proof.peer(), principal.proof.remote());
         let note = Note {
             request_id: ask.request_id.to_owned(),
             name: principal.name.clone(),
@@ -60,6 +72,9 @@ impl Vault {
             gid: peer.map(|peer| peer.gid),
             pid: peer.map(|peer| peer.pid),
             unit: peer.and_then(|peer| peer.unit.clone()),
+            address: remote.map(|remote| remote.address.clone()),
+            san: remote.and_then(|remote| remote.san.as_ref()).map(|san| san.as_str().to_owned()),
+            serial: remote.and_then(|remote| remote.serial.clone()),
             action: ask.action.as_str().to_owned(),
             org: ask.org.map(|org| OrgId::as_str(org).to_owned()),
             target: ask.target.map(|target| match target {

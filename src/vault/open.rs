@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use quick_cache::sync::Cache;
 
+use super::application_keys::ApplicationKeys;
 use super::ask::Ask;
 use super::caller::Allowances;
 use super::door::Became;
@@ -47,6 +48,8 @@ pub struct Options {
     pub policy: Policy,
     /// Which issuers may hold tokens.
     pub providers: Providers,
+    /// What applications have sealed by themselves is opened with these.
+    pub application_keys: ApplicationKeys,
     /// The daemon's own user.
     pub own_uid: u32,
     /// Tells the time.
@@ -168,6 +171,7 @@ impl Vault {
             allowances: Allowances::new(&options.policy),
             policy: options.policy,
             providers: options.providers,
+            application_keys: options.application_keys,
             store: store.clone() as Arc<dyn Store>,
             audit: log,
             header: Mutex::new(header),
@@ -177,6 +181,7 @@ impl Vault {
             key_change: tokio::sync::RwLock::new(()),
             orgs: Cache::new(OPEN_ORGS),
             last_reads: LastReads::new(),
+            meters: Arc::default(),
         });
         vault.check_root_keys()?;
         vault.record_start(&store_found.unwitnessed).await.map_err(OpenError::AuditUnavailable)?;

@@ -98,11 +98,6 @@ impl Vault {
         permit.settle(Ok(pass), |_| None).await
     }
 
-    /// Records a refusal and gives it back, or the one that came in between.
-    fn refuse(&self, caller: &Caller, ask: Ask<'_>, refusal: Refusal) -> Refusal {
-        self.record_refused(caller, ask, &refusal).err().unwrap_or(refusal)
-    }
-
     fn make_pass(&self, caller: &Caller, request: RequestId, org: &OrgId, asked: PassAsked) -> PassOut {
         let end = self.now().after(Duration::from_secs(asked.ttl));
         let pass = Pass {

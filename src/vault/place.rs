@@ -33,6 +33,8 @@ pub enum Table {
     Note = 5,
     /// Passes; no records of the store.
     Pass = 6,
+    /// Ciphertexts that stay with the application; no records of the store.
+    Ciphertext = 7,
 }
 
 /// Fields of a record. Numbers are for ever (docs/recovery.md).
@@ -65,6 +67,8 @@ pub enum Field {
     Note = 12,
     /// What a pass says, under the system key.
     Pass = 13,
+    /// What an application had encrypted, under the org key.
+    Ciphertext = 14,
 }
 
 /// The blind name of an org.
@@ -138,6 +142,12 @@ pub fn place(vault: [u8; 16], key: &Key, field: Field) -> Place {
 #[must_use]
 pub fn vault_place(vault: [u8; 16], table: Table, field: Field) -> Place {
     Place { vault, table: table as u8, record: [0; 32], field: field as u8 }
+}
+
+/// The place of the ciphertexts of an org: wherever its application keeps them.
+#[must_use]
+pub fn ciphertext_place(vault: [u8; 16], org: OrgBlind) -> Place {
+    place(vault, &key(Table::Ciphertext, org, [0; 16]), Field::Ciphertext)
 }
 
 fn key(table: Table, org: OrgBlind, inside: [u8; 16]) -> Key {

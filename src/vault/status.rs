@@ -48,7 +48,7 @@ impl Vault {
             AuditState::Failed(why) => ("failed", Some(why)),
         };
         let principal = caller.principal();
-        let peer = principal.proof.peer();
+        let (peer, remote) = (principal.proof.peer(), principal.proof.remote());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             vault_id: hex::encode(&self.vault_id),
@@ -56,10 +56,13 @@ impl Vault {
             principal: PrincipalOut {
                 name: principal.name.clone(),
                 proof: principal.proof.as_str().to_owned(),
-                uid: peer.map_or(0, |peer| peer.uid),
-                gid: peer.map_or(0, |peer| peer.gid),
-                pid: peer.map_or(0, |peer| peer.pid),
+                uid: peer.map(|peer| peer.uid),
+                gid: peer.map(|peer| peer.gid),
+                pid: peer.map(|peer| peer.pid),
                 unit: peer.and_then(|peer| peer.unit.clone()),
+                address: remote.map(|remote| remote.address.clone()),
+                san: remote.and_then(|remote| remote.san.as_ref()).map(|san| san.as_str().to_owned()),
+                serial: remote.and_then(|remote| remote.serial.clone()),
             },
             ready: self.unready().is_none(),
             store: StoreStatus {

@@ -35,6 +35,14 @@ fn status_of_a_vault_that_is_not_ready_exits_with_2_and_says_why() {
 }
 
 #[test]
+fn metrics_passes_the_page_on() {
+    let page = "# TYPE tokenkeep_ready gauge\ntokenkeep_ready 1\n# EOF\n";
+    let daemon = Daemon::start(move |_| Answer::Json(200, page.into()));
+    tokenkeep(&daemon, "metrics").is(page);
+    assert_eq!(daemon.asked()[0].line, "GET /metrics");
+}
+
+#[test]
 fn doctor_exits_with_1_where_a_check_fails() {
     let fine = r#"{"findings":[{"check":"clock","level":"ok","detail":"in step","mend":null}]}"#;
     let ill = r#"{"findings":[{"check":"clock","level":"warn","detail":"no NTP","mend":"start chronyd"},{"check":"swap","level":"fail","detail":"is on","mend":"swapoff -a"}]}"#;

@@ -5,6 +5,8 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::kit::http::Wire;
@@ -25,7 +27,9 @@ const ORG: &str = "canaryorg-Ub5EoA8";
 const CONNECTION: &str = "canaryconnection-Ic7TgV2";
 const SECRET_NAME: &str = "canarysecretname-Xn3LqR9";
 
-const VALUES: [&str; 6] = [ACCESS, REFRESH, ID_TOKEN, SECRET, LABEL, ASTRAY];
+const PLAINTEXT: &str = "canary-plaintext-Vj4KsY8aE2";
+
+const VALUES: [&str; 7] = [ACCESS, REFRESH, ID_TOKEN, SECRET, LABEL, ASTRAY, PLAINTEXT];
 const NAMES: [&str; 3] = [ORG, CONNECTION, SECRET_NAME];
 
 fn talkative() -> Configuration {
@@ -76,6 +80,41 @@ fn keep_and_read(line: &Line) {
     gives(bare(secret()), &[SECRET]);
     gives(Request::get(format!("/v1/orgs/{ORG}/secrets")), &[LABEL]);
     gives(Request::get("/v1/status"), &[]);
+    let base64 = STANDARD.encode(PLAINTEXT);
+    let encrypt = Request::post(format!("/v1/orgs/{ORG}/encrypt"), &json!({"plaintexts": [base64]}));
+    gives(encrypt.clone(), &[]);
+    let made = line.send(&encrypt).json()["ciphertexts"].clone();
+    let mut asked = vec![made[0].clone(), json!(ASTRAY)];
+    asked.extend([json!(format!("{}{ASTRAY}", made[0].as_str().unwrap()))]);
+    gives(Request::post(format!("/v1/orgs/{ORG}/decrypt"), &json!({"ciphertexts": asked})), &[PLAINTEXT]);
+}
+
+/// Shows passes, good and bad ones: no part of them is found anywhere.
+fn show_passes(line: &Line) -> Vec<String> {
+    let ask = json!({"actions": ["token:read", "connection:read"], "ttl": 3600});
+    let ask = Request::post(format!("/v1/orgs/{ORG}/passes"), &ask);
+    let passes: Vec<String> =
+        (0..2).map(|_| line.send(&ask).json()["pass"].as_str().expect("a pass").to_owned()).collect();
+    for (path, pass, status) in [
+        (connection(), passes[0].clone(), 200),
+        (secret(), passes[0].clone(), 403),
+        ("/v1/orgs/another".to_owned(), passes[1].clone(), 403),
+        (connection(), passes[1][..passes[1].len() - 8].to_owned(), 401),
+        (format!("{}?x", connection()), format!("{}, {}", passes[0], passes[1]), 401),
+    ] {
+        let answer = line.send(&Request::get(path).with("authorization", &format!("Bearer {pass}")));
+        assert_eq!(answer.status, status, "{}", answer.shown());
+    }
+    passes
+}
+
+/// A run of a pass that is its own: the first bytes of a Fernet token are the time, which many share.
+fn no_pass_stands_in(passes: &[String], bytes: &[u8], place: &str) {
+    for pass in passes {
+        for part in [&pass[20..60], &pass[pass.len() - 60..pass.len() - 10]] {
+            assert!(files::find(bytes, part.as_bytes()).is_none(), "a pass in {place}");
+        }
+    }
 }
 
 /// Sends a canary in every wrong way; no answer repeats it.
@@ -100,7 +139,14 @@ fn send_astray(line: &Line) {
         Request::new("POST", format!("/v1/orgs/{ORG}/tokens")).json(format!("[\"{ASTRAY}\"]")),
         Request::get(connection()).body(ASTRAY),
         Request::get(connection()).with("authorization", &format!("Bearer {ASTRAY}")).with("accept", ASTRAY),
+        Request::get(connection()).with("authorization", ASTRAY),
         Request::get(connection()).with("origin", ASTRAY),
+        Request::post(format!("/v1/orgs/{ORG}/encrypt"), &json!({"plaintexts": [ASTRAY]})),
+        Request::post(format!("/v1/orgs/{ORG}/encrypt"), &json!({"plaintexts": ["Zm9v"], ASTRAY: ASTRAY})),
+        Request::post(format!("/v1/orgs/{ORG}/decrypt"), &json!({"ciphertexts": ASTRAY})),
+        Request::post(format!("/v1/orgs/{ORG}/decrypt"), &json!({"ciphertexts": [], "key": ASTRAY})),
+        Request::post(format!("/v1/orgs/{ORG}/passes"), &json!({"actions": [ASTRAY]})),
+        Request::post(format!("/v1/orgs/{ORG}/passes"), &json!({"actions": ["token:read"], "ttl": ASTRAY})),
         Request::get(format!("{}/token?min_ttl={ASTRAY}", connection())),
         Request::get(format!("{}/token?access_token={ASTRAY}", connection())),
         Request::get(format!("{}?{encoded}", connection())),
@@ -190,11 +236,16 @@ fn a_canary_is_nowhere_but_in_the_answers_that_give_it() {
         let mut vault = TestVault::with(talkative());
         let line = Line { protocol, socket: vault.socket() };
         keep_and_read(&line);
+        let passes = show_passes(&line);
         send_astray(&line);
         send_bytes_astray(&vault);
         nowhere_in_its_process_entry(&vault);
         nowhere_in_what_it_says(&vault);
         nowhere_on_the_disk(&vault);
+        no_pass_stands_in(&passes, vault.said().as_bytes(), "the log");
+        for (path, bytes) in files::below(vault.state()) {
+            no_pass_stands_in(&passes, &bytes, &path.display().to_string());
+        }
 
         // Refused at the start, killed, rebuilt: none of it tells more.
         vault.kill9();

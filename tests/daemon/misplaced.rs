@@ -3,6 +3,7 @@
 
 pub(crate) mod attacker;
 mod bytes;
+mod ciphertexts;
 
 use serde_json::json;
 

@@ -47,6 +47,40 @@ fn a_script_with_the_root_key_recovers_everything() {
     assert_previous_refresh_tokens(&output);
 }
 
+/// What stays in the application's database opens with what is left of the vault, each in its own org alone.
+#[test]
+fn ciphertexts_of_the_application_are_recovered_too() {
+    let scratch = tempfile::tempdir().unwrap();
+    let copy = scratch.path().join("copy");
+    let place = Place::new(scratch.path());
+    let daemon = place.start().unwrap();
+    let mut line = daemon.application();
+    let mut encrypt = |org: &str, base64: &str| {
+        line.done("PUT", &format!("/v1/orgs/{org}"), &Value::Null);
+        let body = json!({ "plaintexts": [base64] });
+        let answer = line.done("POST", &format!("/v1/orgs/{org}/encrypt"), &body);
+        text(&answer["ciphertexts"][0]).to_owned()
+    };
+    let (acme, globex) = (encrypt("acme", "AP9jb2x1bW4="), encrypt("Globex.Inc", ""));
+    rotate_root_key(&place, &mut daemon.admin());
+    daemon.kill();
+    copy_what_is_needed(&place, &copy);
+    let recover = |rows: String| {
+        fs::write(copy.join("rows"), rows).unwrap();
+        recover_with(&copy, &["rows"])
+    };
+    let output = recover(format!("acme {acme}\nGlobex.Inc {globex}\n"));
+    assert!(output.status.success(), "{output:?}");
+    let lines = lines(&output);
+    let opened: Vec<_> = lines.iter().filter_map(|line| line.get("plaintext")).collect();
+    assert_eq!(opened, ["AP9jb2x1bW4=", ""]);
+    let output = recover(format!("Globex.Inc {acme}\n"));
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("rows:1"),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn a_torn_last_record_costs_that_record_alone_and_is_said() {
     let scratch = tempfile::tempdir().unwrap();
@@ -234,6 +268,10 @@ fn copy_what_is_needed(place: &Place, copy: &Path) {
 }
 
 fn recover(copy: &Path) -> Output {
+    recover_with(copy, &[])
+}
+
+fn recover_with(copy: &Path, more: &[&str]) -> Output {
     let python = std::env::var("TOKENKEEP_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let present = command(&python, &["-c", "import cryptography"]);
     assert!(
@@ -242,8 +280,10 @@ fn recover(copy: &Path) -> Output {
          then TOKENKEEP_TEST_PYTHON=.venv/bin/python"
     );
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recovery/recover.py");
-    let files = ["root.key", "vault.json", "journal"].map(|name| copy.join(name).display().to_string());
-    command(&python, &[script, &files[0], &files[1], &files[2]])
+    let files = ["root.key", "vault.json", "journal"].iter().chain(more);
+    let files: Vec<String> = files.map(|name| copy.join(name).display().to_string()).collect();
+    let arguments: Vec<&str> = std::iter::once(script).chain(files.iter().map(String::as_str)).collect();
+    command(&python, &arguments)
 }
 
 fn command(program: &str, arguments: &[&str]) -> Output {

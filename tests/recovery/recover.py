@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Opens a vault without tokenkeep: the root key list, vault.json and the journal give back everything.
 
-    python3 recover.py ROOT_KEY_FILE VAULT_JSON JOURNAL_DIRECTORY > recovered.jsonl
+    python3 recover.py ROOT_KEY_FILE VAULT_JSON JOURNAL_DIRECTORY [CIPHERTEXTS] > recovered.jsonl
+
+CIPHERTEXTS is a file of what /encrypt gave out, from the application's database: an org, a blank and a ciphertext a line.
 
 Needs `cryptography` (pip install cryptography) and nothing of tokenkeep. docs/recovery.md says each byte of what is
 read here. What is printed is in clear: write it where only you can read, and destroy it afterwards.
@@ -19,9 +21,9 @@ import sys
 
 from cryptography.fernet import Fernet, InvalidToken
 
-ORG, CONNECTION, SECRET, SECRET_VERSION = 1, 2, 3, 4  # tables
+ORG, CONNECTION, SECRET, SECRET_VERSION, CIPHERTEXT_TABLE = 1, 2, 3, 4, 7  # tables
 SYSTEM_KEY, INDEX_KEY, JOURNAL_KEY, ORG_KEY, METADATA = 1, 2, 3, 5, 6  # fields
-ACCESS_TOKEN, REFRESH_TOKEN, PREVIOUS_REFRESH_TOKEN, ID_TOKEN, VALUE = 7, 8, 9, 10, 11
+ACCESS_TOKEN, REFRESH_TOKEN, PREVIOUS_REFRESH_TOKEN, ID_TOKEN, VALUE, CIPHERTEXT = 7, 8, 9, 10, 11, 14
 
 
 def mac(key, *parts):
@@ -188,12 +190,32 @@ class Org:
             versions.append(version | {"value": self.open(at, store.pop(at))[VALUE].decode()})
         return {"org": self.name, "secret": about["name"], "labels": about["labels"], "versions": versions}
 
+    def ciphertext(self, token):
+        record = self.vault.blind(b"org", self.name.encode()) + bytes(16)
+        _, value = open_sealed(self.key, token, self.vault.id, CIPHERTEXT_TABLE, record, CIPHERTEXT)
+        return {"org": self.name, "ciphertext": token, "plaintext": base64.b64encode(value).decode()}
+
     def check(self, about, key, blind):
         if about["org"] != self.name or key[17:] != blind:
             raise ValueError("it stands under another's name")
 
 
-def main(root_key_file, vault_json, journal):
+def read_ciphertexts(path, orgs):
+    """Opens what stayed with the application. Gives how many did not open."""
+    failures = 0
+    for number, line in enumerate(pathlib.Path(path).read_text().splitlines(), 1):
+        try:
+            org, token = line.split()
+            opened = orgs[org].ciphertext(token)
+        except (InvalidToken, KeyError, ValueError) as why:
+            failures += 1
+            print(f"{path}:{number}: {type(why).__name__}", file=sys.stderr)
+        else:
+            print(json.dumps(opened))
+    return failures
+
+
+def main(root_key_file, vault_json, journal, ciphertexts=None):
     vault = Vault(vault_json, read_keys(root_key_file))
     store, whole = read_journal(vault, journal)
     orgs, failures = {}, 0
@@ -217,10 +239,12 @@ def main(root_key_file, vault_json, journal):
             print(f"record {key.hex()}: {type(why).__name__}: {why}", file=sys.stderr)
         else:
             print(json.dumps(line, ensure_ascii=False))
+    if ciphertexts:
+        failures += read_ciphertexts(ciphertexts, {org.name: org for org in orgs.values()})
     return 0 if whole and not failures else 1
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (4, 5):
         raise SystemExit(__doc__)
     sys.exit(main(*sys.argv[1:]))

@@ -67,6 +67,16 @@ impl Response {
             .map_err(|_| Transport::Protocol("the body has another shape").into())
     }
 
+    /// Reads the text of a success.
+    ///
+    /// # Errors
+    /// Whose fault it is; what is not UTF-8 is [`Transport::Protocol`].
+    pub fn text(self) -> Result<String, Error> {
+        let answer = self.success()?;
+        let text = std::str::from_utf8(&answer.body);
+        text.map(str::to_owned).map_err(|_| Transport::Protocol("the body is not UTF-8").into())
+    }
+
     /// RFC 9457, section 4.2.1: `about:blank` says no more than the status. hyper answers so by itself
     /// where a request does not get as far as the daemon.
     fn bare_problem(&self) -> Problem {

@@ -4,7 +4,9 @@
 
 use serde::Deserialize;
 
-use super::{Body, FORMAT, Line, Malformed, Opening, Previous, Recorded, RecordedPeer, unhex};
+use super::{
+    Body, FORMAT, Line, Malformed, Opening, Previous, Recorded, RecordedPeer, RecordedRemote, unhex,
+};
 use crate::audit::stamp;
 use crate::chain::Mark;
 
@@ -37,6 +39,9 @@ struct PrincipalText {
     gid: Option<u32>,
     pid: Option<u32>,
     unit: Option<String>,
+    address: Option<String>,
+    san: Option<String>,
+    serial: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +76,7 @@ struct PreviousText {
 
 impl EntryText {
     pub(super) fn read(self, mac: [u8; 32]) -> Result<Line, Malformed> {
-        let PrincipalText { name, proof, uid, gid, pid, unit } = self.principal;
+        let PrincipalText { name, proof, uid, gid, pid, unit, address, san, serial } = self.principal;
         let peer = match (uid, gid, pid) {
             (Some(uid), Some(gid), Some(pid)) => Some(RecordedPeer { uid, gid, pid, unit }),
             _ => None,
@@ -81,6 +86,7 @@ impl EntryText {
             principal: name,
             proof,
             peer,
+            remote: RecordedRemote { address, san, serial },
             action: self.action,
             org: self.org,
             target: self.target,

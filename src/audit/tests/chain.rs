@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::audit::line::{self, Body};
 use crate::audit::{Filter, verify};
+use crate::domain::principal::Remote;
+use crate::domain::san::San;
 use crate::store::Witness;
 
 #[test]
@@ -36,6 +38,26 @@ fn a_line_has_the_documented_form() {
     assert!(text[1].starts_with(entry), "{}", text[1]);
     let hex: String = mark.chain.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(text[1].ends_with(&format!("{hex}\"}}")));
+}
+
+#[test]
+fn a_caller_over_tls_is_written_with_what_proved_it() {
+    let kit = Kit::new();
+    let (log, _) = kit.open();
+    let san = San::parse("spiffe://example/web");
+    let mut remote = Remote { address: "[::1]:4411".into(), san, serial: Some("40ab".into()) };
+    for said in [
+        r#""principal":{"name":"web","proof":"mtls","address":"[::1]:4411","san":"spiffe://example/web","serial":"40ab"},"action""#,
+        r#""principal":{"name":"web","proof":"mtls","address":"[::1]:4411"},"action""#,
+    ] {
+        let principal = Principal { name: "web".into(), proof: Proof::Mtls(remote.clone()) };
+        log.append(&read_of(&principal, "r")).unwrap();
+        let text = log.last(1).unwrap().entries.remove(0);
+        assert!(text.contains(said), "{text}");
+        assert_eq!(line::decode(text.as_bytes()).unwrap().encode(), text.as_bytes());
+        (remote.san, remote.serial) = (None, None);
+    }
+    assert_eq!(log.verify().unwrap().entries, 3);
 }
 
 #[test]

@@ -12,15 +12,19 @@ mod error;
 mod reading;
 mod written;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tokenkeep_client::ids::KeyName;
 
 use crate::crypto::root_key::credential::CredentialSource;
 use crate::crypto::root_key::exec::ExecSource;
 use crate::crypto::root_key::file::FileSource;
 use crate::crypto::root_key::{RootKeySource, SourceError};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{OrgSet, Policy};
 use crate::domain::provider::Provider;
+use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
 use crate::os::user::{self, UserError};
 
@@ -54,6 +58,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// Whether a provider that is not configured may hold tokens too: with `--dev` alone.
     pub any_provider: bool,
+    /// What applications have sealed by themselves is opened with these, in the order of the file.
+    pub application_keys: Vec<ApplicationKey>,
     /// The audit log.
     pub audit: Audit,
     /// What one caller, and all of them, may take up.
@@ -69,6 +75,54 @@ pub struct Listen {
     pub unix: PathBuf,
     /// The socket of admins.
     pub admin: PathBuf,
+    /// For callers with certificates.
+    pub mtls: Option<Mtls>,
+}
+
+/// The mTLS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mtls {
+    /// Where it listens; port 0 is any free one.
+    pub address: SocketAddr,
+    /// Its own certificate. Absolute.
+    pub certificate: PathBuf,
+    /// The key of it.
+    pub key: TlsKey,
+    /// The CAs of the clients. Absolute.
+    pub client_ca: PathBuf,
+    /// Their revocation lists. Absolute.
+    pub crl: Option<PathBuf>,
+    /// The oldest version that is spoken.
+    pub minimum: Version,
+}
+
+/// Where the key of a certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsKey {
+    /// A systemd credential of this name.
+    Credential(String),
+    /// A file of the daemon's own. Absolute.
+    File(PathBuf),
+}
+
+impl Mtls {
+    /// Its files. `credentials` is the value of `$CREDENTIALS_DIRECTORY`. None where the key is a credential and
+    /// systemd gave none.
+    #[must_use]
+    pub fn sources(&self, credentials: Option<PathBuf>) -> Option<Sources> {
+        Some(Sources {
+            certificate: self.certificate.clone(),
+            key: match &self.key {
+                TlsKey::Credential(name) => {
+                    Key::Credential(credentials.filter(|directory| directory.is_absolute())?.join(name))
+                }
+                TlsKey::File(path) => Key::File(path.clone()),
+            },
+            client_ca: self.client_ca.clone(),
+            crl: self.crl.clone(),
+            minimum: self.minimum,
+        })
+    }
 }
 
 /// Where the root keys come from.
@@ -109,6 +163,32 @@ impl RootKey {
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }
+}
+
+/// A key list that an application kept before it had a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationKey {
+    /// As requests name it.
+    pub name: KeyName,
+    /// Where the list is.
+    pub place: KeyPlace,
+    /// Whose ciphertexts were made with it.
+    pub orgs: OrgSet,
+}
+
+/// Where a list of retired keys is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In a systemd credential.
+    Credential {
+        /// A plain file name.
+        name: String,
+    },
+    /// In a file of the daemon's own.
+    File {
+        /// Absolute.
+        path: PathBuf,
+    },
 }
 
 /// The audit log.

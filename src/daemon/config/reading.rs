@@ -2,7 +2,9 @@
 //!
 //! Never looks at the host, except for the ids of users, which are handed in.
 
+mod application_keys;
 mod clients;
+mod mtls;
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -64,9 +66,10 @@ impl Reading<'_> {
                 Duration::from_secs(240),
                 0..=3600,
             )?,
-            policy: self.policy(&written.client, &providers)?,
+            policy: self.policy(written, &providers)?,
             providers,
             any_provider: false,
+            application_keys: self.application_keys(&written.application_key)?,
             audit: self.audit(&written.audit, &state_directory)?,
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,
@@ -84,7 +87,6 @@ impl Reading<'_> {
     }
 
     fn listen(&self, written: &written::Listen) -> Result<Listen, ConfigError> {
-        self.available(written.later())?;
         let socket = |text: Option<&Text>, default: &str| match text {
             None => Ok(PathBuf::from(default)),
             Some(text) if text.get_ref().len() > LONGEST_SOCKET => Err(self.refuse(
@@ -102,7 +104,7 @@ impl Reading<'_> {
                 "applications and admins have the same socket",
                 "give each a path of its own",
             )),
-            _ => Ok(Listen { unix, admin }),
+            _ => Ok(Listen { unix, admin, mtls: self.mtls(written.mtls.as_ref())? }),
         }
     }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::daemon::exit::Exit;
 use crate::domain::action::Action;
 use crate::domain::policy::{Among, Verdict, is_grantable, judge};
+use crate::domain::san::San;
 use crate::os::peer::Peer;
 use crate::os::user;
 use std::os::unix::fs::PermissionsExt;
@@ -142,7 +143,7 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[listen]\nunix = 'ghs_canary'", 7, "not an absolute path"),
         ("[listen]\nunix = '/run/../ghs_canary'", 7, "not an absolute path"),
         ("[listen]\nunix = '/a'\nadmin = '/a'", 8, "same socket"),
-        ("[listen]\n[listen.mtls]\nkey = 'ghs_canary'", 7, "mtls is not available in this version"),
+        ("[listen]\n[listen.mtls]\nkey = 'ghs_canary'", 7, "missing field `address`"),
         ("[backup]\nevery = 'ghs_canary'", 6, "backup is not available in this version"),
         ("[memory]\nlock = 'ghs_canary'", 6, "memory is not available in this version"),
         ("[audit]\ndirectory = 'ghs_canary'", 7, "not an absolute path"),
@@ -180,11 +181,23 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("allow = [\"*\", \"audit:read\"]", 11, "only admins"),
         ("allow = [\"key:*\"]", 11, "only admins"),
         ("require_pass = \"ghs_canary\"", 12, "expected a boolean"),
-        ("mtls = { san = \"ghs_canary\" }", 12, "mtls is not available in this version"),
+        ("mtls = { san = \"web.example\" }", 12, "there is no mTLS listener"),
         ("rate = { per_second = 0, burst = 1 }", 12, "not a rate"),
         ("rate = { per_second = 1 }", 12, "missing field `burst`"),
     ];
-    let written = written.into_iter().map(|(text, line, words)| (text.to_owned(), line, words));
+    let keys = [
+        ("name = \"k\"\npath = \"/k\"\norgs = []", 9, "without an org"),
+        ("name = \"k\"\npath = \"/k\"", 6, "missing field `orgs`"),
+        ("name = \"k\"\npath = \"ghs_canary\"\norgs = [\"*\"]", 8, "not an absolute path"),
+        ("name = \"k\"\ncredential = \"../ghs_canary\"\norgs = [\"*\"]", 8, "not a name of a credential"),
+        ("name = \"k\"\norgs = [\"*\"]", 7, "has one place"),
+        ("name = \"k\"\npath = \"/k\"\ncredential = \"k\"\norgs = [\"*\"]", 7, "has one place"),
+        ("name = \"ghs_canary\"\npath = \"/k\"\norgs = [\"*\"]", 7, "a key name is 1 to 63"),
+        ("name = \"k\"\npath = \"/k\"\norgs = [\"ghs_canary/\"]", 9, "an org is 1 to 128"),
+        ("name = \"k\"\nkeys = [\"ghs_canary\"]\norgs = [\"*\"]", 8, "unknown field"),
+    ];
+    let keys = keys.map(|(text, line, words)| (format!("[[application_key]]\n{text}"), line, words));
+    let written = written.into_iter().map(|(text, line, words)| (text.to_owned(), line, words)).chain(keys);
     let clients = clients.into_iter().map(|(text, line, words)| (client(text), line, words));
     written.chain(clients).collect()
 }
@@ -335,4 +348,72 @@ fn the_page_describes_what_is_read() {
     for action in Action::ALL.iter().filter(|&&action| is_grantable(action)) {
         assert!(page.contains(&format!("`{action}`")), "docs/configuration.md lacks {action}");
     }
+}
+
+/// The lines of `[listen.mtls]`, from line 6 on, with one of them replaced or added.
+fn mtls(line: &str) -> String {
+    let mut text = String::from("[listen.mtls]\n");
+    for (key, value) in [
+        ("address", "\"127.0.0.1:8443\""),
+        ("certificate", "\"/etc/tokenkeep/server.crt\""),
+        ("key", "\"/etc/tokenkeep/server.key\""),
+        ("client_ca", "\"/etc/tokenkeep/clients-ca.crt\""),
+    ] {
+        let is_replaced = line.split(" = ").next() == Some(key);
+        text += &if is_replaced { format!("{line}\n") } else { format!("{key} = {value}\n") };
+    }
+    if !text.contains(line) {
+        text += line;
+    }
+    text + "\n"
+}
+
+#[test]
+fn the_second_door_is_read() {
+    let text = mtls("key = { credential = \"server-key\" }")
+        + "crl = \"/etc/tokenkeep/clients.crl\"\nminimum_version = \"1.2\"\n"
+        + &client("mtls = { san = \"spiffe://example/web\" }");
+    let config = parse(&format!("{LEAST}{text}")).expect("a configuration");
+    let door = config.listen.mtls.as_ref().expect("a second door");
+    assert_eq!(door.address.to_string(), "127.0.0.1:8443");
+    assert_eq!((&door.key, door.minimum), (&TlsKey::Credential("server-key".into()), Version::Tls12));
+    assert_eq!(door.sources(None), None, "systemd gave no credential");
+    let sources = door.sources(Some("/run/credentials".into())).expect("sources");
+    assert_eq!(sources.key_file(), Path::new("/run/credentials/server-key"));
+    assert_eq!(config.policy.clients()[0].san, San::parse("spiffe://example/web"));
+}
+
+#[test]
+fn a_second_door_that_is_not_understood_is_refused() {
+    for (line, at, words) in [
+        ("address = 'ghs_canary'", 7, "not an address"),
+        ("address = 'localhost:8443'", 7, "not an address"),
+        ("certificate = 'ghs_canary'", 8, "not an absolute path"),
+        ("key = 'ghs_canary'", 9, "not an absolute path"),
+        ("key = { credential = '../ghs_canary' }", 9, "not a name of a credential"),
+        ("key = { credentail = 'ghs_canary' }", 9, "expected a path, or { credential"),
+        ("client_ca = 'ghs_canary'", 10, "not an absolute path"),
+        ("crl = 'ghs_canary'", 11, "not an absolute path"),
+        ("minimum_version = '1.1'", 11, "no such version"),
+        ("tickets = true", 11, "unknown field `tickets`"),
+    ] {
+        let error = parse(&format!("{LEAST}{}", mtls(line))).expect_err(line);
+        let said = error.to_string();
+        let ConfigError::Text(fault) = &error else { panic!("{said}") };
+        assert_eq!(fault.at.map(|(line, _)| line), Some(at), "{line}\n{said}");
+        assert!(said.contains(words) && !said.contains(CANARY), "{line}\n{said}");
+    }
+    let named = |san: &str| {
+        format!("{LEAST}{}{}", mtls("crl = '/crl'"), client(&format!("mtls = {{ san = \"{san}\" }}")))
+    };
+    for san in ["*.ghs_canary", "spiffe://Example/ghs_canary", "ghs canary"] {
+        let said = parse(&named(san)).expect_err(san).to_string();
+        assert!(said.contains("not a name that a client certificate can be known by"), "{said}");
+        assert!(!said.contains("ghs"), "{said}");
+    }
+    let twin =
+        named("web.example").replace("name = \"web\"", "name = \"twin\"").replace("user = 0", "user = 1");
+    let both = named("web.example") + &twin[twin.find("[[client]]").expect("a client")..];
+    let said = parse(&both).expect_err("two of one name").to_string();
+    assert!(said.contains("the client web has the same san"), "{said}");
 }

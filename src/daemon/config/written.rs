@@ -42,6 +42,8 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) provider: Vec<Provider>,
     #[serde(default)]
+    pub(super) application_key: Vec<Spanned<ApplicationKey>>,
+    #[serde(default)]
     pub(super) audit: Audit,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -61,10 +63,33 @@ later!(Written: alerts, backup, memory, refresh, retention);
 pub(super) struct Listen {
     pub(super) unix: Option<Text>,
     pub(super) admin: Option<Text>,
-    mtls: Later,
+    pub(super) mtls: Option<Spanned<Mtls>>,
 }
 
-later!(Listen: mtls);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Mtls {
+    pub(super) address: Text,
+    pub(super) certificate: Text,
+    pub(super) key: Spanned<Private>,
+    pub(super) client_ca: Text,
+    pub(super) crl: Option<Text>,
+    pub(super) minimum_version: Option<Text>,
+}
+
+/// A path, or a credential of the unit.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "not what belongs here: expected a path, or { credential = \"…\" }")]
+pub(super) enum Private {
+    Credential(Credential),
+    Path(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Credential {
+    pub(super) credential: String,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -93,10 +118,14 @@ pub(super) struct Client {
     pub(super) rate: Option<Spanned<Rate>>,
     #[serde(default)]
     pub(super) require_pass: bool,
-    mtls: Later,
+    pub(super) mtls: Option<San>,
 }
 
-later!(Client: mtls);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct San {
+    pub(super) san: Text,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -164,6 +193,15 @@ later!(
     http_loopback, idle_limit, leeway, preset, refresh_early, requires_consent, reuse_revokes_family,
     revocation_endpoint, rotation, scope_separator, token_endpoint
 );
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ApplicationKey {
+    pub(super) name: Text,
+    pub(super) path: Option<Text>,
+    pub(super) credential: Option<Text>,
+    pub(super) orgs: Spanned<Vec<Text>>,
+}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table")]

@@ -33,6 +33,7 @@ fn well() -> (Facts, Checked) {
         unix_socket: found("/run/tokenkeep/tokenkeep.sock", 0o666),
         admin_socket: found("/run/tokenkeep/admin.sock", 0o600),
         memory: Memory::Swappable,
+        tls: None,
         root_key_age: Some(DAY),
     };
     (facts, checked)

@@ -6,6 +6,7 @@ fn client(name: &str, uid: u32, unit: Option<&str>) -> Client {
     Client {
         name: name.into(),
         unix: Some(UnixMatch { uid, unit: unit.map(Into::into) }),
+        san: None,
         orgs: OrgSet::Every,
         providers: ProviderSet::Every,
         allow: ActionSet::every(),
@@ -38,7 +39,7 @@ fn words_grant_what_they_say() {
         granted("connection:*"),
         ["connection:delete", "connection:list", "connection:read", "connection:write"]
     );
-    assert_eq!(granted("*").len(), 13);
+    assert_eq!(granted("*").len(), 15);
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn words_that_grant_nothing_are_refused() {
     ] {
         assert_eq!(ActionSet::parse(word), Err(ActionError::AdminOnly), "{word}");
     }
-    for word in ["", ":*", "**", "token", "token:", "token:write", "crypt:encrypt", "Token:read", "*:read"] {
+    for word in ["", ":*", "**", "token", "token:", "token:write", "crypt:open", "Token:read", "*:read"] {
         assert_eq!(ActionSet::parse(word), Err(ActionError::Unknown), "{word}");
     }
 }
@@ -155,4 +156,26 @@ fn in_development_one_user_may_do_everything_and_others_nothing() {
     let verdict = judge(dev, Action::TokenRead, Some(&org("acme")), Some(&provider("any")));
     assert_eq!(verdict, Verdict::Allow);
     assert_eq!(policy.identify(&peer(1001, None)), None);
+}
+
+#[test]
+fn a_certificate_is_the_one_client_that_it_names() {
+    let named = |name: &str, san: &str| Client { unix: None, san: San::parse(san), ..client(name, 1, None) };
+    let policy =
+        Policy::new(vec![named("a", "spiffe://x/a"), named("b", "b.example"), client("c", 3, None)]).unwrap();
+    let who = |names: &[&str]| {
+        let names: Vec<San> = names.iter().map(|name| San::parse(name).unwrap()).collect();
+        policy
+            .identify_certificate(&names)
+            .map(|found| found.map(|(client, san)| (client.name.clone(), san.to_string())))
+    };
+    let found = |name: &str, san: &str| Ok(Some((name.to_owned(), san.to_owned())));
+    assert_eq!(who(&["spiffe://x/a"]), found("a", "spiffe://x/a"));
+    assert_eq!(who(&["other.example", "B.example"]), found("b", "b.example"));
+    assert_eq!(who(&["spiffe://x/a", "b.example"]), Err(Ambiguous));
+    for names in [&[][..], &["spiffe://x/A"], &["spiffe://x/a/b"], &["a.b.example"]] {
+        assert_eq!(who(names), Ok(None), "{names:?}");
+    }
+    let twins = Policy::new(vec![named("a", "b.example"), named("b", "B.EXAMPLE")]);
+    assert_eq!(twins, Err(PolicyError::SameSan("a".into(), "b".into())));
 }

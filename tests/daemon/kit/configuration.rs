@@ -15,6 +15,8 @@ pub fn other_uid() -> u32 {
 pub struct Client {
     pub name: &'static str,
     pub uid: u32,
+    /// The name in its certificate.
+    pub san: Option<&'static str>,
     pub orgs: &'static [&'static str],
     pub providers: &'static [&'static str],
     pub allow: &'static [&'static str],
@@ -28,6 +30,7 @@ impl Client {
         Self {
             name: "app",
             uid: super::own_uid(),
+            san: None,
             orgs: &["*"],
             providers: &["*"],
             allow: &["*"],
@@ -37,12 +40,13 @@ impl Client {
     }
 
     fn text(&self) -> String {
-        let Self { name, uid, orgs, providers, allow, require_pass, rate } = self;
+        let Self { name, uid, san, orgs, providers, allow, require_pass, rate } = self;
         let rate = rate.map_or(String::new(), |(per_second, burst)| {
             format!("rate = {{ per_second = {per_second}, burst = {burst} }}\n")
         });
+        let san = san.map_or(String::new(), |san| format!("mtls = {{ san = \"{san}\" }}\n"));
         format!(
-            "[[client]]\nname = \"{name}\"\nunix = {{ user = {uid} }}\norgs = {orgs:?}\n\
+            "[[client]]\nname = \"{name}\"\nunix = {{ user = {uid} }}\n{san}orgs = {orgs:?}\n\
              providers = {providers:?}\nallow = {allow:?}\nrequire_pass = {require_pass}\n{rate}\n"
         )
     }
@@ -53,6 +57,8 @@ impl Client {
 pub struct Configuration {
     pub environment: &'static str,
     pub clients: Vec<Client>,
+    /// Lines of `[listen.mtls]` beside address and files, `ROOM` being the room; no listener where there are none.
+    pub mtls: Option<&'static str>,
     /// Lines of `[root_key]` beside source and path.
     pub root_key: &'static str,
     /// Lines of `[limits]`.
@@ -68,6 +74,7 @@ impl Default for Configuration {
         Self {
             environment: "development",
             clients: vec![Client::own()],
+            mtls: None,
             root_key: "wait = \"0s\"",
             limits: "",
             log: "",
@@ -80,11 +87,18 @@ impl Configuration {
     /// The file. Three providers: two that take any scope, one that takes `read` alone.
     pub fn text(&self, room: &Path, state: &Path) -> String {
         let clients: String = self.clients.iter().map(Client::text).collect();
-        let Self { environment, root_key, limits, log, more, .. } = self;
+        let Self { environment, mtls, root_key, limits, log, more, .. } = self;
         let (room, state) = (room.display(), state.display());
+        let mtls = mtls.map_or(String::new(), |more| {
+            let more = more.replace("ROOM", &room.to_string());
+            format!(
+                "[listen.mtls]\naddress = \"127.0.0.1:0\"\ncertificate = \"{room}/server.crt\"\n\
+                 key = \"{room}/server.key\"\nclient_ca = \"{room}/clients-ca.crt\"\n{more}\n\n"
+            )
+        });
         format!(
             "environment = \"{environment}\"\nstate_directory = \"{state}\"\n\n\
-             [listen]\nunix = \"{room}/app.sock\"\nadmin = \"{room}/admin.sock\"\n\n\
+             [listen]\nunix = \"{room}/app.sock\"\nadmin = \"{room}/admin.sock\"\n\n{mtls}\
              [root_key]\nsource = \"file\"\npath = \"{room}/root.key\"\n{root_key}\n\n\
              {clients}\
              [[provider]]\nid = \"github\"\n\n[[provider]]\nid = \"slack\"\n\n\

@@ -24,4 +24,7 @@ pub struct AuditPrincipal {
     pub uid: Option<u32>,
     pub pid: Option<u32>,
     pub unit: Option<String>,
+    pub address: Option<String>,
+    pub san: Option<String>,
+    pub serial: Option<String>,
 }

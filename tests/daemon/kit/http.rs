@@ -144,9 +144,27 @@ impl Response {
     }
 }
 
+/// What a connection is made of.
+pub trait Stream: Read + Write + Send {
+    fn set_nonblocking(&self, on: bool) -> io::Result<()>;
+    /// No more will be written.
+    fn finish(&mut self);
+}
+
+impl Stream for UnixStream {
+    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        Self::set_nonblocking(self, on)
+    }
+
+    fn finish(&mut self) {
+        // The daemon may have closed already.
+        let _ = self.shutdown(std::net::Shutdown::Write);
+    }
+}
+
 /// A connection on which bytes are sent as they are.
 pub struct Wire {
-    stream: UnixStream,
+    stream: Box<dyn Stream>,
     unread: Vec<u8>,
 }
 
@@ -155,11 +173,16 @@ impl Wire {
         let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, unread: Vec::new() })
+        Ok(Self::over(stream))
+    }
+
+    pub fn over(stream: impl Stream + 'static) -> Self {
+        Self { stream: Box::new(stream), unread: Vec::new() }
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     /// Sends a request and reads its answer.
@@ -216,9 +239,8 @@ impl Wire {
     }
 
     /// No more will be written.
-    pub fn finish(&self) {
-        // The daemon may have closed already.
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    pub fn finish(&mut self) {
+        self.stream.finish();
     }
 
     fn read_more(&mut self) -> io::Result<bool> {

@@ -5,19 +5,31 @@ use std::path::Path;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::{PATIENCE, Request, Response};
 
 /// Sends a request over a connection of its own.
 pub fn send(socket: &Path, request: &Request) -> Response {
+    send_over(request, async { UnixStream::connect(socket).await.expect("the daemon listens") })
+}
+
+/// Sends a request over the connection that `connecting` makes.
+pub fn send_over<S>(request: &Request, connecting: impl Future<Output = S>) -> Response
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let exchange = async { tokio::time::timeout(PATIENCE, exchange(socket, request)).await };
+    let exchange =
+        async { tokio::time::timeout(PATIENCE, async { exchange(connecting.await, request).await }).await };
     runtime.block_on(exchange).expect("an answer in time")
 }
 
-async fn exchange(socket: &Path, request: &Request) -> Response {
-    let stream = UnixStream::connect(socket).await.expect("the daemon listens");
+async fn exchange<S>(stream: S, request: &Request) -> Response
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.expect("HTTP/2");
     tokio::spawn(connection);

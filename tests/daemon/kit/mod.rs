@@ -10,7 +10,9 @@ pub mod files;
 pub mod http;
 pub mod http2;
 pub mod line;
+pub mod pki;
 pub mod stranger;
+pub mod tls;
 pub mod tmpfs;
 pub mod vault;
 

@@ -1,6 +1,7 @@
 //! A vault of the tests: a directory with a configuration and a root key, and the real daemon over it.
 
 use std::fs::{self, File, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -103,6 +104,13 @@ impl TestVault {
         self.room.path().join("tokenkeep.toml")
     }
 
+    /// Where the daemon listens for callers with certificates.
+    pub fn mtls_address(&self) -> SocketAddr {
+        let said = fs::read_to_string(self.room.path().join("out.log")).expect("the ready line");
+        let (_, address) = said.split_once(", mTLS ").expect("a listener");
+        address.split_whitespace().next().expect("an address").parse().expect("an address")
+    }
+
     /// Everything the daemon has said so far.
     pub fn said(&self) -> String {
         let read = |name| fs::read(self.room.path().join(name)).unwrap_or_default();
@@ -190,6 +198,12 @@ impl TestVault {
         };
         let errors = fs::read_to_string(self.room.path().join("err.log")).unwrap_or_default();
         Ended { code: status.code(), line: errors.lines().last().unwrap_or_default().to_owned() }
+    }
+
+    /// Tells the daemon to read its files again.
+    pub fn hang_up(&self) {
+        let pid = Pid::from_raw(self.pid().try_into().expect("a pid"));
+        kill(pid, Signal::SIGHUP).expect("a signal");
     }
 
     /// Asks the daemon to stop, and sees that it does so as asked.

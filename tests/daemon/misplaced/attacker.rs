@@ -8,12 +8,13 @@ use tokenkeep::audit;
 use tokenkeep::clock::SystemClock;
 use tokenkeep::crypto::key::KeyId;
 use tokenkeep::crypto::key_list::RootKeys;
+use tokenkeep::crypto::seal::open;
 use tokenkeep::domain::action::Action;
 use tokenkeep::domain::principal::{Principal, Proof};
 use tokenkeep::store::embedded::{EmbeddedStore, Options};
 use tokenkeep::store::{Batch, Change, Key, Store, Witness};
 use tokenkeep::vault::header::Header;
-use tokenkeep::vault::place::{Blind, Field, org_key};
+use tokenkeep::vault::place::{Blind, Field, Table, org_key, org_prefix, place};
 use tokenkeep::vault::record::{RecordView, RecordWriter};
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 
@@ -22,6 +23,7 @@ use crate::kit::TestVault;
 pub(crate) struct Attacker {
     store: EmbeddedStore,
     blind: Blind,
+    vault_id: [u8; 16],
     log: Arc<audit::Log>,
 }
 
@@ -50,7 +52,7 @@ impl Attacker {
         let directory = state.to_owned();
         let options = Options::new(directory, header.vault_id, keys.journal, witness, found.journal, clock);
         let (store, _) = EmbeddedStore::open(options).unwrap();
-        Self { store, blind: Blind::new(keys.index), log }
+        Self { store, blind: Blind::new(keys.index), vault_id: header.vault_id, log }
     }
 
     fn connection(&self, (org, name): Place<'_>) -> Key {
@@ -104,6 +106,47 @@ impl Attacker {
 
     pub(super) fn read(&self, place: Place<'_>) -> Vec<u8> {
         self.value(&self.connection(place))
+    }
+
+    /// Every sealed value of an org that lies under the org's key, as the texts that they are.
+    pub(super) fn sealed_of(&self, org: &str) -> Vec<String> {
+        let org = self.blind.org(&OrgId::parse(org).unwrap());
+        let mut sealed = Vec::new();
+        for table in [Table::Org, Table::Connection, Table::Secret, Table::SecretVersion] {
+            for (_, record) in self.store.scan(&org_prefix(table, org), None, 1000).unwrap() {
+                let view = RecordView::parse(&record.value).unwrap();
+                let sections = view.sections().filter(|section| section.field != Field::OrgKey as u8);
+                sealed.extend(sections.map(|section| String::from_utf8(section.token.to_vec()).unwrap()));
+            }
+        }
+        sealed
+    }
+
+    /// The key of an org, unwrapped.
+    pub(super) fn org_key(&self, org: &str, root_key: &[u8]) -> String {
+        let (root, key) =
+            (RootKeys::parse(root_key).unwrap(), org_key(self.blind.org(&OrgId::parse(org).unwrap())));
+        let record = self.value(&key);
+        let sealed = RecordView::parse(&record).unwrap().section(Field::OrgKey).unwrap();
+        let place = place(self.vault_id, &key, Field::OrgKey);
+        let opened = open(root.primary(), &place, sealed.token).unwrap();
+        String::from_utf8(opened.expose().to_vec()).unwrap()
+    }
+
+    /// What stands inside a seal, for this place.
+    pub(super) fn frame_for(&self, at: Place<'_>, field: Field, value: &[u8]) -> Vec<u8> {
+        let place = place(self.vault_id, &self.connection(at), field);
+        let head =
+            [&[1][..], &place.vault, &[place.table], &place.record, &[place.field], &1_u64.to_be_bytes()];
+        [&head.concat(), value].concat()
+    }
+
+    pub(super) fn plant_access_token(&self, at: Place<'_>, token: &[u8]) {
+        let record = self.read(at);
+        let planted =
+            rebuilt(&record, |own| if own.0 == Field::AccessToken { (own.0, own.1, token) } else { own });
+        assert_ne!(planted, record);
+        self.write(vec![(self.connection(at), planted)]);
     }
 
     pub(super) fn swap_records(&self, one: Place<'_>, other: Place<'_>) {

@@ -20,7 +20,8 @@ pub const CRYPT_ITEMS: usize = 1000;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EncryptRequest {
-    /// At most [`CRYPT_ITEMS`].
+    /// At most 1,000, each up to 256 KiB.
+    #[cfg_attr(feature = "schema", schemars(length(max = CRYPT_ITEMS)))]
     pub plaintexts: Vec<Plaintext>,
 }
 
@@ -54,7 +55,8 @@ pub struct EncryptOut {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecryptRequest {
-    /// At most [`CRYPT_ITEMS`].
+    /// At most 1,000.
+    #[cfg_attr(feature = "schema", schemars(length(max = CRYPT_ITEMS)))]
     pub ciphertexts: Vec<String>,
     /// The retired application key that they were made with; the org's own where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

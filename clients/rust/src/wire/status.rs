@@ -4,22 +4,34 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The caller, as the vault sees it.
+/// The caller, as the vault sees it. What does not belong to the way it came is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PrincipalOut {
     /// The configured client, or `admin`.
     pub name: String,
-    /// How it was proved: `unix` or `admin`.
+    /// How it was proved: `unix`, `mtls` or `admin`.
     pub proof: String,
-    /// From the kernel.
-    pub uid: u32,
-    /// From the kernel.
-    pub gid: u32,
-    /// From the kernel.
-    pub pid: u32,
+    /// On a socket, from the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// On a socket, from the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
+    /// On a socket, from the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// The systemd unit of the process, where it runs in one.
     pub unit: Option<String>,
+    /// Over mTLS, where it called from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Over mTLS, the name in its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub san: Option<String>,
+    /// Over mTLS, the serial number of its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
 }
 
 /// GET `/v1/status`.

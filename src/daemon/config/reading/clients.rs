@@ -18,9 +18,15 @@ use crate::os::user::UserError;
 impl Reading<'_> {
     pub(super) fn policy(
         &self,
-        written: &[Spanned<written::Client>],
+        written: &written::Written,
         providers: &[Provider],
     ) -> Result<Policy, ConfigError> {
+        let (written, listens) = (&written.client, written.listen.mtls.is_some());
+        let named = written.iter().find_map(|one| one.get_ref().mtls.as_ref());
+        if let Some(one) = named.filter(|_| !listens) {
+            let what = "there is no mTLS listener, so nobody comes in by this name";
+            return Err(self.refuse(&one.san, what, "add [listen.mtls], or remove this"));
+        }
         let clients =
             written.iter().map(|one| self.client(one.get_ref(), providers)).collect::<Result<_, _>>()?;
         Policy::new(clients).map_err(|error| self.no_policy(written, &error))
@@ -30,13 +36,15 @@ impl Reading<'_> {
         let (name, turn) = match error {
             PolicyError::NoProof(name)
             | PolicyError::ReservedName(name)
-            | PolicyError::SameProof(_, name) => (name, 0),
+            | PolicyError::SameProof(_, name)
+            | PolicyError::SameSan(_, name) => (name, 0),
             PolicyError::SameName(name) => (name, 1),
         };
         let (what, mend) = match error {
-            PolicyError::NoProof(_) => {
-                ("nothing says who is this client".to_owned(), "give it unix = { user = \"…\" }")
-            }
+            PolicyError::NoProof(_) => (
+                "nothing says who is this client".to_owned(),
+                "give it unix = { user = \"…\" } or mtls = { san = \"…\" }",
+            ),
             PolicyError::ReservedName(_) => (
                 "not a name of a client".to_owned(),
                 "use 1 to 63 characters of a-z 0-9 -, and neither admin nor unknown",
@@ -48,6 +56,10 @@ impl Reading<'_> {
                 format!("the client {other} has the same user and unit, so nothing tells them apart"),
                 "give each a user or a unit of its own",
             ),
+            PolicyError::SameSan(other, _) => (
+                format!("the client {other} has the same san, so nothing tells them apart"),
+                "give each a san of its own",
+            ),
         };
         let mut named = written.iter().map(|one| &one.get_ref().name).filter(|one| one.get_ref() == name);
         let span = named.nth(turn).map_or(0..0, Spanned::span);
@@ -55,7 +67,6 @@ impl Reading<'_> {
     }
 
     fn client(&self, written: &written::Client, providers: &[Provider]) -> Result<Client, ConfigError> {
-        self.available(written.later())?;
         if written.orgs.get_ref().is_empty() {
             let mend = "write [\"*\"] for every org, or the orgs";
             return Err(self.refuse(&written.orgs, "a client without an org can do nothing", mend));
@@ -72,6 +83,7 @@ impl Reading<'_> {
         Ok(Client {
             name: written.name.get_ref().clone(),
             unix: written.unix.as_ref().map(|unix| self.unix(unix)).transpose()?,
+            san: written.mtls.as_ref().map(|mtls| self.san(&mtls.san)).transpose()?,
             orgs: self.among(&written.orgs, OrgId::parse)?,
             providers: named,
             allow: self.actions(&written.allow)?,
@@ -99,7 +111,7 @@ impl Reading<'_> {
         }
     }
 
-    fn among<T: Ord>(
+    pub(super) fn among<T: Ord>(
         &self,
         written: &Spanned<Vec<Text>>,
         parse: fn(&str) -> Result<T, InvalidId>,

@@ -1,0 +1,72 @@
+//! The one table of metrics: docs/metrics.md shows it, the page publishes it, tests hold the three together.
+//!
+//! Names follow prometheus.io/docs/practices/naming and OpenMetrics 1.0: a counter gets `_total` where it is
+//! written, a unit stands in the name.
+
+/// What kind of figure it is (OpenMetrics 1.0, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows, from the start of the daemon.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Spans, counted by upper bounds.
+    Histogram,
+}
+
+impl Kind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Without the prefix of the program.
+    pub name: &'static str,
+    /// What kind of figure it is.
+    pub kind: Kind,
+    /// What it is told apart by.
+    pub labels: &'static [&'static str],
+    /// What it says, in a sentence without its full stop.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric =
+                Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )*
+
+        /// Every metric, in the order of the page.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    BUILD = Gauge "build" ["version"] "1, with the version that runs";
+    READY = Gauge "ready" [] "1 while it may serve, else 0, as /readyz says";
+    UPTIME = Gauge "uptime_seconds" [] "Seconds since the vault was opened, by a clock that does not jump";
+    REQUESTS = Counter "requests" ["action", "outcome"] "Requests and items of batches by what was asked and what became of it, in the words of the audit log";
+    DURATION = Histogram "request_duration_seconds" ["action"] "From the admission of an operation until its outcome was known, commit included, without the time on the socket";
+    OPEN_CONNECTIONS = Gauge "open_connections" ["door"] "Connections of callers that are open now";
+    TURNED_AWAY = Counter "connections_turned_away" ["door"] "Connections of callers that were closed at once because no place was left";
+    STORE_STATE = Gauge "store_state" ["state"] "1 for the state that the store is in, 0 for the others";
+    STORE_RECORDS = Gauge "store_records" [] "Records in the store: orgs, connections, secrets and their versions";
+    STORE_SEQUENCE = Gauge "store_sequence" [] "Sequence of the last change in the journal";
+    AUDIT_STATE = Gauge "audit_state" ["state"] "1 for the state that the audit log is in, 0 for the others";
+    AUDIT_SEQUENCE = Gauge "audit_sequence" [] "Sequence of the last entry of the audit log";
+    ORGS = Gauge "orgs" [] "Orgs that there are";
+    ROOT_KEYS = Gauge "root_keys" [] "Root keys in the list";
+    KEYS_WRAPPED = Gauge "root_key_wraps" ["key_id", "primary"] "Keys that each root key wraps: of orgs, and the system key";
+    KEYS_LEFT = Gauge "keys_left_to_rotate" [] "Keys that are not yet wrapped by the primary root key";
+}

@@ -1,0 +1,67 @@
+//! The page of metrics: what was counted here, and how store, audit log and keys are at the moment.
+//!
+//! Reading it is an operation like any other: admitted, recorded, counted.
+
+use std::sync::Arc;
+
+use tokenkeep_client::problem::Code;
+
+use super::Vault;
+use super::ask::Ask;
+use super::caller::Caller;
+use super::refusal::Refusal;
+use super::request_id::RequestId;
+use crate::audit::State as AuditState;
+use crate::domain::action::Action;
+use crate::metrics::{Meters, Readings, render};
+use crate::store::State as StoreState;
+
+impl Vault {
+    /// What is counted while the daemon runs.
+    #[must_use]
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    /// The page, as OpenMetrics text. Counting what the root keys wrap reads one record an org.
+    ///
+    /// # Errors
+    /// The door's; the store cannot be read.
+    pub async fn read_metrics(&self, caller: &Caller, request: RequestId) -> Result<String, Refusal> {
+        let permit = self.admit(caller, Ask::new(&request, Action::MetricsRead))?;
+        let page = self.readings().and_then(|readings| {
+            let unwritten = |_| Refusal::new(Code::Internal, "the page of metrics could not be written");
+            render(&self.meters, readings).map_err(unwritten)
+        });
+        permit.settle(page, |_| None).await
+    }
+
+    fn readings(&self) -> Result<Readings, Refusal> {
+        let (store, audit) = (self.store.health(), self.audit.health());
+        let (root_keys, keys_left) = self.describe_keys()?;
+        Ok(Readings {
+            version: env!("CARGO_PKG_VERSION"),
+            ready: self.unready().is_none(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            store_states: [
+                ("ok", store.state == StoreState::Ok),
+                ("full", store.state == StoreState::Full),
+                ("failed", matches!(store.state, StoreState::Failed(_))),
+            ],
+            store_records: store.records,
+            store_sequence: store.head.sequence,
+            audit_states: [
+                ("ok", audit.state == AuditState::Ok),
+                ("low", audit.state == AuditState::Low),
+                ("failed", matches!(audit.state, AuditState::Failed(_))),
+            ],
+            audit_sequence: audit.head.sequence,
+            orgs: root_keys.iter().map(|key| key.org_keys).sum(),
+            root_keys: root_keys
+                .into_iter()
+                .map(|key| (key.id, key.primary, key.org_keys + u64::from(key.system_key)))
+                .collect(),
+            keys_left,
+        })
+    }
+}
