@@ -62,11 +62,11 @@ OPENAPI_VENV := $(CURDIR)/target/venv-openapi
 CHECK_OPENAPI := $(OPENAPI_VENV)/bin/python tests/openapi/check.py target/debug/tokenkeepd
 openapi-check: $(OPENAPI_VENV)/ready
 	cargo build --locked --bin tokenkeepd
-	$(CHECK_OPENAPI) --door socket --door admin --examples 5
+	$(CHECK_OPENAPI) --examples 5
 
 schemathesis: $(OPENAPI_VENV)/ready
 	cargo build --locked --bin tokenkeepd
-	$(CHECK_OPENAPI) --door socket --door admin --examples $(EXAMPLES)
+	$(CHECK_OPENAPI) --examples $(EXAMPLES)
 
 $(OPENAPI_VENV)/ready:
 	$(PYTHON) -m venv --clear $(OPENAPI_VENV)
