@@ -4,9 +4,11 @@ PYTHON ?= python3
 SECONDS ?= 60
 ROUNDS ?= 300
 EXAMPLES ?= 300
+ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build test lint unit openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash tls-scan tls-scan-short clean
+.PHONY: demo run build install test test-openbao test-systemd lint unit units openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
+	tls-scan-short clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -19,12 +21,30 @@ run:
 build:
 	cargo build --release --locked
 
+# As a package would: DESTDIR=/somewhere stages it, PREFIX is /usr because units and sysusers name it. Nothing below /etc.
+DESTDIR ?=
+PREFIX ?= /usr
+PROGRAMS ?= target/release
+install:
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)/tokenkeepd $(PROGRAMS)/tokenkeep
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
+	sed -i 's#=/usr/bin/tokenkeepd#=$(PREFIX)/bin/tokenkeepd#' $(DESTDIR)$(PREFIX)/lib/systemd/system/tokenkeepd.service
+	install -D -m 0644 systemd/tokenkeep.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/tokenkeep.conf
+	install -D -m 0644 systemd/journald@tokenkeep.conf $(DESTDIR)$(PREFIX)/lib/systemd/journald@tokenkeep.conf.d/tokenkeep.conf
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
+	$(PROGRAMS)/tokenkeep man --directory $(DESTDIR)$(PREFIX)/share/man/man1
+	$(PROGRAMS)/tokenkeepd --man >$(DESTDIR)$(PREFIX)/share/man/man8/tokenkeepd.8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
+	$(PROGRAMS)/tokenkeep completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tokenkeep
+	$(PROGRAMS)/tokenkeep completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_tokenkeep
+
 # Everything that is tested, each thing once, in the order in which it tells most. Stops at the first that fails.
 test:
 	$(MAKE) lint
 	$(MAKE) unit
 	$(MAKE) openapi-check
 	$(MAKE) tls-scan-short
+	$(MAKE) units
 	$(MAKE) fuzz-short
 	$(MAKE) bench-short
 	$(MAKE) demo
@@ -39,15 +59,38 @@ lint:
 # short form. The fuzz crate has no tests but its targets. One test fills a disk, so it is given one of its own.
 TESTS := cargo test --locked --workspace --exclude tokenkeep-fuzz
 ON_SMALL_DISK := unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt exec "$$@"' sh
-unit: $(VENV)/ready
+unit: $(VENV)/ready $(VENV)/moving-in
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
 
-# The recovery test reads a vault with nothing but Python and its `cryptography`.
-$(VENV)/ready:
+# The units, by systemd's own judgement.
+units:
+	cargo build --locked --bins
+	tests/systemd/verify.sh target/debug
+
+# The units under a live systemd in a container: needs root; the first run makes a Debian below target.
+test-systemd:
+	cargo build --locked --bins
+	tests/systemd/run.sh target/debug
+
+# The root key tests of OpenBao with the real server: an installed one, or OPENBAO=PROGRAM; else Vault, which Go 1.25
+# builds from its source (long, and 2 GiB of modules).
+OPENBAO ?= $(firstword $(shell command -v bao vault; true) $(CURDIR)/target/vault/vault)
+test-openbao: $(VENV)/ready $(OPENBAO)
+	TOKENKEEP_TEST_OPENBAO=$(OPENBAO) TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python \
+	    cargo test --locked --test daemon root_key::openbao
+
+VAULT := tests/daemon/root_key/vault
+$(CURDIR)/target/vault/vault: $(VAULT)/go.mod $(VAULT)/main.go
+	mkdir -p $(@D) && cp $^ $(@D)
+	cd $(@D) && go build -mod=mod -tags minimal -ldflags '-s -w' -o $@ .
+
+# The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
+# root key tests.
+$(VENV)/ready: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]'
 	touch $@
 
 # The description of the API for machines, printed from the code that serves. A test fails where they differ.
@@ -72,6 +115,17 @@ $(OPENAPI_VENV)/ready:
 	$(PYTHON) -m venv --clear $(OPENAPI_VENV)
 	$(OPENAPI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5'
 	touch $@
+
+# The recipes of docs/moving-in.md are run with what applications have.
+$(VENV)/moving-in: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		django django-fernet-fields-v2 httpx 'psycopg[binary]' sqlalchemy sqlalchemy-utils
+	touch $@
+
+# A table of ROWS moves in from PostgreSQL, through kills; the short form is in `unit`. Prints the rate.
+import: $(VENV)/moving-in
+	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python TOKENKEEP_IMPORT_ROWS=$(ROWS) \
+		cargo test --release --locked --test import -- --nocapture
 
 # Ratios beside their yardsticks, in one run.
 bench:

@@ -1,8 +1,7 @@
 //! tokenkeep: a hardened local daemon that keeps other people's OAuth tokens.
 //!
 //! Layers, top to bottom; imports point down only (`tests/architecture.rs`):
-//! bin, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto and net, then clock, chain, digits and
-//! os.
+//! bin, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto, net, then clock, chain, digits and os.
 
 pub mod audit;
 pub mod chain;

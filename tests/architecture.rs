@@ -17,38 +17,49 @@ const FLOORS: &[&[&str]] = &[
     &["audit", "metrics"],
     &["domain"],
     &["store"],
-    &["crypto", "net"],
+    &["crypto"],
+    &["net"],
     &["chain", "clock", "digits", "os"],
 ];
 
-/// Crates that only one layer may use.
+/// Crates that only these layers may use.
 const ROOMS: &[(&str, &str)] = &[
     ("aes", "crypto"),
+    ("aws_credential_types", "crypto"),
+    ("aws_sigv4", "crypto"),
     ("cbc", "crypto"),
+    ("clap_complete", "cli"),
+    ("csv", "cli"),
     ("fernet", "crypto"),
     ("getrandom", "crypto"),
     ("hmac", "crypto"),
+    ("hyper", "net"),
     ("hyper", "transport"),
+    ("hyper_util", "net"),
     ("hyper_util", "transport"),
     ("indicatif", "cli"),
     ("nix", "os"),
     ("prometheus_client", "metrics"),
     ("rustls", "net"),
+    ("sd_notify", "os"),
     ("sha2", "crypto"),
     ("sled", "store"),
     ("subtle", "crypto"),
     ("tokio_rustls", "net"),
     ("toml", "daemon"),
+    ("tracing_journald", "daemon"),
     ("tracing_subscriber", "daemon"),
     ("webpki", "net"),
 ];
 
 /// Files in which a secret may leave its type, each with its reason.
 const MAY_EXPOSE: &[(&str, &str)] = &[
+    ("cli/import/item.rs", "what was sealed becomes an item of an import"),
     ("cli/key.rs", "a new root key is printed where the admin asks for it"),
     ("cli/key_file.rs", "a new root key is written where the admin wants it"),
     ("crypto/key.rs", "the text of a key becomes a key"),
     ("crypto/key_list.rs", "its tests write key lists"),
+    ("crypto/multi_fernet.rs", "its tests compare what opens"),
     ("crypto/seal/tests.rs", "compares what was sealed with what opens"),
     ("daemon/config/development.rs", "writes the root key of a development vault"),
     ("domain/token_set.rs", "judges the text of tokens"),
@@ -139,7 +150,7 @@ fn judge(file: &str, text: &str) -> Vec<String> {
             findings.push(format!("{file}:{number}: reaches out of its layer with super::; write crate::"));
         }
         for (tool, home) in ROOMS {
-            if room != *home && uses(line, tool) {
+            if !is_home(tool, room) && uses(line, tool) {
                 findings.push(format!(
                     "{file}:{number}: `{tool}` belongs into `{home}`; give `{home}` what you need"
                 ));
@@ -153,6 +164,10 @@ fn judge(file: &str, text: &str) -> Vec<String> {
         }
     }
     findings
+}
+
+fn is_home(tool: &str, room: &str) -> bool {
+    ROOMS.iter().any(|(one, home)| *one == tool && *home == room)
 }
 
 fn judge_client(file: &str, text: &str) -> Vec<String> {

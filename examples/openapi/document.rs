@@ -97,6 +97,7 @@ fn tags(side: Side) -> Value {
         Side::Admin => &[
             ("audit", "The audit log."),
             ("doctor", "The host."),
+            ("import", "What an application kept until now."),
             ("keys", "The root keys."),
             ("metrics", "What there is to measure."),
             ("orgs", "Tenants."),

@@ -37,6 +37,11 @@ pub(crate) fn of(shape: Shape) -> Value {
         ] }),
         Shape::EncryptOut => json!({ "ciphertexts": ["gAAAAABpIKcA"] }),
         Shape::EncryptRequest => json!({ "plaintexts": ["aHVudGVyMg=="] }),
+        Shape::ImportIn => json!({
+            "terms": { "mode": "dry_run", "different": "refuse", "missing_org": "create" },
+            "items": [{ "org": "acme", "provider": "github", "name": "main", "tokens": of(Shape::TokenSet) }],
+        }),
+        Shape::ImportOut => json!({ "created_orgs": ["acme"], "results": [{ "outcome": "created" }] }),
         Shape::KeysOut => json!({
             "root_keys": [{ "id": ROOT_KEY_ID, "primary": true, "org_keys": 1, "system_key": true }],
             "remaining": 0, "rotating": false, "rotation_error": null,

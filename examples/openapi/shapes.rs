@@ -8,6 +8,7 @@ use tokenkeep::domain::pass;
 use tokenkeep::domain::policy::is_grantable;
 use tokenkeep::transport::operation::{Kind, Parameter, Path, Shape};
 use tokenkeep_client::ids::{ConnectionName, OrgId, ProviderId, SecretName};
+use tokenkeep_client::import;
 use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Problem;
@@ -123,6 +124,8 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::DoctorOut => of::<wire::DoctorOut>(generator),
         Shape::EncryptOut => of::<wire::EncryptOut>(generator),
         Shape::EncryptRequest => of::<wire::EncryptRequest>(generator),
+        Shape::ImportIn => of::<import::ImportIn>(generator),
+        Shape::ImportOut => of::<import::ImportOut>(generator),
         Shape::KeysOut => of::<wire::KeysOut>(generator),
         Shape::Metrics => Some(json_schema!({ "type": "string" })),
         Shape::Nothing => None,

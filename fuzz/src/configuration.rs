@@ -2,13 +2,16 @@
 //!
 //! Never asks this host who its users are.
 
+mod root_key;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use tokenkeep::daemon::config::{AuditSync, Config, LogFormat, LogLevel, RootKey};
+use tokenkeep::daemon::config::{AuditSync, Config, LogFormat, LogLevel, Mtls, RootKey, TlsKey};
 use tokenkeep::domain::action::Action;
 use tokenkeep::domain::policy::{Among, Client};
+use tokenkeep::net::server::Version;
 use tokenkeep::os::user::UserError;
 
 /// A configuration, written in full, is the same configuration. A fault can always be shown.
@@ -44,6 +47,9 @@ fn write(config: &Config) -> String {
         path(&config.listen.unix),
         path(&config.listen.admin),
     );
+    if let Some(mtls) = &config.listen.mtls {
+        write_mtls(&mut out, mtls);
+    }
     write_root_key(&mut out, config);
     for provider in &config.providers {
         let scopes: Vec<String> = provider.allowed_scopes.iter().map(|scope| text(scope)).collect();
@@ -63,8 +69,29 @@ fn write(config: &Config) -> String {
     out
 }
 
+fn write_mtls(out: &mut String, mtls: &Mtls) {
+    let key = match &mtls.key {
+        TlsKey::Credential(name) => format!("{{ credential = {} }}", text(name)),
+        TlsKey::File(at) => path(at),
+    };
+    let (certificate, client_ca) = (path(&mtls.certificate), path(&mtls.client_ca));
+    let (address, minimum) = (mtls.address, if mtls.minimum == Version::Tls12 { "1.2" } else { "1.3" });
+    add(
+        out,
+        format_args!(
+            "[listen.mtls]\naddress = \"{address}\"\ncertificate = {certificate}\nkey = {key}\n\
+             client_ca = {client_ca}\nminimum_version = \"{minimum}\"\n"
+        ),
+    );
+    if let Some(crl) = &mtls.crl {
+        add(out, format_args!("crl = {}\n", path(crl)));
+    }
+}
+
 fn write_root_key(out: &mut String, config: &Config) {
     let source = match &config.root_key {
+        RootKey::AwsSecretsManager(settings) => root_key::aws(settings),
+        RootKey::OpenBao(settings) => root_key::openbao(settings),
         RootKey::Exec { program, arguments, deadline } => {
             let words = std::iter::once(path(program)).chain(arguments.iter().map(|word| text(word)));
             let words: Vec<String> = words.collect();
@@ -95,6 +122,9 @@ fn write_client(out: &mut String, client: &Client) {
     if let Some(unix) = &client.unix {
         let unit = unix.unit.as_ref().map_or_else(String::new, |unit| format!(", unit = {}", text(unit)));
         add(out, format_args!("unix = {{ user = {}{unit} }}\n", unix.uid));
+    }
+    if let Some(san) = &client.san {
+        add(out, format_args!("mtls = {{ san = {} }}\n", text(san.as_str())));
     }
     if let Some(rate) = client.rate {
         let (per_second, burst) = (rate.per_second(), rate.burst());

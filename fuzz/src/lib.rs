@@ -9,13 +9,15 @@ mod configuration;
 mod connection;
 mod formats;
 mod requests;
+mod rows;
 mod texts;
 
 pub use configuration::configuration;
 pub use connection::connection;
 pub use formats::{audit_line, frame, journal_record, vault_record};
 pub use requests::{query, request_body, route};
-pub use texts::{cgroup, header, key_list, revocation_list};
+pub use rows::{import_field, import_rows};
+pub use texts::{cgroup, header, json_text, key_list, profile, revocation_list};
 
 /// A Fernet key that guards nothing but what is made here.
 pub const KEY: &str = "ZnV6emluZyBvbmx5LCBndWFyZHMgbm90aGluZyBhdCE=";

@@ -38,6 +38,7 @@ fn write(route: &Route) -> String {
         Route::Doctor => "/admin/v1/doctor".into(),
         Route::Encrypt(org) => format!("/v1/orgs/{org}/encrypt"),
         Route::Health => "/healthz".into(),
+        Route::Import => "/admin/v1/import".into(),
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),

@@ -4,8 +4,11 @@
 
 use std::path::PathBuf;
 
+use serde_json::value::RawValue;
 use tokenkeep::crypto::key::KeyText;
 use tokenkeep::crypto::key_list::RootKeys;
+use tokenkeep::crypto::root_key::aws::profile::{ProfileFile, find};
+use tokenkeep::crypto::root_key::json;
 use tokenkeep::crypto::seal::{Place, open, seal};
 use tokenkeep::net::server::revocation::RevocationList;
 use tokenkeep::os::peer::{is_unit_name, unit_of_cgroup};
@@ -36,6 +39,28 @@ pub fn key_list(data: &[u8]) {
         let found = keys.find(key.id()).expect("it is in the list");
         let sealed = seal(key, &place, 5, b"value");
         assert_eq!(open(found, &place, sealed.as_bytes()).expect("opens").expose(), b"value");
+    }
+}
+
+/// A text in JSON is what any other reader of JSON takes it for.
+pub fn json_text(data: &[u8]) {
+    let Ok(raw) = serde_json::from_slice::<&RawValue>(data) else { return };
+    let meant = serde_json::from_str::<String>(raw.get()).ok();
+    assert_eq!(json::text(raw).map(|text| text.to_string()), meant);
+}
+
+/// A value of a profile stands in the file, and is read again where it stands alone.
+pub fn profile(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for (file, section) in [(ProfileFile::Config, "[profile ops]"), (ProfileFile::Credentials, "[ops]")] {
+        let Ok(Some(found)) = find(text, file, "ops") else { continue };
+        for key in ["aws_access_key_id", "aws_secret_access_key", "region", "role_arn"] {
+            let Some(value) = found.value(key) else { continue };
+            assert!(text.contains(value) && !value.contains('\n') && value.trim() == value);
+            let alone = format!("{section}\n{key} = {value}\n");
+            let again = find(&alone, file, "ops").expect("sound").expect("it is there");
+            assert_eq!(again.value(key), Some(value));
+        }
     }
 }
 

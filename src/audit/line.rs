@@ -20,7 +20,7 @@ use self::text::{EntryText, OpeningText};
 use super::entry::{Entry, Target};
 use super::stamp::{self, Stamp};
 use crate::chain::Mark;
-use crate::digits::put_number;
+use crate::digits::{put_hex, put_number};
 use crate::domain::san::San;
 
 /// Version of the format; in each opening line.
@@ -366,7 +366,9 @@ fn put_journal(out: &mut Vec<u8>, journal: Option<Mark>) {
 fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    // First without an early end, which makes it a matter of a few instructions.
+    let escapes = rest.iter().fold(false, |any, byte| any | is_escaped(*byte));
+    while escapes && let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
@@ -381,11 +383,8 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn unhex<const N: usize>(hex: &[u8]) -> Option<[u8; N]> {

@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::gathering::Gathered;
 use super::query::{self, Filter, Page};
 use super::recovery::{self, Recovered};
 use super::syncer::{self, Shared};
@@ -203,6 +204,15 @@ impl Log {
         Ok(mark)
     }
 
+    /// Takes an entry that may share its write with those of other requests; it is not in the file before
+    /// [`Gathered::written`] says so. The order of entries is that of these calls.
+    ///
+    /// # Errors
+    /// It is not in the log: nothing may be released.
+    pub fn gather(&self, entry: &Entry<'_>) -> Result<Gathered<'_>, AuditError> {
+        Gathered::new(&self.shared, entry)
+    }
+
     /// Writes an entry now; ready once it is on disk. Dropping the future changes nothing.
     ///
     /// # Errors
@@ -234,6 +244,12 @@ impl Log {
     pub fn health(&self) -> Health {
         let writer = self.shared.writer();
         Health { state: writer.state(), head: writer.head() }
+    }
+
+    /// How often its thread has gone round: at least four times a second unless it is stuck. For a watchdog.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.shared.rounds()
     }
 
     /// Whether the log has that very entry.

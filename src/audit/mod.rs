@@ -8,6 +8,7 @@
 //! Never holds a secret; never lets an operation pass that it could not write down.
 
 pub mod entry;
+mod gathering;
 pub mod line;
 mod log;
 mod query;
@@ -19,6 +20,7 @@ mod verify;
 mod walk;
 mod writer;
 
+pub use gathering::Gathered;
 pub use log::{AuditError, Health, Log, OpenError, Opened, Options, State, Sync, Torn};
 pub use query::{Filter, Page};
 pub use verify::{Verified, VerifyError, verify};

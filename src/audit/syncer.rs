@@ -7,7 +7,7 @@
 //! Never syncs again after a sync failed: the kernel drops what it could not write and forgets the error
 //! (fsync(2); "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     signal: Mutex<Signal>,
     changed: Condvar,
     interval: Duration,
+    /// Rounds of the thread: who sees it stand still knows that the thread is stuck.
+    rounds: AtomicU64,
 }
 
 #[derive(Default)]
@@ -57,7 +59,13 @@ impl Shared {
             signal: Mutex::new(Signal::default()),
             changed: Condvar::new(),
             interval,
+            rounds: AtomicU64::new(0),
         }
+    }
+
+    /// How often the thread has gone round: at least once in [`WATCH`] while it lives.
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     /// The writer. A panic while it was held left a line in an unknown state: nothing more is taken.
@@ -123,6 +131,7 @@ impl Shared {
         let _guard = Guard(self);
         let mut watch_at = Instant::now() + WATCH;
         loop {
+            self.rounds.fetch_add(1, Ordering::Relaxed);
             let (sync, stop) = self.rest(watch_at);
             if sync && let Err(error) = self.sync() {
                 self.fail(&format!("a sync failed: {error}"));

@@ -7,6 +7,7 @@ mod chain;
 mod crash;
 mod document;
 mod faults;
+mod gathering;
 mod kill;
 mod segments;
 mod speed;

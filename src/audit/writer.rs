@@ -1,8 +1,8 @@
-//! The end of the log: one line after the other, from whichever thread.
+//! The end of the log: one line after the other, from whichever thread, some of them in one write.
 //!
 //! The hard problem: a full disk and a failed disk answer alike with an error, but the first passes and the second
-//! must not be tried again. The answer: room is reserved ahead; where even that is used up, the part of a line
-//! that was written is cut back, so that the chain stays whole and the next append may succeed. Any other
+//! must not be tried again. The answer: room is reserved ahead; where even that is used up, the part of a write
+//! that was done is cut back, so that the chain stays whole and the next append may succeed. Any other
 //! error is final.
 //!
 //! Never gives a mark for a line that is not wholly in the file.
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::entry::Entry;
+use super::gathering::Turn;
 use super::line::{self, Opening, Previous};
 use super::log::{AuditError, State};
 use super::segment::{self, Name};
@@ -28,6 +29,9 @@ pub(super) const SEGMENT_MOST: u64 = 64 * 1024 * 1024;
 
 /// Room that is kept beyond the end: about 10,000 reads that go on when the disk is full.
 const ROOM: u64 = 4 * 1024 * 1024;
+
+/// Lines that may wait for one write: a hundred and more, and a small part of what is reserved.
+const GATHERED_MOST: usize = 64 * 1024;
 
 /// What stays the same for the life of the log.
 pub(super) struct Ground {
@@ -47,10 +51,15 @@ pub(super) struct Writer {
     size: u64,
     /// Blocks are set aside up to here.
     reserved: u64,
-    head: Mark,
-    journal: Mark,
+    /// As it is in the file.
+    written: End,
+    /// As it will be once `lines` are in the file.
+    tail: End,
     stamp: Stamp,
-    line: Vec<u8>,
+    /// Chained, and not in the file yet.
+    lines: Vec<u8>,
+    /// Who waits for `lines`.
+    turn: Option<Arc<Turn>>,
     failed: Option<Arc<str>>,
     /// Room could not be set aside.
     low: bool,
@@ -60,6 +69,13 @@ pub(super) struct Writer {
     identity: (u64, u64, u32),
     /// Of the directory: device, inode.
     directory: (u64, u64),
+}
+
+/// How far the log goes.
+#[derive(Clone, Copy)]
+struct End {
+    head: Mark,
+    journal: Mark,
 }
 
 /// Where a writer begins.
@@ -76,16 +92,18 @@ impl Writer {
     pub(super) fn resume(ground: Ground, start: Start) -> io::Result<Self> {
         let found = start.file.metadata()?;
         let directory = fs::symlink_metadata(&ground.directory)?;
+        let end = End { head: start.head, journal: start.journal };
         let mut writer = Self {
             key: segment::key(&ground.key, start.name.number),
             file: Arc::new(start.file),
             name: start.name,
             size: start.size,
             reserved: start.size,
-            head: start.head,
-            journal: start.journal,
+            written: end,
+            tail: end,
             stamp: Stamp::new(),
-            line: Vec::with_capacity(4096),
+            lines: Vec::with_capacity(GATHERED_MOST + line::LINE_MOST),
+            turn: None,
             failed: None,
             low: false,
             deferred: false,
@@ -106,19 +124,19 @@ impl Writer {
         Self::resume(ground, start)
     }
 
-    /// The last line.
+    /// The last line in the file.
     pub(super) fn head(&self) -> Mark {
-        self.head
+        self.written.head
     }
 
     /// The newest journal mark that was written down.
     pub(super) fn journal(&self) -> Mark {
-        self.journal
+        self.written.journal
     }
 
     /// The open file and the last line in it: what a sync of that file covers.
     pub(super) fn to_sync(&self) -> (Arc<File>, Mark) {
-        (Arc::clone(&self.file), self.head)
+        (Arc::clone(&self.file), self.written.head)
     }
 
     /// How it is.
@@ -135,40 +153,81 @@ impl Writer {
         Arc::clone(self.failed.get_or_insert_with(|| reason.into()))
     }
 
-    /// Writes one line.
+    /// Writes one line, and before it whatever was gathered.
     pub(super) fn append(&mut self, entry: &Entry<'_>) -> Result<Mark, AuditError> {
+        self.put(entry)?;
+        self.flush()?;
+        Ok(self.written.head)
+    }
+
+    /// Puts one line behind the others that wait for a write. Says whom to wait with, and whether the line is
+    /// the first of them: then the caller sees to the write.
+    pub(super) fn gather(&mut self, entry: &Entry<'_>) -> Result<(Arc<Turn>, Mark, bool), AuditError> {
+        self.put(entry)?;
+        let mark = self.tail.head;
+        let first = self.turn.is_none();
+        let turn = Arc::clone(self.turn.get_or_insert_default());
+        if self.lines.len() > GATHERED_MOST {
+            self.flush()?;
+        }
+        Ok((turn, mark, first))
+    }
+
+    /// Chains one line to the last.
+    fn put(&mut self, entry: &Entry<'_>) -> Result<(), AuditError> {
         if let Some(reason) = &self.failed {
             return Err(AuditError::Unavailable(reason.to_string()));
         }
         let at = super::stamp::micros(self.ground.clock.now());
         let due = self.size >= self.ground.segment_most || Day::of(at) > self.name.day;
         if due && !self.deferred {
+            self.flush()?;
             self.roll(at)?;
         }
-        self.line.clear();
-        let sequence = self.head.sequence + 1;
-        line::begin(&mut self.line, sequence, self.stamp.format(at));
-        line::put_entry(&mut self.line, entry);
-        let chain = self.key.tag(&[&self.head.chain, &self.line]);
-        line::finish(&mut self.line, &chain);
-        self.line.push(b'\n');
-        if self.line.len() > line::LINE_MOST {
+        let begins = self.lines.len();
+        let End { head, journal } = self.tail;
+        let sequence = head.sequence + 1;
+        line::begin(&mut self.lines, sequence, self.stamp.format(at));
+        line::put_entry(&mut self.lines, entry);
+        let chain = self.key.tag(&[&head.chain, &self.lines[begins..]]);
+        line::finish(&mut self.lines, &chain);
+        self.lines.push(b'\n');
+        if self.lines.len() - begins > line::LINE_MOST {
+            self.lines.truncate(begins);
             return Err(AuditError::TooLong);
         }
-        self.write()?;
-        self.head = Mark { sequence, chain };
-        if let Some(journal) = entry.journal.filter(|mark| mark.sequence > self.journal.sequence) {
-            self.journal = journal;
-        }
-        if self.size + ROOM > self.reserved && !self.low {
-            self.reserve();
-        }
-        Ok(self.head)
+        let newer = entry.journal.filter(|mark| mark.sequence > journal.sequence);
+        self.tail = End { head: Mark { sequence, chain }, journal: newer.unwrap_or(journal) };
+        Ok(())
     }
 
-    /// Writes the line in the buffer, all of it or nothing.
+    /// Writes the lines that wait, all of them or none, and lets those know who wait for them.
+    pub(super) fn flush(&mut self) -> Result<(), AuditError> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let written = match &self.failed {
+            Some(reason) => Err(AuditError::Unavailable(reason.to_string())),
+            None => self.write(),
+        };
+        self.lines.clear();
+        if written.is_ok() {
+            self.written = self.tail;
+        } else {
+            self.tail = self.written;
+        }
+        if let Some(turn) = self.turn.take() {
+            turn.end(written.clone());
+        }
+        if written.is_ok() && self.size + ROOM > self.reserved && !self.low {
+            self.reserve();
+        }
+        written
+    }
+
+    /// Writes the buffer, all of it or nothing.
     fn write(&mut self) -> Result<(), AuditError> {
-        let mut rest = self.line.as_slice();
+        let mut rest = self.lines.as_slice();
         while !rest.is_empty() {
             let error = match (&*self.file).write(rest) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
@@ -183,15 +242,15 @@ impl Writer {
                 return Err(self.give_up(&format!("a write failed: {error}")));
             }
             self.low = true;
-            if rest.len() < self.line.len() {
+            if rest.len() < self.lines.len() {
                 if let Err(error) = self.file.set_len(self.size) {
-                    return Err(self.give_up(&format!("a part of a line cannot be cut back: {error}")));
+                    return Err(self.give_up(&format!("a part of a write cannot be cut back: {error}")));
                 }
                 self.reserved = self.size;
             }
             return Err(AuditError::Unavailable("no room left for the audit log".into()));
         }
-        self.size += self.line.len() as u64;
+        self.size += self.lines.len() as u64;
         Ok(())
     }
 
@@ -204,9 +263,10 @@ impl Writer {
             return Err(self.give_up(&format!("a sync failed: {error}")));
         }
         let name = Name { number: self.name.number + 1, day: Day::of(at).max(self.name.day) };
-        let previous = Previous { file: self.name.to_string(), mac: self.head.chain };
+        let previous = Previous { file: self.name.to_string(), mac: self.written.head.chain };
         let stamp = self.stamp.format(at);
-        match open_segment(&self.ground, name, Some(previous), self.head, self.journal, stamp) {
+        let End { head, journal } = self.written;
+        match open_segment(&self.ground, name, Some(previous), head, journal, stamp) {
             Ok(start) => {
                 let found = start.file.metadata();
                 let found = found.map_err(|error| self.give_up(&format!("a segment was lost: {error}")))?;
@@ -215,7 +275,9 @@ impl Writer {
                 self.key = segment::key(&self.ground.key, name.number);
                 self.identity = (found.dev(), found.ino(), found.mode());
                 (self.file, self.name) = (Arc::new(start.file), name);
-                (self.size, self.reserved, self.head) = (start.size, start.size, start.head);
+                (self.size, self.reserved) = (start.size, start.size);
+                self.written.head = start.head;
+                self.tail = self.written;
                 self.reserve();
                 Ok(())
             }

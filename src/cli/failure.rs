@@ -64,6 +64,13 @@ impl Failure {
         Self { mend: mend.into(), ..self }
     }
 
+    /// Says what to do besides.
+    pub(super) fn mend_also(self, mend: impl Into<String>) -> Self {
+        let mends = [self.mend, mend.into()];
+        let mend = mends.iter().filter(|mend| !mend.is_empty()).cloned().collect::<Vec<_>>().join("; ");
+        Self { mend, ..self }
+    }
+
     /// Says which daemon it was, where none was reached.
     pub(super) fn at(self, socket: &Path) -> Self {
         if self.code == "no_daemon" || self.code == "socket_denied" {

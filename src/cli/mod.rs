@@ -8,9 +8,11 @@
 mod audit;
 mod connection;
 mod failure;
+pub mod import;
 mod input;
 mod key;
 mod key_file;
+mod manual;
 mod metrics;
 mod org;
 mod output;
@@ -60,14 +62,19 @@ enum Command {
     /// Reads and verifies the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Writes what a shell needs to complete this command line
+    Completion(manual::Completion),
     /// Connections of an org, without their tokens
     #[command(subcommand)]
     Connection(connection::Command),
     /// Says what is wrong and how to mend it; exits with 1 where a check fails
     Doctor,
+    Import(Box<import::Command>),
     /// Root keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Writes the manual
+    Man(manual::Manual),
     /// Prints the figures for monitoring, as OpenMetrics text
     Metrics,
     /// Tenants
@@ -117,9 +124,12 @@ impl Session {
     async fn perform(&mut self, command: Command) -> Result<Exit, Failure> {
         match command {
             Command::Audit(command) => self.audit(command).await,
+            Command::Completion(asked) => self.completion(&asked),
             Command::Connection(command) => self.connection(command).await,
             Command::Doctor => self.doctor().await,
+            Command::Import(command) => self.import(*command).await,
             Command::Key(command) => self.key(command).await,
+            Command::Man(asked) => self.manual(&asked),
             Command::Metrics => self.metrics().await,
             Command::Org(command) => self.org(command).await,
             Command::Secret(command) => self.secret(command).await,

@@ -107,6 +107,11 @@ impl Screen {
         }
     }
 
+    /// A text of this program's own, as it is, in either format.
+    pub(super) fn page(&mut self, text: &[u8]) {
+        self.write(String::from_utf8_lossy(text).trim_end());
+    }
+
     /// One line of text.
     pub(super) fn line(&mut self, text: impl Display) {
         self.write(&Plain(text).to_string());

@@ -9,6 +9,7 @@ pub mod hex;
 pub mod key;
 pub mod key_list;
 pub mod mac;
+pub mod multi_fernet;
 pub mod random;
 pub mod root_key;
 pub mod seal;

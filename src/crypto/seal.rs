@@ -27,7 +27,7 @@ pub const FRAME_HEADER: usize = 59;
 const VERSION: u8 = 1;
 /// `fernet` refuses a token from more than 60 s ahead of the clock, so a clock that was set back would shut
 /// the whole vault. A sealed value has no age: it is opened at the end of time (less the 60 s it adds).
-const END_OF_TIME: u64 = u64::MAX - 60;
+pub(super) const END_OF_TIME: u64 = u64::MAX - 60;
 /// `fernet` holds four to six times its input at peak; a secret of 64 KiB is the largest value there is.
 pub const VALUE_LIMIT: usize = 256 * 1024;
 
@@ -146,7 +146,7 @@ pub fn is_frame_of(vault: &[u8; 16], value: &[u8]) -> bool {
 }
 
 /// `fernet` takes any number of `=` and stray bits; one value has one text here. Digits inside are its matter.
-fn canonical(token: &[u8]) -> Option<&str> {
+pub(super) fn canonical(token: &[u8]) -> Option<&str> {
     // base64 of a version byte, time, IV, one block, tag: 73 bytes at least; and four digits to each three bytes.
     if token.len() < 100 || !token.len().is_multiple_of(4) || token.len() > TOKEN_LIMIT {
         return None;

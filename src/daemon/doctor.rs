@@ -43,6 +43,8 @@ pub struct Checked {
     pub admin_socket: Found,
     /// Whether memory that holds keys can be swapped out.
     pub memory: Memory,
+    /// Where the root keys come from.
+    pub root_key_source: String,
     /// How long the first root key has been sealing, where that is known.
     pub root_key_age: Option<Duration>,
     /// The mTLS listener, where there is one.
@@ -75,6 +77,10 @@ pub fn findings(facts: &Facts, checked: &Checked) -> Vec<Finding> {
         socket("admin_socket", &checked.admin_socket, 0o600),
         free_space(facts),
         clock(facts),
+        ok(
+            "root_key_source",
+            format!("{}; asked at start and by `tokenkeep key reload` alone", checked.root_key_source),
+        ),
     ];
     findings.extend(checked.root_key_age.map(root_key_age));
     findings.extend(checked.tls.iter().flat_map(|condition| tls::findings(condition, SystemTime::now())));

@@ -6,6 +6,7 @@ use tokenkeep_client::wire::Finding;
 
 use super::config::Config;
 use super::doctor::{Checked, Memory, findings};
+use super::root_keys;
 use crate::net::server::TlsServer;
 use crate::os::host::{Facts, Found};
 
@@ -18,6 +19,7 @@ pub(super) fn of(
     let doors = if tls.is_some() { 2 } else { 1 };
     let (connections, listen) = (config.limits.connections * doors, config.listen.clone());
     let state_directory = config.state_directory.clone();
+    let root_key_source = root_keys::describe(config);
     Box::new(move || {
         let checked = Checked {
             connections,
@@ -25,6 +27,7 @@ pub(super) fn of(
             unix_socket: Found::at(&listen.unix),
             admin_socket: Found::at(&listen.admin),
             memory: Memory::Swappable,
+            root_key_source: root_key_source.clone(),
             root_key_age: None,
             tls: tls.as_ref().map(|tls| tls.condition()),
         };

@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::config::{Mtls, TlsKey};
 use super::exit::Exit;
 use crate::crypto::root_key::credential::DIRECTORY_VARIABLE;
 use crate::net::server::{MaterialError, TlsServer};
 use crate::os::private_file::PrivateFileError;
+use crate::os::socket::listen_tcp;
 
 /// How often the files are looked at: certificates live for hours at least.
 const LOOK: Duration = Duration::from_secs(2);
@@ -30,10 +29,10 @@ pub(super) struct MtlsDoor {
 pub(super) type Fault = (Exit, String);
 
 impl MtlsDoor {
-    /// Reads the files, and binds the address.
-    pub(super) fn open(config: &Mtls) -> Result<Self, Fault> {
+    /// Reads the files, and binds the address unless a socket was handed over.
+    pub(super) fn open(config: &Mtls, handed: Option<TcpListener>) -> Result<Self, Fault> {
         let tls = read(config)?;
-        let socket = TcpListener::bind(config.address).map_err(|why| {
+        let socket = handed.map_or_else(|| listen_tcp(config.address), Ok).map_err(|why| {
             let what = format!(
                 "nothing listens at {}: {why}; choose another address in [listen.mtls]",
                 config.address
@@ -72,16 +71,20 @@ fn exit(why: &MaterialError) -> Exit {
     }
 }
 
-/// Reads the files again when they change, and on SIGHUP. Runs until the daemon ends.
+/// Reads the files again when they change. Runs until the daemon ends.
 pub(super) async fn keep(tls: Arc<TlsServer>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     let mut look = tokio::time::interval(LOOK);
     let mut seen = None;
     loop {
-        tokio::select! {
+        look.tick().await;
+        let tls = Arc::clone(&tls);
+        let mut before = seen.take();
+        // Reading a long list takes its time, which is not that of the requests.
+        let read = tokio::task::spawn_blocking(move || {
             // What is wrong with them is logged there.
-            _ = hangup.recv() => drop(tls.reload()),
-            _ = look.tick() => tls.reload_if_changed(&mut seen),
-        }
+            tls.reload_if_changed(&mut before);
+            before
+        });
+        seen = read.await.unwrap_or_default();
     }
 }

@@ -2,12 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::config::{Config, RootKey};
 use crate::crypto::key_list::{KeyListError, RootKeys};
 use crate::crypto::random;
-use crate::crypto::root_key::SourceError;
 use crate::crypto::root_key::patience::{Patience, fetch};
+use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::os::service_manager::ServiceManager;
 use crate::service::rotation::ReadRootKeys;
 
 /// Why there are no root keys.
@@ -46,25 +51,69 @@ impl fmt::Display for RootKeyError {
 
 impl std::error::Error for RootKeyError {}
 
-/// Waits for the root keys, patiently.
+/// A reading may take as long as the longest deadline of a source (300 s), and the pause after it 30 s.
+const READING: Duration = Duration::from_secs(360);
+
+/// Waits for the root keys, patiently, and says so.
 ///
 /// # Errors
 /// See [`RootKeyError`].
-pub(super) fn await_at_boot(config: &Config) -> Result<RootKeys, RootKeyError> {
-    read(&config.root_key, &Patience::within(config.root_key_wait))
+pub(super) fn await_at_boot(config: &Config, manager: &ServiceManager) -> Result<RootKeys, RootKeyError> {
+    let source = source(&config.root_key)?;
+    let awaited = Awaited { source, attempts: AtomicU32::new(0), manager };
+    read(&awaited, &Patience::within(config.root_key_wait))
 }
 
 /// Reads the root keys again, once.
 #[must_use]
 pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
-    let source = config.root_key.clone();
-    Arc::new(move || read(&source, &Patience::NONE).map_err(|why| why.to_string()))
+    let root_key = config.root_key.clone();
+    Arc::new(move || {
+        let source = source(&root_key).map_err(|why| why.to_string())?;
+        read(&*source, &Patience::NONE).map_err(|why| why.to_string())
+    })
 }
 
-fn read(root_key: &RootKey, patience: &Patience) -> Result<RootKeys, RootKeyError> {
+/// Names the source.
+#[must_use]
+pub(super) fn describe(config: &Config) -> String {
+    source(&config.root_key).map_or_else(|why| why.to_string(), |source| source.describe())
+}
+
+fn source(root_key: &RootKey) -> Result<Box<dyn RootKeySource>, RootKeyError> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into);
-    let source = root_key.source(credentials).map_err(RootKeyError::of)?;
+    root_key.source(credentials).map_err(RootKeyError::of)
+}
+
+fn read(source: &dyn RootKeySource, patience: &Patience) -> Result<RootKeys, RootKeyError> {
     let random = || u64::from_be_bytes(random::bytes());
-    let text = fetch(&*source, patience, &std::thread::sleep, &random).map_err(RootKeyError::of)?;
+    let text = fetch(source, patience, &std::thread::sleep, &random).map_err(RootKeyError::of)?;
     RootKeys::parse(&text).map_err(RootKeyError::NotAList)
+}
+
+/// A source that somebody waits for: the service manager hears how it goes, and is asked for more time.
+struct Awaited<'a> {
+    source: Box<dyn RootKeySource>,
+    attempts: AtomicU32,
+    manager: &'a ServiceManager,
+}
+
+impl RootKeySource for Awaited<'_> {
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
+        if attempt == 1 {
+            self.manager.not_yet("reading the root key", READING);
+        }
+        self.source.read().inspect_err(|why| {
+            if why.is_retryable() {
+                let status = format!("waiting for the root key (attempt {attempt}): {why}");
+                self.manager.not_yet(&status, READING);
+                tracing::warn!(attempt, %why, "waiting for the root key");
+            }
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.source.describe()
+    }
 }

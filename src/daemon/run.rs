@@ -2,29 +2,33 @@
 //!
 //! Never serves without the root key, and needs its source no more once it has it.
 
-use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use clap::{CommandFactory, Parser};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::application_keys::{self, ApplicationKeyError};
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
-use super::mtls::{self, MtlsDoor};
+use super::failure::Failure;
+use super::logging::{self, Levels};
+use super::mtls;
+use super::reload::{Origin, Reload};
 use super::root_keys::{self, RootKeyError};
-use super::{examination, logging};
+use super::signals::{Signals, Told};
+use super::sockets::{Doors, Sockets, of_mtls};
+use super::watchdog::{Said, Watchdog};
+use super::{examination, progress};
 use crate::audit;
 use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
-use crate::domain::provider::Providers;
+use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
-use crate::os::socket::{Audience, BoundSocket, SocketError, listen_at};
+use crate::os::service_manager::ServiceManager;
 use crate::os::{hardening, private_file, user};
 use crate::service::rotation::Rotation;
 use crate::store::embedded::{self, EmbeddedStore};
@@ -39,8 +43,11 @@ use crate::vault::header::HeaderError;
 use crate::vault::open::{OpenError, Options};
 use crate::vault::request_id::RequestIds;
 
-/// How long connections may take to end when the daemon is asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// What a connection gets beyond the deadline of a body when the daemon is asked to stop: for the work, the answer,
+/// and the second in which it hears of it.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Beyond the drain: for the last syncs.
+const CLOSE: Duration = Duration::from_secs(10);
 /// Admins are few; their places are their own, so that a flood of applications never locks them out.
 const ADMIN_PLACES: Places = Places { all: 64, user: 64 };
 
@@ -57,18 +64,13 @@ struct Arguments {
     /// Reads the configuration and the root key, says what it found, and ends.
     #[arg(long)]
     check: bool,
-}
-
-/// Why the daemon ends otherwise than asked: the code, and one line that says what to do.
-struct Failure {
-    exit: Exit,
-    line: String,
-}
-
-impl Failure {
-    fn new(exit: Exit, why: &dyn Display) -> Self {
-        Self { exit, line: why.to_string() }
-    }
+    /// As --check, of the file alone: the root key and the certificates may be in credentials, which systemd gives
+    /// only to the daemon itself.
+    #[arg(long, conflicts_with = "check")]
+    check_configuration: bool,
+    /// Prints the manual, and ends.
+    #[arg(long)]
+    man: bool,
 }
 
 /// Runs the daemon to its end.
@@ -82,51 +84,76 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             return if usage { Exit::Usage } else { Exit::Stopped };
         }
     };
-    match boot_and_serve(&arguments) {
+    if arguments.man {
+        return manual();
+    }
+    // First of all: they are the environment's, which belongs to every thread and child.
+    let manager = Arc::new(ServiceManager::of_environment());
+    match boot_and_serve(&arguments, &manager) {
         Ok(()) => Exit::Stopped,
         Err(failure) => {
             tracing::error!(exit = failure.exit.code(), "{}", failure.line);
-            say(&format!("{}: {}", failure.exit.reason(), failure.line));
+            let line = format!("{}: {}", failure.exit.reason(), failure.line);
+            manager.status(&line);
+            say(&line);
             failure.exit
         }
     }
 }
 
-fn boot_and_serve(arguments: &Arguments) -> Result<(), Failure> {
+fn manual() -> Exit {
+    let page = clap_mangen::Man::new(Arguments::command()).section("8").render(&mut std::io::stdout());
+    if page.is_ok() { Exit::Stopped } else { Exit::Fault }
+}
+
+/// What the daemon has before it has a thread.
+struct Boot {
+    origin: Origin,
+    config: Config,
+    levels: Levels,
+    own_uid: u32,
+    manager: Arc<ServiceManager>,
+}
+
+fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Result<(), Failure> {
+    let handed = Handed::of_environment().map_err(|why| Failure::new(Exit::Configuration, &why))?;
     hardening::harden().map_err(|why| Failure::new(Exit::Unsafe, &why))?;
-    let config = match &arguments.dev {
-        Some(directory) => Config::development(directory),
-        None => Config::load(&arguments.config),
+    let origin = match &arguments.dev {
+        Some(directory) => Origin::Development(directory.clone()),
+        None => Origin::File(arguments.config.clone()),
     };
-    let config = config.map_err(|why| Failure::new(why.exit(), &why))?;
+    let config = origin.load().map_err(|why| Failure::new(why.exit(), &why))?;
     let own_uid = user::effective();
     config.judge_user(own_uid).map_err(|why| Failure::new(why.exit(), &why))?;
-    logging::begin(&config.log);
-    if arguments.check {
-        return check(&config);
+    let levels = logging::begin(&config.log).map_err(|why| Failure::new(Exit::Configuration, &why))?;
+    if arguments.check || arguments.check_configuration {
+        return check(&config, arguments.check.then_some(manager));
     }
     let _lock = own_state(&config)?;
-    let sockets = Sockets::bind(&config)?;
-    let root_keys = root_keys::await_at_boot(&config).map_err(|why| of_root_key(&why))?;
-    let application_keys =
-        application_keys::read(&config, &root_keys).map_err(|why| of_application_key(&why))?;
-    let keys = Keys { root: root_keys, application: application_keys };
+    let sockets = Sockets::open(&config, handed)?;
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(&config, arguments.dev.is_some(), keys, own_uid, sockets));
+    let boot = Boot { origin, config, levels, own_uid, manager: Arc::clone(manager) };
+    let served = runtime.block_on(live(boot, sockets));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
 
-fn check(config: &Config) -> Result<(), Failure> {
-    config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
-    let keys = root_keys::await_at_boot(config).map_err(|why| of_root_key(&why))?;
-    application_keys::read(config, &keys).map_err(|why| of_application_key(&why))?;
+/// Says what it found; with the root keys, where there is somebody to tell of the wait for them.
+fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Failure> {
+    let keys = match waits {
+        Some(manager) => {
+            config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
+            let keys = root_keys::await_at_boot(config, manager).map_err(|why| of_root_key(&why))?;
+            application_keys::read(config, &keys).map_err(|why| of_application_key(&why))?;
+            format!(", {} root keys", keys.iter().count())
+        }
+        None => String::new(),
+    };
     say(&format!(
-        "the configuration is fine: environment {}, {} clients, {} providers, {} root keys",
+        "the configuration is fine: environment {}, {} clients, {} providers{keys}",
         config.environment,
         config.policy.clients().len(),
         config.providers.len(),
-        keys.iter().count()
     ));
     Ok(())
 }
@@ -142,36 +169,6 @@ fn own_state(config: &Config) -> Result<Lock, Failure> {
     })
 }
 
-/// The keys that are read at boot.
-struct Keys {
-    root: RootKeys,
-    application: ApplicationKeys,
-}
-
-struct Sockets {
-    application: (std::os::unix::net::UnixListener, BoundSocket),
-    admin: (std::os::unix::net::UnixListener, BoundSocket),
-    mtls: Option<MtlsDoor>,
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> Result<Self, Failure> {
-        let refused = |why: SocketError| {
-            let exit = if matches!(why, SocketError::LooseDirectory(_)) {
-                Exit::Unsafe
-            } else {
-                Exit::Configuration
-            };
-            Failure::new(exit, &why)
-        };
-        Ok(Self {
-            application: listen_at(&config.listen.unix, Audience::Everyone).map_err(refused)?,
-            admin: listen_at(&config.listen.admin, Audience::Owner).map_err(refused)?,
-            mtls: config.listen.mtls.as_ref().map(MtlsDoor::open).transpose().map_err(of_mtls)?,
-        })
-    }
-}
-
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     // On one core, threads only get in each other's way.
     let mut builder = match std::thread::available_parallelism() {
@@ -185,14 +182,96 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|why| Failure::new(Exit::Fault, &format_args!("the runtime does not start: {why}")))
 }
 
-async fn serve(
-    config: &Config,
-    development: bool,
-    keys: Keys,
-    own_uid: u32,
-    sockets: Sockets,
-) -> Result<(), Failure> {
-    let options = Options {
+async fn live(boot: Boot, sockets: Sockets) -> Result<(), Failure> {
+    let mut signals = Signals::catch().map_err(|why| Failure::new(Exit::Fault, &why))?;
+    let keys = tokio::select! {
+        keys = await_keys(&boot) => Some(keys?),
+        () = signals.stop() => None,
+    };
+    match keys {
+        Some(keys) => serve(boot, keys, sockets, signals).await,
+        None => {
+            let (listeners, files) = sockets.part();
+            drop(listeners);
+            files.remove();
+            Ok(())
+        }
+    }
+}
+
+/// The keys that are read at boot.
+struct Keys {
+    root: RootKeys,
+    application: ApplicationKeys,
+}
+
+async fn await_keys(boot: &Boot) -> Result<Keys, Failure> {
+    let (config, manager) = (boot.config.clone(), Arc::clone(&boot.manager));
+    let waited = tokio::task::spawn_blocking(move || {
+        let root = root_keys::await_at_boot(&config, &manager).map_err(|why| of_root_key(&why))?;
+        let application = application_keys::read(&config, &root).map_err(|why| of_application_key(&why))?;
+        Ok(Keys { root, application })
+    });
+    let fault = |_| Failure::new(Exit::Fault, &"the reading of the keys did not end");
+    waited.await.map_err(fault)?
+}
+
+async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -> Result<(), Failure> {
+    let Boot { origin, config, levels, own_uid, manager } = boot;
+    let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
+    let options = options(&config, keys, own_uid, &manager);
+    let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
+    let (stop, stopping) = watch::channel(false);
+    let ready = ready_line(&sockets, matches!(origin, Origin::Development(_)));
+    let (doors, files) = sockets.part();
+    let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
+    let mut listeners = listen(&served, &vault, doors, &stopping)?;
+    let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
+    let watchdog = Watchdog {
+        manager: Arc::clone(&manager),
+        vault: Arc::clone(&vault),
+        store: Arc::clone(&store),
+        said,
+    };
+    tell_ready(&config, &ready, &manager, &watchdog);
+    let watching = manager.listens().then(|| tokio::spawn(watchdog.clone().run()));
+    let keeping = tls.clone().map(|tls| tokio::spawn(mtls::keep(tls)));
+    let drain_deadline = config.limits.body_deadline + DRAIN;
+    let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
+    let ended = loop {
+        match until_told(&mut signals, &store, &mut listeners).await {
+            Ok(Told::Reload) => {
+                manager.reloading();
+                let remark =
+                    reload.run().await.err().map(|why| format!("the last reload was refused: {why}"));
+                match &remark {
+                    None => tracing::info!("reloaded"),
+                    Some(remark) => tracing::error!("{remark}"),
+                }
+                say_beside.send_modify(|said| said.remark = remark);
+                manager.ready(&watchdog.status());
+            }
+            Ok(Told::Stop) => break Ok(()),
+            Err(failure) => break Err(failure),
+        }
+    };
+    say_beside.send_modify(|said| said.phase = "draining");
+    manager.stopping("draining: requests in flight are answered first", drain_deadline + CLOSE);
+    stop.send_replace(true);
+    drain(&mut listeners, &mut signals, drain_deadline).await;
+    // What is closed does not answer.
+    for task in [watching, keeping].into_iter().flatten() {
+        task.abort();
+    }
+    listeners.shutdown().await;
+    close(&vault, store).await;
+    files.remove();
+    tracing::info!("stopped");
+    ended
+}
+
+fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManager>) -> Options {
+    Options {
         state_directory: config.state_directory.clone(),
         audit_directory: config.audit.directory.clone(),
         audit_sync: match config.audit.sync {
@@ -203,35 +282,17 @@ async fn serve(
         root_keys: keys.root,
         application_keys: keys.application,
         policy: config.policy.clone(),
-        providers: if config.any_provider {
-            Providers::Any
-        } else {
-            Providers::Named(config.providers.clone())
-        },
+        providers: config.who_may_hold_tokens(),
         own_uid,
         clock: Arc::new(SystemClock),
-    };
-    let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
-    let (stop, stopping) = watch::channel(false);
-    let mut listeners = listen(config, &vault, &sockets, &stopping)?;
-    let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    tell_ready(config, development, sockets.mtls.as_ref());
-    let keeping = sockets.mtls.as_ref().map(|door| tokio::spawn(mtls::keep(Arc::clone(&door.tls))));
-    let ended = until_told(terminate, interrupt, &store, &mut listeners).await;
-    keeping.inspect(tokio::task::JoinHandle::abort);
-    stop.send_replace(true);
-    let drained = tokio::time::timeout(DRAIN, async { while listeners.join_next().await.is_some() {} }).await;
-    if drained.is_err() {
-        tracing::warn!("connections were cut: they did not end in time");
+        progress: progress::of_index(Arc::clone(manager)),
     }
-    close(&vault, store, sockets).await;
-    ended
 }
 
 fn listen(
     config: &Config,
     vault: &Arc<Vault>,
-    sockets: &Sockets,
+    doors: Doors,
     stopping: &watch::Receiver<bool>,
 ) -> Result<JoinSet<std::io::Result<()>>, Failure> {
     let ticks = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -240,7 +301,7 @@ fn listen(
         vault: Arc::clone(vault),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
-            examine: examination::of(config, sockets.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
+            examine: examination::of(config, doors.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
         },
         request_ids: RequestIds::new(),
         body_deadline: limits.body_deadline,
@@ -252,30 +313,22 @@ fn listen(
     };
     let mut listeners = JoinSet::new();
     let places = Places { all: limits.connections, user: limits.connections_per_user };
-    let mut doors = vec![
-        (sockets.application.0.try_clone().map(|socket| Door::Unix(socket, Entrance::Application)), places),
-        (sockets.admin.0.try_clone().map(|socket| Door::Unix(socket, Entrance::Admin)), ADMIN_PLACES),
+    let local = [
+        (Door::Unix(doors.application, Entrance::Application), places),
+        (Door::Unix(doors.admin, Entrance::Admin), ADMIN_PLACES),
     ];
-    doors.extend(sockets.mtls.as_ref().map(|door| {
-        (door.socket.try_clone().map(|socket| Door::Mtls(socket, Arc::clone(&door.tls))), places)
-    }));
-    for (door, places) in doors {
-        let door = door.map_err(|why| Failure::new(Exit::Fault, &why))?;
+    let remote = doors.mtls.map(|door| (Door::Mtls(door.socket, door.tls), places));
+    for (door, places) in local.into_iter().chain(remote) {
         let listener = Listener { door, places, deadlines, application: Arc::clone(&application) };
         listeners.spawn(accept(listener, stopping.clone()));
     }
     Ok(listeners)
 }
 
-fn signals(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
-    signal(kind).map_err(|why| Failure::new(Exit::Fault, &why))
-}
-
-fn tell_ready(config: &Config, development: bool, mtls: Option<&MtlsDoor>) {
-    tracing::info!(environment = config.environment, "ready");
-    let (socket, admin) = (config.listen.unix.display(), config.listen.admin.display());
+fn ready_line(sockets: &Sockets, development: bool) -> String {
+    let (socket, admin) = (sockets.application.path.display(), sockets.admin.path.display());
     let mut line = format!("tokenkeepd is ready: socket {socket}, admin socket {admin}");
-    if let Some(address) = mtls.and_then(MtlsDoor::address) {
+    if let Some(address) = sockets.mtls.as_ref().and_then(mtls::MtlsDoor::address) {
         line.push_str(&format!(", mTLS {address}"));
     }
     if development {
@@ -284,20 +337,24 @@ fn tell_ready(config: &Config, development: bool, mtls: Option<&MtlsDoor>) {
         );
     }
     line.push('\n');
+    line
+}
+
+fn tell_ready(config: &Config, line: &str, manager: &ServiceManager, watchdog: &Watchdog) {
+    tracing::info!(environment = config.environment, "ready");
     drop(std::io::stdout().write_all(line.as_bytes()));
+    manager.ready(&watchdog.status());
 }
 
 /// Waits for a signal, or for a store that may not go on.
 async fn until_told(
-    mut terminate: tokio::signal::unix::Signal,
-    mut interrupt: tokio::signal::unix::Signal,
+    signals: &mut Signals,
     store: &EmbeddedStore,
     listeners: &mut JoinSet<std::io::Result<()>>,
-) -> Result<(), Failure> {
+) -> Result<Told, Failure> {
     let mut state = store.watch();
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        told = signals.next() => Ok(told),
         failed = state.wait_for(|state| matches!(state, State::Failed(_))) => {
             let why = match failed.as_deref() {
                 Ok(State::Failed(why)) => why.clone(),
@@ -311,7 +368,16 @@ async fn until_told(
     }
 }
 
-async fn close(vault: &Arc<Vault>, store: Arc<EmbeddedStore>, sockets: Sockets) {
+/// Nobody is let in any more; who is in gets its answers, for so long, or until somebody is in a hurry.
+async fn drain(listeners: &mut JoinSet<std::io::Result<()>>, signals: &mut Signals, deadline: Duration) {
+    tokio::select! {
+        () = async { while listeners.join_next().await.is_some() {} } => {}
+        () = tokio::time::sleep(deadline) => tracing::warn!("connections were cut: they did not end in time"),
+        () = signals.stop() => tracing::warn!("connections were cut: told to stop once more"),
+    }
+}
+
+async fn close(vault: &Arc<Vault>, store: Arc<EmbeddedStore>) {
     if let Err(why) = vault.record_run("stop").await {
         tracing::warn!(%why, "the stop could not be recorded");
     }
@@ -321,13 +387,6 @@ async fn close(vault: &Arc<Vault>, store: Arc<EmbeddedStore>, sockets: Sockets) 
         audit.close();
     });
     drop(closed.await);
-    for (listener, file) in [sockets.application, sockets.admin] {
-        drop(listener);
-        if let Err(why) = file.remove() {
-            tracing::warn!(%why, "a socket file could not be removed");
-        }
-    }
-    tracing::info!("stopped");
 }
 
 fn of_root_key(why: &RootKeyError) -> Failure {
@@ -342,10 +401,6 @@ fn of_root_key(why: &RootKeyError) -> Failure {
 
 fn of_application_key(why: &ApplicationKeyError) -> Failure {
     Failure::new(why.exit(), why)
-}
-
-fn of_mtls((exit, why): mtls::Fault) -> Failure {
-    Failure::new(exit, &why)
 }
 
 fn of_open(why: &OpenError) -> Failure {

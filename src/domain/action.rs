@@ -26,6 +26,8 @@ actions! {
     AuditRead = "audit:read",
     /// Comes in, or tries to.
     Connect = "connect",
+    /// Compares a token set with the stored one; changes nothing.
+    ConnectionCompare = "connection:compare",
     /// Deletes a connection.
     ConnectionDelete = "connection:delete",
     /// Lists connections, without tokens.

@@ -338,6 +338,7 @@ pub fn judge_in_org(client: &Client, action: Action, org: Option<&OrgId>) -> Ver
 pub fn judge_admin(action: Action) -> Verdict {
     match action {
         Action::AuditRead
+        | Action::ConnectionCompare
         | Action::ConnectionDelete
         | Action::ConnectionList
         | Action::ConnectionRead
@@ -387,6 +388,7 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::TokenRead => true,
         Action::AuditRead
         | Action::Connect
+        | Action::ConnectionCompare
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
@@ -402,7 +404,8 @@ pub fn is_grantable(action: Action) -> bool {
 /// Whether the action always concerns one connection, hence one provider.
 fn is_of_one_connection(action: Action) -> bool {
     match action {
-        Action::ConnectionDelete
+        Action::ConnectionCompare
+        | Action::ConnectionDelete
         | Action::ConnectionRead
         | Action::ConnectionWrite
         | Action::RefreshTokenRead

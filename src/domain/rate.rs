@@ -66,6 +66,12 @@ impl Bucket {
         Self { rate, full_at: Duration::ZERO }
     }
 
+    /// Of which rate it is.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// Takes one, `now` being the time since any fixed moment. A clock that goes back takes nothing away and
     /// adds nothing.
     ///

@@ -1,5 +1,9 @@
-//! TLS, the only layer that touches it.
+//! TLS and HTTP towards other hosts, in both directions.
 //!
-//! Knows no org, no token and no client: it says what a certificate says, and others judge whom that means.
+//! The only layer that touches a network's bytes.
+//!
+//! Knows no key of the vault, no org, no token and no client: it says what a certificate says and carries bytes, and
+//! others judge what that means.
 
+pub mod outbound;
 pub mod server;

@@ -1,4 +1,4 @@
-//! Listening Unix sockets, born with their mode.
+//! Listening sockets: Unix sockets born with their mode, and TCP.
 //!
 //! The hard problem: between bind(2) and chmod(2) a socket stands open to whoever the umask lets in. The
 //! answer: on Linux a socket file takes its mode from the unbound socket, so fchmod(2) goes first, and no
@@ -10,6 +10,7 @@
 use std::fmt;
 use std::fs::{Metadata, Permissions, symlink_metadata};
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -129,6 +130,18 @@ pub fn listen_at(path: &Path, audience: Audience) -> Result<(UnixListener, Bound
     Ok((UnixListener::from(unbound), BoundSocket { path: path.to_owned(), file: identity(&born) }))
 }
 
+/// Listens at an address, non-blocking, with as long a queue as the kernel allows: a burst of connections then waits
+/// for its turn, and not for the second after which a lost SYN is sent again.
+///
+/// # Errors
+/// The kernel's.
+pub fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpListener::bind(address)?;
+    socket.set_nonblocking(true)?;
+    listen(&socket, Backlog::MAXALLOWABLE)?;
+    Ok(socket)
+}
+
 impl BoundSocket {
     /// Where it is.
     #[must_use]
@@ -160,7 +173,7 @@ fn identity(status: &Metadata) -> (u64, u64) {
 }
 
 /// Whoever can rename in the directory can stand in for the daemon and collect what clients send.
-fn judge_directory(path: &Path) -> Result<(), SocketError> {
+pub(super) fn judge_directory(path: &Path) -> Result<(), SocketError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -16,7 +16,7 @@ use tokenkeep_client::problem::Problem;
 use tokenkeep_client::secret::WipedBytes;
 
 use super::pulse::InFlight;
-use crate::digits::put_number;
+use crate::digits::digits;
 use crate::domain::pass::PassFault;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::RequestId;
@@ -131,10 +131,12 @@ pub fn document(refusal: &Refusal, request: RequestId) -> Problem {
 /// Adds the generation or version as entity tag.
 #[must_use]
 pub fn tagged(mut answer: Answer, generation: u64) -> Answer {
-    let mut tag = Vec::with_capacity(22);
+    let digits = digits(generation);
+    let mut tag = Vec::with_capacity(digits.len() + 2);
     tag.push(b'"');
-    put_number(&mut tag, generation);
+    tag.extend_from_slice(&digits);
     tag.push(b'"');
+    // Of exact size: `Bytes` takes it over as it is.
     if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::from(tag)) {
         answer.headers_mut().insert(ETAG, tag);
     }

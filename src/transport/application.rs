@@ -39,6 +39,9 @@ impl Application {
         request: RequestId,
         incoming: Request<Incoming>,
     ) -> Answer {
+        // A connection may be older than the rules that stand now.
+        let renewed = self.vault.identified_anew(caller).map(Arc::new);
+        let caller = renewed.as_ref().unwrap_or(caller);
         let (mut parts, body) = incoming.into_parts();
         let bound = Brought::take(&mut parts.headers)
             .map(|brought| self.vault.caller_showing(caller, brought.shown()));
@@ -85,6 +88,15 @@ impl Exchange<'_> {
 
     async fn serve(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
         match route {
+            Route::Token(org, id) => self.token(&org, &id, &body).await,
+            // hyper moves the future of each request about, and it is as large as that of its largest route: only
+            // the hot one is part of it.
+            route => Box::pin(self.serve_seldom(route, body)).await,
+        }
+    }
+
+    async fn serve_seldom(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
+        match route {
             Route::Health => Ok(answer::empty(StatusCode::OK)),
             Route::Ready => match self.vault().unready() {
                 None => Ok(answer::empty(StatusCode::OK)),
@@ -107,6 +119,7 @@ impl Exchange<'_> {
             Route::Passes(org) => self.passes(&org, body).await,
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
+            Route::Import => self.import(body).await,
             Route::AuditEntries
             | Route::AuditVerify
             | Route::Doctor

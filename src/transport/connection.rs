@@ -51,7 +51,7 @@ pub async fn serve<T>(
     let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let mut tick = tokio::time::interval(TICK);
-    let mut told = false;
+    let (mut told, mut fresh) = (false, true);
     loop {
         tokio::select! {
             biased;
@@ -67,7 +67,9 @@ pub async fn serve<T>(
                     tracing::debug!("a connection was dropped: a deadline is over");
                     return;
                 }
-                let over = told || *stopping.borrow() || standing.has_lapsed();
+                // Who was let in a moment before the end has not said yet what it wants: it has until the next tick.
+                let over = told || (!fresh && *stopping.borrow()) || standing.has_lapsed();
+                fresh = false;
                 if over && !told {
                     told = true;
                     connection.as_mut().graceful_shutdown();
@@ -79,7 +81,9 @@ pub async fn serve<T>(
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(None);
+    // Without half-closed connections hyper looks for the end of the stream while it answers, and sets another
+    // buffer up for that: two of them by turns, where one would do.
+    builder.http1().half_close(true).max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())

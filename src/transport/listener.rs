@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenkeep_client::problem::Code;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -32,6 +32,9 @@ use crate::vault::refusal::Refusal;
 use crate::vault::request_id::RequestId;
 
 pub use super::places::Places;
+
+/// As much of a first request as is waited for.
+const UNREAD: u64 = 16 << 10;
 
 /// Which door a socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +146,8 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
             _ => {}
         }
     }
-    drop(accepting);
+    // Both descriptors: as long as one is open, who comes now would wait instead of being refused.
+    drop((accepting, listener.door));
     while connections.join_next().await.is_some() {}
     Ok(())
 }
@@ -216,7 +220,7 @@ impl Service {
             vault.meters().turned_away(metrics::Door::Mtls);
             let (name, value) = answer::STRICT_TRANSPORT;
             let words = no_place(self.application.request_ids.next(), &format!("{name}: {value}\r\n"));
-            return turn_away(stream, words).await;
+            return turn_away_remote(stream, words).await;
         };
         let open = vault.meters().opened(metrics::Door::Mtls);
         let standing = Standing::Proved(tls, standing);
@@ -268,6 +272,15 @@ fn no_place(request: RequestId, more: &str) -> Vec<u8> {
          {more}content-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+/// As [`turn_away`], for a caller whose first request may be under way: unread when the socket is closed, it would reset
+/// the connection, and the words with it (RFC 9293, section 3.10.4).
+async fn turn_away_remote(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: Vec<u8>) {
+    turn_away(&mut stream, words).await;
+    let rest = async { tokio::io::copy(&mut stream.take(UNREAD), &mut tokio::io::sink()).await };
+    // Whatever comes of it, there is no more to say.
+    drop(tokio::time::timeout(Duration::from_secs(1), rest).await);
 }
 
 async fn turn_away(mut stream: impl AsyncWrite + Unpin, words: Vec<u8>) {

@@ -15,6 +15,7 @@ mod connections;
 mod exchange;
 mod form;
 mod handshakes;
+mod import;
 pub mod listener;
 pub mod operation;
 mod passes;

@@ -141,6 +141,8 @@ pub enum Shape {
     DoctorOut,
     EncryptOut,
     EncryptRequest,
+    ImportIn,
+    ImportOut,
     KeysOut,
     Metrics,
     Nothing,

@@ -124,6 +124,16 @@ paths! {
     HEALTH = Self::Health, "/healthz", [
         Operation::get("health", "Whether the process serves.", Shape::Nothing).open_to_all(),
     ];
+    IMPORT = Self::Import, "/admin/v1/import", [
+        Operation::post(
+            "importTokenSets",
+            "Token sets of any orgs, each stored or refused by itself. A request may be sent again.",
+            Shape::ImportOut,
+        )
+        .needs(Action::ConnectionWrite)
+        .takes_up_to(Shape::ImportIn, body::BATCH_LIMIT)
+        .changes(),
+    ];
     KEYS = Self::Keys, "/admin/v1/keys", [
         Operation::get("showKeys", "The root keys by id, and what each still wraps.", Shape::KeysOut)
             .needs(Action::KeyRead),

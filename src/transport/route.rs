@@ -23,6 +23,8 @@ pub enum Route {
     Encrypt(OrgId),
     /// `/healthz`
     Health,
+    /// `/admin/v1/import`
+    Import,
     /// `/admin/v1/keys`
     Keys,
     /// `/admin/v1/keys/reload`
@@ -87,7 +89,7 @@ impl Route {
             return Self::parse_admin(admin);
         }
         let rest = path.strip_prefix("/v1/orgs/").ok_or(RouteError::Unknown)?;
-        let mut parts = rest.split('/');
+        let mut parts = Parts(Some(rest));
         let org = OrgId::parse(&part(parts.next())?)?;
         match parts.next() {
             None => Ok(Self::Org(org)),
@@ -110,6 +112,7 @@ impl Route {
             "audit" => Ok(Self::AuditEntries),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),
+            "import" => Ok(Self::Import),
             "keys" => Ok(Self::Keys),
             "keys/reload" => Ok(Self::KeysReload),
             "keys/rotate" => Ok(Self::KeysRotate),
@@ -118,10 +121,7 @@ impl Route {
         }
     }
 
-    fn parse_connection<'a>(
-        org: OrgId,
-        mut parts: impl Iterator<Item = &'a str>,
-    ) -> Result<Self, RouteError> {
+    fn parse_connection(org: OrgId, mut parts: Parts<'_>) -> Result<Self, RouteError> {
         let Some(provider) = parts.next() else { return Ok(Self::Connections(org)) };
         let provider = ProviderId::parse(&part(Some(provider))?)?;
         let name = ConnectionName::parse(&part(parts.next())?)?;
@@ -136,6 +136,23 @@ impl Route {
     }
 }
 
+/// The parts of a path. They are short: a plain loop finds their ends sooner than `str::split` sets out to.
+struct Parts<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let Some((part, tail)) = rest.bytes().position(|byte| byte == b'/').map(|at| rest.split_at(at))
+        else {
+            return self.0.take();
+        };
+        self.0 = tail.get(1..);
+        Some(part)
+    }
+}
+
 /// One part of a path, percent-decoded (RFC 3986, section 2.1).
 fn part(text: Option<&str>) -> Result<Cow<'_, str>, RouteError> {
     let text = text.ok_or(RouteError::Unknown)?;
@@ -144,7 +161,7 @@ fn part(text: Option<&str>) -> Result<Cow<'_, str>, RouteError> {
 
 /// Decodes percent-encoding; none where it is broken or not UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
+    if !text.bytes().any(|byte| byte == b'%') {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

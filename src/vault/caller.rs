@@ -4,6 +4,8 @@
 //!
 //! Never says yes to a caller that no client is configured for.
 
+mod held;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -18,11 +20,9 @@ use tokenkeep_client::problem::Code;
 use super::Vault;
 use super::ask::Ask;
 use super::refusal::Refusal;
+use super::rules::Rules;
 use crate::domain::action::Action;
-use crate::domain::pass::{Pass, PassFault, needs_no_pass};
-use crate::domain::policy::{
-    Ambiguous, Client, Policy, Verdict, is_grantable, judge, judge_admin, judge_in_org,
-};
+use crate::domain::policy::{Ambiguous, Client, Policy, Verdict, judge, judge_admin, judge_in_org};
 use crate::domain::principal::{Principal, Proof, Remote};
 use crate::domain::rate::{Bucket, Rate};
 use crate::domain::san::San;
@@ -33,6 +33,8 @@ const STRANGER_RATE: Rate = Rate::of(5, 20);
 /// Entries about callers that did not get in, over all of them: at some 350 bytes, 1 MB a minute at the most.
 const TURNED_AWAY_RATE: Rate = Rate::of(50, 200);
 
+pub(super) use held::Held;
+
 /// Who asks, what it may, and how fast: made once a connection.
 #[derive(Debug)]
 pub struct Caller {
@@ -40,6 +42,18 @@ pub struct Caller {
     rule: Rule,
     allowance: Arc<Allowance>,
     held: Held,
+    /// Of the rules under which it was identified.
+    edition: u64,
+    /// What a verified certificate said, to be judged by other rules too.
+    certified: Option<Certified>,
+}
+
+/// Who a certificate says it is, and where it comes from.
+#[derive(Debug, Clone)]
+struct Certified {
+    from: SocketAddr,
+    names: Vec<San>,
+    serial: String,
 }
 
 #[derive(Debug, Clone)]
@@ -74,17 +88,6 @@ impl Stranger {
     }
 }
 
-/// What a caller shows beside who it is. Only ever takes away.
-#[derive(Debug)]
-pub(super) enum Held {
-    /// Nothing.
-    Nothing,
-    /// A pass that it may show.
-    Pass(Box<Pass>),
-    /// Something that is no pass of its own; with the id, where it is a pass at all.
-    Refused(PassFault, Option<String>),
-}
-
 /// How much a principal may ask, over all its connections.
 #[derive(Debug)]
 struct Allowance {
@@ -96,6 +99,10 @@ struct Allowance {
 impl Allowance {
     fn new(rate: Rate) -> Arc<Self> {
         Arc::new(Self { bucket: Mutex::new(Bucket::new(rate)), recorded_in: AtomicU64::new(u64::MAX) })
+    }
+
+    fn rate(&self) -> Rate {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).rate()
     }
 
     fn take(&self, now: Duration) -> Result<(), Excess> {
@@ -130,22 +137,26 @@ impl Origin {
 pub(super) struct Allowances {
     clients: HashMap<String, Arc<Allowance>>,
     /// By where they come from: bounded, for anybody may knock.
-    strangers: Cache<Origin, Arc<Allowance>>,
+    strangers: Arc<Cache<Origin, Arc<Allowance>>>,
     /// For entries about those who did not get in, from wherever they come.
     turned_away: Arc<Allowance>,
 }
 
 impl Allowances {
-    pub(super) fn new(policy: &Policy) -> Self {
-        let clients = policy
-            .clients()
-            .iter()
-            .map(|client| (client.name.clone(), Allowance::new(client.rate.unwrap_or(Rate::HIGHEST))));
-        Self {
-            clients: clients.collect(),
-            strangers: Cache::new(4096),
-            turned_away: Allowance::new(TURNED_AWAY_RATE),
-        }
+    /// Those of a policy. What was used up of an allowance of `before` stays so where its rate is the same: a
+    /// reload gives nobody a new burst.
+    pub(super) fn new(policy: &Policy, before: Option<&Self>) -> Self {
+        let clients = policy.clients().iter().map(|client| {
+            let rate = client.rate.unwrap_or(Rate::HIGHEST);
+            let kept = before.and_then(|before| before.clients.get(&client.name));
+            let kept = kept.filter(|allowance| allowance.rate() == rate).cloned();
+            (client.name.clone(), kept.unwrap_or_else(|| Allowance::new(rate)))
+        });
+        let (strangers, turned_away) = match before {
+            Some(before) => (Arc::clone(&before.strangers), Arc::clone(&before.turned_away)),
+            None => (Arc::new(Cache::new(4096)), Allowance::new(TURNED_AWAY_RATE)),
+        };
+        Self { clients: clients.collect(), strangers, turned_away }
     }
 
     fn client(&self, client: &Client) -> Arc<Allowance> {
@@ -227,56 +238,6 @@ impl Caller {
         }
     }
 
-    /// This caller for one request, in which it shows this.
-    pub(super) fn holding(&self, held: Held) -> Self {
-        let (principal, rule) = (self.principal.clone(), self.rule.clone());
-        Self { principal, rule, allowance: Arc::clone(&self.allowance), held }
-    }
-
-    /// The pass that it shows.
-    pub(super) fn pass(&self) -> Option<&Pass> {
-        match &self.held {
-            Held::Pass(pass) => Some(pass),
-            Held::Nothing | Held::Refused(..) => None,
-        }
-    }
-
-    /// The id of the pass that it shows, though it may not be its own.
-    pub(super) fn pass_id(&self) -> Option<&str> {
-        match &self.held {
-            Held::Nothing => None,
-            Held::Pass(pass) => Some(&pass.id),
-            Held::Refused(_, id) => id.as_deref(),
-        }
-    }
-
-    /// The refusal of a caller whose pass is not good for this, or that must show one and does not.
-    pub(super) fn refused_by_pass(&self, ask: &Ask<'_>) -> Option<Refusal> {
-        let fault = match &self.held {
-            Held::Refused(fault, _) => Some(*fault),
-            Held::Pass(pass) => pass.judge_use(ask.action, ask.org).err(),
-            Held::Nothing => {
-                let required = matches!(&self.rule, Rule::Client(client) if client.require_pass)
-                    && ask.org.is_some()
-                    && !needs_no_pass(ask.action);
-                required.then_some(PassFault::Required)
-            }
-        };
-        fault.map(Refusal::from)
-    }
-
-    /// Whether it may hand this on in a pass for this org: only what it may do there itself.
-    pub(super) fn may_hand_on(&self, action: Action, org: &OrgId) -> Result<(), Refusal> {
-        if let Some(pass) = self.pass() {
-            pass.judge_use(action, Some(org))?;
-        }
-        let verdict = match &self.rule {
-            Rule::Client(client) if is_grantable(action) => judge_in_org(client, action, Some(org)),
-            Rule::Admin | Rule::Client(_) | Rule::Stranger(_) => Verdict::Forbidden,
-        };
-        refuse_unless_allowed(verdict, action)
-    }
-
     pub(super) fn verdict(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
         self.refused_by(ask, |client| judge(client, ask.action, ask.org, ask.provider))
     }
@@ -323,74 +284,78 @@ impl Vault {
     /// Who a process at the application socket is.
     #[must_use]
     pub fn identify(&self, peer: Peer) -> Caller {
-        match self.policy.identify(&peer) {
-            Some(client) => Caller {
-                principal: Principal { name: client.name.clone(), proof: Proof::Unix(peer) },
-                allowance: self.allowances.client(client),
-                rule: Rule::Client(Arc::new(client.clone())),
-                held: Held::Nothing,
-            },
-            None => Caller {
-                allowance: self.allowances.stranger(Origin::User(peer.uid)),
-                principal: Principal { name: "unknown".to_owned(), proof: Proof::Unix(peer) },
-                rule: Rule::Stranger(Stranger::Process),
-                held: Held::Nothing,
-            },
-        }
+        let rules = self.rules.now();
+        let (name, rule, allowance) = match rules.policy.identify(&peer) {
+            Some(client) => known(&rules, client),
+            None => unknown(&rules, Origin::User(peer.uid), Stranger::Process),
+        };
+        let principal = Principal { name, proof: Proof::Unix(peer) };
+        Caller { principal, rule, allowance, edition: rules.edition, certified: None, held: Held::Nothing }
     }
 
     /// Who a caller with a verified certificate is. One whose certificate names several clients is none of them.
     #[must_use]
     pub fn identify_remote(&self, from: SocketAddr, names: &[San], serial: String) -> Caller {
-        let (client, why) = match self.policy.identify_certificate(names) {
+        let rules = self.rules.now();
+        let (client, why) = match rules.policy.identify_certificate(names) {
             Ok(client) => (client, Stranger::Certificate),
             Err(Ambiguous) => (None, Stranger::Ambiguous),
         };
         let san = client.map(|(_, san)| san).or(names.first()).cloned();
-        let proof = Proof::Mtls(Remote { address: from.to_string(), san, serial: Some(serial) });
-        match client {
-            Some((client, _)) => Caller {
-                principal: Principal { name: client.name.clone(), proof },
-                allowance: self.allowances.client(client),
-                rule: Rule::Client(Arc::new(client.clone())),
-                held: Held::Nothing,
-            },
-            None => Caller {
-                principal: Principal { name: "unknown".to_owned(), proof },
-                allowance: self.allowances.stranger(Origin::Network(Origin::network(from.ip()))),
-                rule: Rule::Stranger(why),
-                held: Held::Nothing,
-            },
+        let proof = Proof::Mtls(Remote { address: from.to_string(), san, serial: Some(serial.clone()) });
+        let (name, rule, allowance) = match client {
+            Some((client, _)) => known(&rules, client),
+            None => unknown(&rules, Origin::Network(Origin::network(from.ip())), why),
+        };
+        Caller {
+            principal: Principal { name, proof },
+            rule,
+            allowance,
+            edition: rules.edition,
+            certified: Some(Certified { from, names: names.to_vec(), serial }),
+            held: Held::Nothing,
+        }
+    }
+
+    /// The caller under the rules of now; none where they are still those under which it was identified.
+    #[must_use]
+    pub fn identified_anew(&self, caller: &Caller) -> Option<Caller> {
+        if caller.edition == self.rules.edition() {
+            return None;
+        }
+        match (&caller.principal.proof, &caller.certified) {
+            (Proof::Unix(peer), _) => Some(self.identify(peer.clone())),
+            (Proof::Mtls(_), Some(Certified { from, names, serial })) => {
+                Some(self.identify_remote(*from, names, serial.clone()))
+            }
+            // No configured client, or nobody: no edition says anything else of them.
+            (Proof::Admin(_) | Proof::Internal | Proof::Mtls(_), _) => None,
         }
     }
 
     /// A caller that did not prove who it is: enough for an entry in the audit log, and for nothing else.
     #[must_use]
     pub fn unproved(&self, from: SocketAddr, name: Option<San>, serial: Option<String>) -> Caller {
+        let rules = self.rules.now();
         let proof = Proof::Mtls(Remote { address: from.to_string(), san: name, serial });
-        Caller {
-            principal: Principal { name: "unknown".to_owned(), proof },
-            allowance: self.allowances.stranger(Origin::Network(Origin::network(from.ip()))),
-            rule: Rule::Stranger(Stranger::Certificate),
-            held: Held::Nothing,
-        }
+        let origin = Origin::Network(Origin::network(from.ip()));
+        let (name, rule, allowance) = unknown(&rules, origin, Stranger::Certificate);
+        let principal = Principal { name, proof };
+        Caller { principal, rule, allowance, edition: rules.edition, certified: None, held: Held::Nothing }
     }
 
     /// A process at the admin socket: the daemon's own user or root, whom the socket's mode let in.
     #[must_use]
     pub fn identify_admin(&self, peer: Peer) -> Caller {
-        let admitted = peer.uid == 0 || peer.uid == self.own_uid;
-        let (rule, allowance) = if admitted {
+        let rules = self.rules.now();
+        let (rule, allowance) = if peer.uid == 0 || peer.uid == self.own_uid {
             (Rule::Admin, Allowance::new(Rate::HIGHEST))
         } else {
-            (Rule::Stranger(Stranger::Process), self.allowances.stranger(Origin::User(peer.uid)))
+            let (_, rule, allowance) = unknown(&rules, Origin::User(peer.uid), Stranger::Process);
+            (rule, allowance)
         };
-        Caller {
-            principal: Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) },
-            rule,
-            allowance,
-            held: Held::Nothing,
-        }
+        let principal = Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) };
+        Caller { principal, rule, allowance, edition: rules.edition, certified: None, held: Held::Nothing }
     }
 
     /// A task of the daemon itself. It has a name in the audit log like everybody else.
@@ -401,6 +366,16 @@ impl Vault {
             rule: Rule::Admin,
             allowance: Allowance::new(Rate::HIGHEST),
             held: Held::Nothing,
+            edition: self.rules.edition(),
+            certified: None,
         }
     }
+}
+
+fn known(rules: &Rules, client: &Client) -> (String, Rule, Arc<Allowance>) {
+    (client.name.clone(), Rule::Client(Arc::new(client.clone())), rules.allowances.client(client))
+}
+
+fn unknown(rules: &Rules, origin: Origin, why: Stranger) -> (String, Rule, Arc<Allowance>) {
+    ("unknown".to_owned(), Rule::Stranger(why), rules.allowances.stranger(origin))
 }

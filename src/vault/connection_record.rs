@@ -111,6 +111,45 @@ impl Vault {
         })
     }
 
+    /// How a token set stands to the stored one. Compared in constant time; says nothing else of either.
+    pub(super) fn relate(
+        &self,
+        org: &Org,
+        key: &Key,
+        id: &ConnectionId,
+        accepted: &Accepted,
+        stored: &Record,
+    ) -> Result<(u64, Relation), Refusal> {
+        let (generation, metadata) = self.open_metadata(org, key, stored)?;
+        if metadata.id != *id {
+            return Err(Refusal::integrity("connection", &"the record is another connection's"));
+        }
+        let holds = |field, value: Option<&[u8]>| -> Result<bool, Refusal> {
+            let Some(value) = value else { return Ok(true) };
+            if RecordView::parse(&stored.value).is_none_or(|view| view.section(field).is_none()) {
+                return Ok(false);
+            }
+            let opened = self.open_section(&org.key, key, &stored.value, field)?;
+            Ok(constant_time_eq(opened.expose(), value))
+        };
+        let refresh_token =
+            accepted.refresh_token.as_ref().map(|token| RefreshToken::expose(token).as_bytes());
+        let id_token = accepted.id_token.as_ref().map(|token| IdToken::expose(token).as_bytes());
+        let current = holds(Field::RefreshToken, refresh_token)?;
+        let same = current
+            && holds(Field::AccessToken, Some(&access_token_value(accepted)))?
+            && holds(Field::IdToken, id_token)?
+            && accepted.labels.as_ref().is_none_or(|labels| *labels == metadata.labels);
+        let relation = if same {
+            Relation::Same
+        } else if !current && holds(Field::PreviousRefreshToken, refresh_token)? {
+            Relation::Older
+        } else {
+            Relation::Different
+        };
+        Ok((generation, relation))
+    }
+
     fn open_metadata(&self, org: &Org, key: &Key, record: &Record) -> Result<(u64, Metadata), Refusal> {
         let opened = self.open_section(&org.key, key, &record.value, Field::Metadata)?;
         let metadata: Metadata = serde_json::from_slice(opened.expose())
@@ -156,6 +195,17 @@ impl Vault {
             labels: metadata.labels,
         }
     }
+}
+
+/// How a token set stands to the stored one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// Neither of the others.
+    Different,
+    /// Its refresh token is the one before the stored one: it was replaced by what is stored.
+    Older,
+    /// What it says is what is stored.
+    Same,
 }
 
 struct KeptRefreshTokens {

@@ -20,11 +20,11 @@ use super::{Vault, apart};
 use crate::chain::Mark;
 use crate::domain::action::Action;
 use crate::domain::provider::NotAccepted;
-use crate::domain::token_set::accept;
+use crate::domain::token_set::{Accepted, accept};
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
 
 /// A change without a condition is tried again when another came first; so often, no more.
-const TRIES: usize = 8;
+pub(super) const TRIES: usize = 8;
 /// A filtered list looks at so many records a page; the cursor goes on from there.
 const LOOK_AT_MOST: usize = 10_000;
 
@@ -147,16 +147,10 @@ impl Vault {
         .await
     }
 
-    async fn store_token_set(
-        &self,
-        org: &OrgId,
-        id: &ConnectionId,
-        set: TokenSet,
-        condition: Condition,
-        note: &[u8],
-    ) -> Result<(ConnectionOut, Mark), Refusal> {
+    /// Checks a token set against the rules of tokens and of its provider.
+    pub(super) fn accept_token_set(&self, id: &ConnectionId, set: TokenSet) -> Result<Accepted, Refusal> {
         let accepted = accept(set, self.now()).map_err(|rejected| Refusal::invalid(rejected.0))?;
-        self.providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
+        self.rules.now().providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
             NotAccepted::Scope => Refusal::new(
                 Code::ScopeNotAllowed,
                 "the token has a scope beyond the provider's allowed_scopes",
@@ -165,6 +159,18 @@ impl Vault {
                 Refusal::new(Code::UnknownProvider, "no [[provider]] with this id is configured")
             }
         })?;
+        Ok(accepted)
+    }
+
+    async fn store_token_set(
+        &self,
+        org: &OrgId,
+        id: &ConnectionId,
+        set: TokenSet,
+        condition: Condition,
+        note: &[u8],
+    ) -> Result<(ConnectionOut, Mark), Refusal> {
+        let accepted = self.accept_token_set(id, set)?;
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         for _ in 0..TRIES {
@@ -266,6 +272,6 @@ fn check(condition: Condition, current: Option<&Record>) -> Result<(), Refusal> 
     }
 }
 
-fn standing(key: Key, current: Option<&Record>) -> Precondition {
+pub(super) fn standing(key: Key, current: Option<&Record>) -> Precondition {
     current.map_or(Precondition::Absent(key), |record| Precondition::Unchanged(key, record.revision))
 }

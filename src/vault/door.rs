@@ -49,7 +49,8 @@ impl<'a> Permit<'a> {
         if self.vault.audit.sync_always() {
             self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         } else {
-            self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
+            let gathered = self.vault.audit.gather(&entry).map_err(refuse_unaudited)?;
+            gathered.written().await.map_err(refuse_unaudited)?;
         }
         result
     }
@@ -88,15 +89,28 @@ impl<'a> Permit<'a> {
         result.map(|(done, _)| done)
     }
 
-    /// With the thing concerned, where that is known only now.
-    pub(super) fn on(mut self, target: &'a str) -> Self {
-        self.ask = self.ask.on(target);
-        self
+    /// As [`Permit::settle_change`], for one item of a batch that waits for the disk as a whole.
+    pub(super) fn settle_change_in_batch<T>(
+        mut self,
+        (done, mark): (T, Mark),
+        generation: Option<u64>,
+    ) -> Result<T, Refusal> {
+        self.settled = true;
+        self.note_span();
+        let entry = self.vault.entry(self.caller, &self.ask, Became::plain("ok"), generation, Some(mark));
+        self.vault.audit.append(&entry).map_err(refuse_unaudited)?;
+        Ok(done)
     }
 
     fn note_span(&self) {
         let span = self.vault.started.elapsed().saturating_sub(self.admitted_at);
         self.vault.meters.took(self.ask.action, span);
+    }
+
+    /// With the thing concerned, where that is known only now.
+    pub(super) fn on(mut self, target: &'a str) -> Self {
+        self.ask = self.ask.on(target);
+        self
     }
 
     /// What was asked.
@@ -177,7 +191,17 @@ impl Vault {
     /// # Errors
     /// As [`Vault::admit`]; `storage_full` while the audit log lives on its reserve.
     pub fn admit_change<'a>(&'a self, caller: &'a Caller, ask: Ask<'a>) -> Result<Permit<'a>, Refusal> {
-        let permit = self.admit(caller, ask)?;
+        self.take_allowance(caller, &ask)?;
+        self.admit_change_in_batch(caller, ask)
+    }
+
+    /// As [`Vault::admit_change`], for one item of a batch whose allowance was taken as a whole.
+    pub(super) fn admit_change_in_batch<'a>(
+        &'a self,
+        caller: &'a Caller,
+        ask: Ask<'a>,
+    ) -> Result<Permit<'a>, Refusal> {
+        let permit = self.admit_in_batch(caller, ask)?;
         let refusal = match self.audit.health().state {
             AuditState::Ok => return Ok(permit),
             AuditState::Low => Refusal::from(crate::store::CommitError::Full),
@@ -197,6 +221,11 @@ impl Vault {
         Ok(())
     }
 
+    /// Waits until all entries of a batch of changes are durable.
+    pub(super) async fn end_batch_of_changes(&self) -> Result<(), Refusal> {
+        self.audit.durable().await.map_err(refuse_unaudited).map(|_| ())
+    }
+
     /// Records a request that was refused before it could be understood as an operation of the vault.
     ///
     /// # Errors
@@ -209,11 +238,6 @@ impl Vault {
             return Err(sooner);
         }
         self.record_denial(caller, &ask, refusal)
-    }
-
-    /// Records a refusal and gives it back, or the one that came in between.
-    pub(super) fn refuse(&self, caller: &Caller, ask: Ask<'_>, refusal: Refusal) -> Refusal {
-        self.record_refused(caller, ask, &refusal).err().unwrap_or(refusal)
     }
 
     /// Records that a caller was not let in at all, and why. Those who come too often are not recorded one by one:
@@ -229,10 +253,20 @@ impl Vault {
     ) -> Result<(), Refusal> {
         let ask = Ask::new(request, Action::Connect);
         self.take_allowance(caller, &ask)?;
-        self.refuse_excess(self.allowances.take_turned_away(self.started.elapsed()), caller, &ask)?;
-        let mut entry = self.entry(caller, &ask, Became::plain(reason), None, None);
+        self.refuse_excess(
+            self.rules.now().allowances.take_turned_away(self.started.elapsed()),
+            caller,
+            &ask,
+        )?;
+        let became = Became { outcome: Code::Unauthenticated.as_str(), reason: Some(reason) };
+        let mut entry = self.entry(caller, &ask, became, None, None);
         entry.decision = Decision::Deny;
         self.audit.append(&entry).map_err(refuse_unaudited).map(|_| ())
+    }
+
+    /// Records a refusal and gives it back, or the one that came in between.
+    pub(super) fn refuse(&self, caller: &Caller, ask: Ask<'_>, refusal: Refusal) -> Refusal {
+        self.record_refused(caller, ask, &refusal).err().unwrap_or(refusal)
     }
 
     /// Turns away, before its body is read, a request that would not be admitted.

@@ -14,6 +14,7 @@ mod connection_record;
 pub mod connections;
 pub mod door;
 pub mod header;
+pub mod import;
 pub mod keys;
 mod last_reads;
 mod metering;
@@ -26,6 +27,7 @@ pub mod place;
 pub mod record;
 pub mod refusal;
 pub mod request_id;
+mod rules;
 pub mod secrets;
 pub mod status;
 pub mod tokens;
@@ -44,18 +46,16 @@ use crate::clock::Clock;
 use crate::crypto::key::SealingKey;
 use crate::crypto::key_list::RootKeys;
 use crate::crypto::seal::{Opened, open};
-use crate::domain::policy::Policy;
-use crate::domain::provider::Providers;
 use crate::metrics::Meters;
 use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
-use caller::Allowances;
 use header::Header;
 use last_reads::LastReads;
 use orgs::Org;
 use place::{Blind, Field, place};
 use record::RecordView;
 use refusal::Refusal;
+use rules::Standing;
 
 /// Org keys that stay open: beyond these, an org costs one more unwrap.
 const OPEN_ORGS: usize = 16_384;
@@ -66,10 +66,8 @@ pub struct Vault {
     own_uid: u32,
     started: Instant,
     clock: Arc<dyn Clock>,
-    policy: Policy,
-    providers: Providers,
     application_keys: ApplicationKeys,
-    allowances: Allowances,
+    rules: Standing,
     store: Arc<dyn Store>,
     audit: Arc<Log>,
     header: Mutex<Header>,

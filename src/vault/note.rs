@@ -88,7 +88,7 @@ impl Vault {
     }
 
     /// Writes the audit entry that the crash kept from being written.
-    pub(super) async fn record_recovered(&self, found: &Unwitnessed) -> Result<(), AuditError> {
+    pub(super) fn record_recovered(&self, found: &Unwitnessed) -> Result<(), AuditError> {
         let place = vault_place(self.vault_id, Table::Note, Field::Note);
         let note = open(&self.system_key, &place, &found.note).ok();
         let note: Option<Note> = note.and_then(|opened| serde_json::from_slice(opened.expose()).ok());
@@ -98,7 +98,7 @@ impl Vault {
         );
         let action = note.as_ref().and_then(|note| Action::parse(&note.action));
         self.audit
-            .append_durable(&Entry {
+            .append(&Entry {
                 request_id: note.as_ref().map_or("0000000000000000", |note| &note.request_id),
                 principal: &principal,
                 action: action.unwrap_or(Action::VaultRun),
@@ -111,7 +111,6 @@ impl Vault {
                 generation: None,
                 journal: Some(found.mark),
             })
-            .await
             .map(|_| ())
     }
 }

@@ -14,12 +14,12 @@ use quick_cache::sync::Cache;
 
 use super::application_keys::ApplicationKeys;
 use super::ask::Ask;
-use super::caller::Allowances;
 use super::door::Became;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
 use super::place::Blind;
 use super::request_id::RequestIds;
+use super::rules::Standing;
 use super::{OPEN_ORGS, Vault};
 use crate::audit::{self, AuditError, Log, Sync};
 use crate::chain::Mark;
@@ -54,6 +54,8 @@ pub struct Options {
     pub own_uid: u32,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Told how far the making of an index has come.
+    pub progress: embedded::Progress,
 }
 
 /// Why a vault does not open.
@@ -149,6 +151,7 @@ impl Vault {
         let clock = Arc::clone(&options.clock);
         let (store, store_found) = EmbeddedStore::open(embedded::Options {
             overtaken: audit_found.overtaken,
+            progress: options.progress,
             ..embedded::Options::new(
                 directory.clone(),
                 header.vault_id,
@@ -168,10 +171,8 @@ impl Vault {
             own_uid: options.own_uid,
             started: Instant::now(),
             clock: options.clock,
-            allowances: Allowances::new(&options.policy),
-            policy: options.policy,
-            providers: options.providers,
             application_keys: options.application_keys,
+            rules: Standing::new(options.policy, options.providers),
             store: store.clone() as Arc<dyn Store>,
             audit: log,
             header: Mutex::new(header),
@@ -201,8 +202,9 @@ impl Vault {
 
     async fn record_start(&self, unwitnessed: &[Unwitnessed]) -> Result<(), AuditError> {
         for found in unwitnessed {
-            self.record_recovered(found).await?;
+            self.record_recovered(found)?;
         }
+        // Durable with the entry that follows: one sync, however many changes the crash cut off.
         let begun = self.header().is_complete();
         self.record_run(if begun { "start" } else { "create" }).await
     }

@@ -196,7 +196,11 @@ impl Vault {
     }
 
     /// Makes it; none where it is there already.
-    async fn make_org(&self, org: &OrgId, note: Vec<u8>) -> Result<Option<(OrgOut, Mark)>, Refusal> {
+    pub(super) async fn make_org(
+        &self,
+        org: &OrgId,
+        note: Vec<u8>,
+    ) -> Result<Option<(OrgOut, Mark)>, Refusal> {
         // Held over seal and commit: the primary root key must not be dropped in between.
         let _keys_stand = self.key_change.read().await;
         let root = self.root_keys();

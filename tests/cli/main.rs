@@ -4,9 +4,11 @@
 
 mod audit;
 mod connection;
+mod import;
 mod key;
 #[path = "../../clients/rust/tests/kit/mod.rs"]
 mod kit;
+mod manual;
 mod org;
 mod secret;
 mod status;

@@ -51,7 +51,10 @@ const TABLE: &[(u16, &str)] = &[
 
 /// Rows that no request reaches, and why.
 const NOT_REACHED: &[(&str, &str)] = &[
-    ("already_exists", "every PUT of this version is idempotent or conditional: 412 says it"),
+    (
+        "already_exists",
+        "every PUT of this version is idempotent or conditional: 412 says it; an import says it of an item",
+    ),
     ("client_misconfigured", "this version asks no provider"),
     (
         "consent_required",

@@ -99,6 +99,24 @@ fn a_header_that_drips_has_one_deadline_for_all_of_it() {
     });
 }
 
+/// As `nc` and shell scripts do: asked, said that this was all, and still listening.
+#[test]
+fn who_has_said_its_last_word_is_answered_and_then_hung_up_on() {
+    let vault = TestVault::with(Configuration::default());
+    vault.create_org("acme");
+    vault.put("acme", "github/main", &json!({"access_token": "served"}));
+    for requests in [1, 3] {
+        let mut wire = Wire::connect(&vault.socket()).unwrap();
+        wire.write(&read().bytes().repeat(requests)).unwrap();
+        wire.finish();
+        for _ in 0..requests {
+            let answer = wire.read_response().unwrap().expect("an answer").is(200);
+            assert_eq!(answer.json()["access_token"], "served");
+        }
+        assert!(wire.read_response().unwrap().is_none(), "the daemon hangs up");
+    }
+}
+
 #[test]
 fn who_does_not_read_the_answer_is_hung_up_on() {
     let vault = strict();

@@ -23,6 +23,7 @@
 pub mod client;
 pub mod error;
 pub mod ids;
+pub mod import;
 pub mod limits;
 pub mod moment;
 pub mod org;

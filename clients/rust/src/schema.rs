@@ -175,6 +175,11 @@ pub(crate) fn plaintext_or_problem(schema: &mut Schema) {
     either(schema, "plaintext");
 }
 
+/// As [`token_or_problem`].
+pub(crate) fn outcome_or_problem(schema: &mut Schema) {
+    either(schema, "outcome");
+}
+
 fn either(schema: &mut Schema, good: &str) {
     let required = |name: &str| json_schema!({ "required": [name] }).to_value();
     schema.insert("oneOf".to_owned(), vec![required(good), required("problem")].into());

@@ -88,12 +88,18 @@ fn a_full_disk_passes() {
     }
     kit.clock.advance(Duration::from_secs(86_400));
     let mut afterwards = 0;
+    let many = || -> Vec<_> { (0..50).map(|_| log.gather(&read_of(&principal, "r")).unwrap()).collect() };
+    while many().into_iter().all(|gathered| wait(gathered.written()).is_ok()) {
+        afterwards += 50;
+    }
+    log.verify().unwrap();
     let reason = loop {
         match log.append(&read_of(&principal, "r")) {
             Ok(_) => afterwards += 1,
             Err(error) => break error.to_string(),
         }
     };
+    assert!(many().into_iter().all(|gathered| wait(gathered.written()).is_err()), "none of them");
     eprintln!("{written} entries until low, {afterwards} more until full");
     assert!(afterwards > 5_000, "{afterwards}");
     assert!(reason.contains("no room"), "{reason}");

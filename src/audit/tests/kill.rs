@@ -21,12 +21,20 @@ fn child() {
     let (options, segment_most) = kit_at(std::env::var_os(PLACE).expect("run by the test below").into());
     let (log, _) = Log::open_with(options, segment_most).unwrap();
     // Without a lock or a buffer between the mark and the parent.
-    let mut said = std::io::stderr();
-    loop {
-        let mark = append(&log, 1);
+    let say = |mark: Mark| {
         let chain: String = mark.chain.iter().map(|byte| format!("{byte:02x}")).collect();
-        said.write_all(format!("{} {chain}\n", mark.sequence).as_bytes()).unwrap();
-    }
+        std::io::stderr().write_all(format!("{} {chain}\n", mark.sequence).as_bytes()).unwrap();
+    };
+    let principal = asked_by("billing.service");
+    wait(async {
+        loop {
+            say(append(&log, 1));
+            let gathered: Vec<_> = (0..3).map(|_| log.gather(&read_of(&principal, "r")).unwrap()).collect();
+            for gathered in gathered {
+                say(gathered.written().await.unwrap());
+            }
+        }
+    });
 }
 
 #[test]

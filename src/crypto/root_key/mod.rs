@@ -5,10 +5,14 @@
 //!
 //! Never keeps the text, never looks into it, never writes it anywhere.
 
+pub mod aws;
 pub mod credential;
 pub mod exec;
 pub mod file;
+pub mod json;
+pub mod openbao;
 pub mod patience;
+pub mod remote;
 
 use std::fmt;
 
@@ -17,7 +21,7 @@ use zeroize::Zeroizing;
 /// Most that a key list may have: over a thousand Fernet keys.
 pub const LONGEST_LIST: usize = 64 * 1024;
 
-/// A source of the text of the key list. Cloud secret managers are sources too.
+/// A source of the text of the key list.
 pub trait RootKeySource: Send + Sync {
     /// Reads the text, once. May block up to a deadline of its own.
     ///
@@ -57,6 +61,18 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    fn refused(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Refused { what: what.into(), mend: mend.into() }
+    }
+
+    fn retryable(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Retryable { what: what.into(), mend: mend.into() }
+    }
+
+    fn unusable(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Unusable { what: what.into(), mend: mend.into() }
+    }
+
     /// Whether it was refused for safety.
     #[must_use]
     pub fn is_unsafe(&self) -> bool {

@@ -18,10 +18,12 @@ use std::time::Duration;
 
 use tokenkeep_client::ids::KeyName;
 
+use crate::crypto::root_key::aws::{self, AwsSecretsManager};
 use crate::crypto::root_key::credential::CredentialSource;
 use crate::crypto::root_key::exec::ExecSource;
 use crate::crypto::root_key::file::FileSource;
-use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::crypto::root_key::openbao::{self, OpenBao};
+use crate::crypto::root_key::{RootKeySource, SourceError, remote};
 use crate::domain::policy::{OrgSet, Policy};
 use crate::domain::provider::Provider;
 use crate::net::server::{Key, Sources, Version};
@@ -77,6 +79,17 @@ pub struct Listen {
     pub admin: PathBuf,
     /// For callers with certificates.
     pub mtls: Option<Mtls>,
+    /// Whether the file says so, socket by socket. One that it leaves out may be handed over from elsewhere.
+    pub written: WrittenSockets,
+}
+
+/// Which sockets the file names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WrittenSockets {
+    /// That of applications.
+    pub unix: bool,
+    /// That of admins.
+    pub admin: bool,
 }
 
 /// The mTLS listener.
@@ -128,6 +141,8 @@ impl Mtls {
 /// Where the root keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootKey {
+    /// A secret of AWS Secrets Manager.
+    AwsSecretsManager(aws::Settings),
     /// The output of a program.
     Exec {
         /// Its absolute path.
@@ -142,6 +157,8 @@ pub enum RootKey {
         /// Absolute.
         path: PathBuf,
     },
+    /// A secret of OpenBao.
+    OpenBao(openbao::Settings),
     /// A systemd credential.
     SystemdCredential {
         /// A plain file name.
@@ -156,10 +173,14 @@ impl RootKey {
     /// `Refused`, where what was configured cannot be a source.
     pub fn source(&self, credentials: Option<PathBuf>) -> Result<Box<dyn RootKeySource>, SourceError> {
         Ok(match self.clone() {
+            Self::AwsSecretsManager(settings) => {
+                Box::new(AwsSecretsManager::new(settings, Box::new(remote::environment)))
+            }
             Self::Exec { program, arguments, deadline } => {
                 Box::new(ExecSource::new(program, arguments, deadline)?)
             }
             Self::File { path } => Box::new(FileSource::new(path)?),
+            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, credentials)),
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }
@@ -239,12 +260,14 @@ impl Default for Limits {
 }
 
 /// The server log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
     /// The least important that is written.
     pub level: LogLevel,
-    /// How it is written.
-    pub format: LogFormat,
+    /// The same for one area each: a layer of this program, by its name.
+    pub levels: Vec<(&'static str, LogLevel)>,
+    /// How it is written; none: to the journal where stderr leads there, else as text.
+    pub format: Option<LogFormat>,
 }
 
 /// How important a line of the log is.
@@ -264,12 +287,13 @@ pub enum LogLevel {
 }
 
 /// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// A JSON document a line.
+    /// To systemd's journal, with its fields.
+    Journald,
+    /// A JSON document a line, on stderr.
     Json,
-    /// For people.
-    #[default]
+    /// For people, on stderr.
     Text,
 }
 

@@ -5,6 +5,7 @@
 mod application_keys;
 mod clients;
 mod mtls;
+mod root_key;
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -14,8 +15,7 @@ use tokenkeep_client::ids::{InvalidId, ProviderId};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, RootKey, written};
-use crate::crypto::root_key::credential::is_credential_name;
+use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, WrittenSockets, written};
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
 
@@ -27,10 +27,6 @@ const LONGEST_SOCKET: usize = 107;
 
 /// An entry about a read may be late by this much at most: a crash loses what is younger.
 const LONGEST_SYNC: Duration = Duration::from_secs(1);
-
-/// Sources of the contract that this version lacks.
-const LATER_SOURCES: [&str; 5] =
-    ["aws-secrets-manager", "azure-key-vault", "gcp-secret-manager", "onepassword-connect", "openbao"];
 
 pub(super) fn read(bytes: &[u8], file: &Path, resolve: Resolve<'_>) -> Result<Config, ConfigError> {
     let text = match std::str::from_utf8(bytes) {
@@ -60,7 +56,7 @@ impl Reading<'_> {
         Ok(Config {
             environment: self.environment(&written.environment)?,
             listen: self.listen(&written.listen)?,
-            root_key: self.root_key(&written.root_key)?,
+            root_key: self.root_key(&written.root_key, &written.environment)?,
             root_key_wait: self.span_within(
                 written.root_key.wait.as_ref(),
                 Duration::from_secs(240),
@@ -104,64 +100,13 @@ impl Reading<'_> {
                 "applications and admins have the same socket",
                 "give each a path of its own",
             )),
-            _ => Ok(Listen { unix, admin, mtls: self.mtls(written.mtls.as_ref())? }),
+            _ => Ok(Listen {
+                unix,
+                admin,
+                mtls: self.mtls(written.mtls.as_ref())?,
+                written: WrittenSockets { unix: written.unix.is_some(), admin: written.admin.is_some() },
+            }),
         }
-    }
-
-    fn root_key(&self, written: &written::RootKey) -> Result<RootKey, ConfigError> {
-        let source = &written.source;
-        if LATER_SOURCES.contains(&source.get_ref().as_str()) {
-            return Err(self.not_available(&source.span(), "this source"));
-        }
-        self.available(written.later())?;
-        let belongs: &[&str] = match source.get_ref().as_str() {
-            "exec" => &["command", "deadline"],
-            "file" => &["path"],
-            "systemd-credential" => &["name"],
-            _ => return Err(self.refuse(source, "no such source", "use file, systemd-credential or exec")),
-        };
-        let given = [
-            ("path", written.path.as_ref().map(Spanned::span)),
-            ("name", written.name.as_ref().map(Spanned::span)),
-            ("command", written.command.as_ref().map(Spanned::span)),
-            ("deadline", written.deadline.as_ref().map(Spanned::span)),
-        ];
-        for (key, span) in given {
-            if let Some(span) = span.filter(|_| !belongs.contains(&key)) {
-                let what = format!("{key} does not belong to this source");
-                return Err(self.source.fault(&span, what, format!("it takes {}", belongs.join(", "))));
-            }
-        }
-        match (&written.path, &written.name, &written.command) {
-            (Some(path), _, _) => Ok(RootKey::File { path: self.absolute(path)? }),
-            (_, Some(name), _) => self.credential(name),
-            (_, _, Some(command)) => self.exec(command, written.deadline.as_ref()),
-            (None, None, None) => {
-                let what = format!("this source lacks {}", belongs[0]);
-                Err(self.refuse(source, what, format!("add {} = … to [root_key]", belongs[0])))
-            }
-        }
-    }
-
-    fn credential(&self, name: &Text) -> Result<RootKey, ConfigError> {
-        if is_credential_name(name.get_ref()) {
-            return Ok(RootKey::SystemdCredential { name: name.get_ref().clone() });
-        }
-        let mend = "use the name in LoadCredential=: letters, digits, '.', '_' and '-'";
-        Err(self.refuse(name, "not a name of a credential", mend))
-    }
-
-    fn exec(&self, command: &Spanned<Vec<String>>, deadline: Option<&Text>) -> Result<RootKey, ConfigError> {
-        let Some((program, arguments)) = command.get_ref().split_first() else {
-            return Err(self.refuse(command, "no program", "write its path and its arguments"));
-        };
-        if !is_absolute(program) || arguments.iter().any(|argument| argument.contains('\0')) {
-            let mend =
-                "write the program's path from the root directory on; there is no shell to look for it";
-            return Err(self.refuse(command, "not a command", mend));
-        }
-        let deadline = self.span_within(deadline, Duration::from_secs(30), 1..=300)?;
-        Ok(RootKey::Exec { program: program.into(), arguments: arguments.to_vec(), deadline })
     }
 
     fn providers(&self, written: &[written::Provider]) -> Result<Vec<Provider>, ConfigError> {
@@ -235,27 +180,33 @@ impl Reading<'_> {
     }
 
     fn log(&self, written: &written::Log) -> Result<Log, ConfigError> {
-        let usual = Log::default();
         let level = match &written.level {
-            None => usual.level,
-            Some(text) => match text.get_ref().as_str() {
-                "debug" => LogLevel::Debug,
-                "error" => LogLevel::Error,
-                "info" => LogLevel::Info,
-                "trace" => LogLevel::Trace,
-                "warn" => LogLevel::Warn,
-                _ => return Err(self.refuse(text, "no such level", "use error, warn, info, debug or trace")),
-            },
+            None => LogLevel::default(),
+            Some(text) => self.level(text)?,
         };
+        let levels = written.levels.written().map(|(area, text)| Ok((area, self.level(text)?)));
+        let levels = levels.collect::<Result<_, ConfigError>>()?;
         let format = match &written.format {
-            None => usual.format,
-            Some(text) => match text.get_ref().as_str() {
+            None => None,
+            Some(text) => Some(match text.get_ref().as_str() {
+                "journald" => LogFormat::Journald,
                 "json" => LogFormat::Json,
                 "text" => LogFormat::Text,
-                _ => return Err(self.refuse(text, "no such format", "use text or json")),
-            },
+                _ => return Err(self.refuse(text, "no such format", "use text, json or journald")),
+            }),
         };
-        Ok(Log { level, format })
+        Ok(Log { level, levels, format })
+    }
+
+    fn level(&self, written: &Text) -> Result<LogLevel, ConfigError> {
+        Ok(match written.get_ref().as_str() {
+            "debug" => LogLevel::Debug,
+            "error" => LogLevel::Error,
+            "info" => LogLevel::Info,
+            "trace" => LogLevel::Trace,
+            "warn" => LogLevel::Warn,
+            _ => return Err(self.refuse(written, "no such level", "use error, warn, info, debug or trace")),
+        })
     }
 
     fn absolute(&self, written: &Text) -> Result<PathBuf, ConfigError> {

@@ -1,10 +1,11 @@
 //! The configuration: what is read, and what is refused with which line and mend.
 
+mod mtls;
+
 use super::*;
 use crate::daemon::exit::Exit;
 use crate::domain::action::Action;
 use crate::domain::policy::{Among, Verdict, is_grantable, judge};
-use crate::domain::san::San;
 use crate::os::peer::Peer;
 use crate::os::user;
 use std::os::unix::fs::PermissionsExt;
@@ -83,6 +84,7 @@ body_deadline = "20s"
 idle_deadline = "5m"
 [log]
 level = "debug"
+levels = { transport = "warn", store = "trace" }
 format = "json"
 "#,
     )
@@ -93,7 +95,14 @@ format = "json"
     assert_eq!(config.audit, Audit { directory: "/srv/audit".into(), sync: AuditSync::Always });
     assert_eq!((config.limits.connections, config.limits.connections_per_user), (100, 50));
     assert_eq!(config.limits.idle_deadline, Duration::from_secs(300));
-    assert_eq!(config.log, Log { level: LogLevel::Debug, format: LogFormat::Json });
+    assert_eq!(
+        config.log,
+        Log {
+            level: LogLevel::Debug,
+            levels: vec![("store", LogLevel::Trace), ("transport", LogLevel::Warn)],
+            format: Some(LogFormat::Json),
+        }
+    );
     assert_eq!(config.providers[0].allowed_scopes, ["read:org", "repo:status"]);
 
     let peer = |uid, unit: Option<&str>| Peer { uid, gid: uid, pid: 1, unit: unit.map(Into::into) };
@@ -108,6 +117,24 @@ format = "json"
         judge(worker, Action::TokenRead, Some(&other), Some(&config.providers[0].id)),
         Verdict::CrossOrg
     );
+}
+
+#[test]
+fn plain_http_goes_to_this_host_for_development_alone() {
+    let text = |environment: &str, endpoint: &str| {
+        let aws = format!("source = 'aws-secrets-manager'\nsecret_id = 'tk/root'\nendpoint = '{endpoint}'\n");
+        let text = LEAST.replace("source = \"file\"\npath = \"/run/keys/root.key\"\n", &aws);
+        parse(&text.replace("production", environment))
+    };
+    for (environment, endpoint, is_fine) in [
+        ("production", "https://vpce.example", true),
+        ("production", "http://127.0.0.1:5000", false),
+        ("development", "http://127.0.0.1:5000", true),
+        ("development", "http://localhost", true),
+        ("development", "http://secrets.example", false),
+    ] {
+        assert_eq!(text(environment, endpoint).is_ok(), is_fine, "{environment} {endpoint}");
+    }
 }
 
 /// A client with everything but what the line says.
@@ -140,6 +167,8 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[log\nlevel = 'ghs_canary'", 6, "unclosed table"),
         ("[log]\nlevel = \"ghs_canary", 7, "invalid basic string"),
         ("[log]\nformat = 'ghs_canary'", 7, "no such format"),
+        ("[log]\n[log.levels]\nstroe = 'ghs_canary'", 8, "unknown field `stroe`"),
+        ("[log]\nlevels = { store = 'ghs_canary' }", 7, "no such level"),
         ("[listen]\nunix = 'ghs_canary'", 7, "not an absolute path"),
         ("[listen]\nunix = '/run/../ghs_canary'", 7, "not an absolute path"),
         ("[listen]\nunix = '/a'\nadmin = '/a'", 8, "same socket"),
@@ -223,7 +252,76 @@ fn bad_roots_are_refused_likewise() {
         (LEAST.replace("production", "Production ghs_canary"), Some(1), "not a name of an environment"),
         (LEAST.replace("/var/lib", "ghs_canary"), Some(2), "not an absolute path"),
         (root_key("source = 'ghs_canary'"), Some(4), "no such source"),
-        (root_key("source = 'openbao'\nregion = 'ghs_canary'"), Some(4), "not available in this version"),
+        (
+            root_key("source = 'azure-key-vault'\nregion = 'ghs_canary'"),
+            Some(4),
+            "not available in this version",
+        ),
+        (root_key("source = 'aws-secrets-manager'\nregion = 'eu-west-1'"), Some(4), "lacks secret_id"),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'ghs canary'"),
+            Some(5),
+            "not a secret of AWS",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\nregion = 'ghs_canary'"),
+            Some(6),
+            "not a region",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\nendpoint = 'ghs_canary'"),
+            Some(6),
+            "not an address",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\nendpoint = 'http://127.0.0.1'"),
+            Some(6),
+            "in plain text",
+        ),
+        (
+            root_key("source = 'aws-secrets-manager'\nsecret_id = 'a'\npath = '/ghs_canary'"),
+            Some(6),
+            "path does not belong",
+        ),
+        (root_key("source = 'openbao'\npath = 'a'"), Some(4), "lacks address"),
+        (root_key("source = 'openbao'\naddress = 'https://b'"), Some(5), "lacks path"),
+        (root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'"), Some(5), "as whom to ask"),
+        (
+            root_key("source = 'openbao'\naddress = 'http://b'\npath = 'a'\ntoken.file = '/ghs_canary'"),
+            Some(5),
+            "in plain text",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = '../ghs_canary'\ntoken.file = '/t'"),
+            Some(6),
+            "not a path of OpenBao",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken = 'ghs_canary'"),
+            Some(7),
+            "expected a table with file or credential",
+        ),
+        (
+            root_key("source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken = {}"),
+            Some(7),
+            "not one place where it is held",
+        ),
+        (
+            root_key(
+                "source = 'openbao'\naddress = 'https://b'\npath = 'a'\ntoken.file = '/ghs_canary'\n\
+                 app_role = { role_id = 'a', secret_id = { file = '/b' } }",
+            ),
+            Some(7),
+            "both token and app_role",
+        ),
+        (
+            root_key(
+                "source = 'openbao'\naddress = 'https://b'\npath = 'a'\n\
+                 app_role = { role_id = 'ghs canary', secret_id = { file = '/b' } }",
+            ),
+            Some(7),
+            "not the id of a role",
+        ),
         (root_key("source = 'file'"), Some(4), "lacks path"),
         (root_key("source = 'file'\npath = 'ghs_canary'"), Some(5), "not an absolute path"),
         (root_key("source = 'file'\nname = 'ghs_canary'"), Some(5), "name does not belong"),
@@ -350,70 +448,30 @@ fn the_page_describes_what_is_read() {
     }
 }
 
-/// The lines of `[listen.mtls]`, from line 6 on, with one of them replaced or added.
-fn mtls(line: &str) -> String {
-    let mut text = String::from("[listen.mtls]\n");
-    for (key, value) in [
-        ("address", "\"127.0.0.1:8443\""),
-        ("certificate", "\"/etc/tokenkeep/server.crt\""),
-        ("key", "\"/etc/tokenkeep/server.key\""),
-        ("client_ca", "\"/etc/tokenkeep/clients-ca.crt\""),
-    ] {
-        let is_replaced = line.split(" = ").next() == Some(key);
-        text += &if is_replaced { format!("{line}\n") } else { format!("{key} = {value}\n") };
-    }
-    if !text.contains(line) {
-        text += line;
-    }
-    text + "\n"
-}
-
 #[test]
-fn the_second_door_is_read() {
-    let text = mtls("key = { credential = \"server-key\" }")
-        + "crl = \"/etc/tokenkeep/clients.crl\"\nminimum_version = \"1.2\"\n"
-        + &client("mtls = { san = \"spiffe://example/web\" }");
-    let config = parse(&format!("{LEAST}{text}")).expect("a configuration");
-    let door = config.listen.mtls.as_ref().expect("a second door");
-    assert_eq!(door.address.to_string(), "127.0.0.1:8443");
-    assert_eq!((&door.key, door.minimum), (&TlsKey::Credential("server-key".into()), Version::Tls12));
-    assert_eq!(door.sources(None), None, "systemd gave no credential");
-    let sources = door.sources(Some("/run/credentials".into())).expect("sources");
-    assert_eq!(sources.key_file(), Path::new("/run/credentials/server-key"));
-    assert_eq!(config.policy.clients()[0].san, San::parse("spiffe://example/web"));
-}
-
-#[test]
-fn a_second_door_that_is_not_understood_is_refused() {
-    for (line, at, words) in [
-        ("address = 'ghs_canary'", 7, "not an address"),
-        ("address = 'localhost:8443'", 7, "not an address"),
-        ("certificate = 'ghs_canary'", 8, "not an absolute path"),
-        ("key = 'ghs_canary'", 9, "not an absolute path"),
-        ("key = { credential = '../ghs_canary' }", 9, "not a name of a credential"),
-        ("key = { credentail = 'ghs_canary' }", 9, "expected a path, or { credential"),
-        ("client_ca = 'ghs_canary'", 10, "not an absolute path"),
-        ("crl = 'ghs_canary'", 11, "not an absolute path"),
-        ("minimum_version = '1.1'", 11, "no such version"),
-        ("tickets = true", 11, "unknown field `tickets`"),
-    ] {
-        let error = parse(&format!("{LEAST}{}", mtls(line))).expect_err(line);
-        let said = error.to_string();
-        let ConfigError::Text(fault) = &error else { panic!("{said}") };
-        assert_eq!(fault.at.map(|(line, _)| line), Some(at), "{line}\n{said}");
-        assert!(said.contains(words) && !said.contains(CANARY), "{line}\n{said}");
-    }
-    let named = |san: &str| {
-        format!("{LEAST}{}{}", mtls("crl = '/crl'"), client(&format!("mtls = {{ san = \"{san}\" }}")))
+fn an_area_of_the_log_is_a_layer_that_logs() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let logs = |layer: &Path| -> bool {
+        let text = |file: PathBuf| std::fs::read_to_string(file).unwrap_or_default();
+        let mut open = vec![layer.to_owned()];
+        while let Some(directory) = open.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if text(path).contains("tracing::") {
+                    return true;
+                }
+            }
+        }
+        false
     };
-    for san in ["*.ghs_canary", "spiffe://Example/ghs_canary", "ghs canary"] {
-        let said = parse(&named(san)).expect_err(san).to_string();
-        assert!(said.contains("not a name that a client certificate can be known by"), "{said}");
-        assert!(!said.contains("ghs"), "{said}");
+    for layer in std::fs::read_dir(src).unwrap() {
+        let layer = layer.unwrap().path();
+        let name = layer.file_name().unwrap().to_str().unwrap();
+        // The command line is another program.
+        if layer.is_dir() && name != "cli" && logs(&layer) {
+            assert!(super::written::AREAS.contains(&name), "[log.levels] lacks {name}");
+        }
     }
-    let twin =
-        named("web.example").replace("name = \"web\"", "name = \"twin\"").replace("user = 0", "user = 1");
-    let both = named("web.example") + &twin[twin.find("[[client]]").expect("a client")..];
-    let said = parse(&both).expect_err("two of one name").to_string();
-    assert!(said.contains("the client web has the same san"), "{said}");
 }

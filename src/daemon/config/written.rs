@@ -100,12 +100,36 @@ pub(super) struct RootKey {
     pub(super) command: Option<Spanned<Vec<String>>>,
     pub(super) deadline: Option<Text>,
     pub(super) wait: Option<Text>,
-    endpoint: Later,
-    region: Later,
-    secret_id: Later,
+    pub(super) address: Option<Text>,
+    pub(super) app_role: Option<Spanned<AppRole>>,
+    pub(super) ca: Option<Text>,
+    pub(super) endpoint: Option<Text>,
+    pub(super) field: Option<Text>,
+    pub(super) mount: Option<Text>,
+    pub(super) namespace: Option<Text>,
+    pub(super) region: Option<Text>,
+    pub(super) secret_id: Option<Text>,
+    pub(super) sts_endpoint: Option<Text>,
+    pub(super) token: Option<Spanned<Held>>,
 }
 
-later!(RootKey: endpoint, region, secret_id);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct AppRole {
+    pub(super) role_id: Text,
+    pub(super) secret_id: Spanned<Held>,
+    pub(super) mount: Option<Text>,
+    #[serde(default)]
+    pub(super) wrapped: bool,
+}
+
+/// Where a secret is held: never the secret.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with file or credential")]
+pub(super) struct Held {
+    pub(super) file: Option<Text>,
+    pub(super) credential: Option<Text>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -116,9 +140,9 @@ pub(super) struct Client {
     pub(super) providers: Spanned<Vec<Text>>,
     pub(super) allow: Spanned<Vec<Text>>,
     pub(super) rate: Option<Spanned<Rate>>,
+    pub(super) mtls: Option<San>,
     #[serde(default)]
     pub(super) require_pass: bool,
-    pub(super) mtls: Option<San>,
 }
 
 #[derive(Deserialize)]
@@ -229,4 +253,31 @@ pub(super) struct Limits {
 pub(super) struct Log {
     pub(super) level: Option<Text>,
     pub(super) format: Option<Text>,
+    #[serde(default)]
+    pub(super) levels: Levels,
 }
+
+/// Declares the areas of the log, and gives each with what is written of it.
+macro_rules! areas {
+    ($($area:ident),+) => {
+        /// `[log.levels]`: an area is a layer of the program. Another is an unknown key, and refused as such.
+        #[derive(Deserialize, Default)]
+        #[serde(deny_unknown_fields, expecting = "a table")]
+        pub(super) struct Levels {
+            $($area: Option<Text>),+
+        }
+
+        impl Levels {
+            pub(super) fn written(&self) -> impl Iterator<Item = (&'static str, &Text)> {
+                [$((stringify!($area), &self.$area)),+]
+                    .into_iter()
+                    .filter_map(|(area, level)| level.as_ref().map(|level| (area, level)))
+            }
+        }
+
+        #[cfg(test)]
+        pub(super) const AREAS: &[&str] = &[$(stringify!($area)),+];
+    };
+}
+
+areas!(audit, crypto, daemon, domain, net, os, service, store, transport, vault);

@@ -33,6 +33,7 @@ fn well() -> (Facts, Checked) {
         unix_socket: found("/run/tokenkeep/tokenkeep.sock", 0o666),
         admin_socket: found("/run/tokenkeep/admin.sock", 0o600),
         memory: Memory::Swappable,
+        root_key_source: "file /run/keys/root.key".into(),
         tls: None,
         root_key_age: Some(DAY),
     };
@@ -58,7 +59,7 @@ fn one(check: &str, level: &str) -> Vec<(String, String)> {
 fn a_host_where_all_is_well_has_nothing_to_mend() {
     assert_eq!(ailing(|_, _| ()), []);
     let (facts, checked) = well();
-    assert_eq!(findings(&facts, &checked).len(), 14);
+    assert_eq!(findings(&facts, &checked).len(), 15);
 }
 
 #[test]

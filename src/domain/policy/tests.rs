@@ -77,10 +77,17 @@ fn no_client_has_what_only_admins_have() {
 
 #[test]
 fn no_admin_sees_a_value() {
-    for action in [Action::TokenRead, Action::RefreshTokenRead, Action::SecretRead, Action::VaultRun] {
+    for action in [
+        Action::CryptDecrypt,
+        Action::CryptEncrypt,
+        Action::RefreshTokenRead,
+        Action::SecretRead,
+        Action::TokenRead,
+        Action::VaultRun,
+    ] {
         assert_eq!(judge_admin(action), Verdict::Forbidden);
     }
-    assert_eq!(Action::ALL.iter().filter(|&&a| judge_admin(a) == Verdict::Allow).count(), 15);
+    assert_eq!(Action::ALL.iter().filter(|&&a| judge_admin(a) == Verdict::Allow).count(), 17);
 }
 
 #[test]

@@ -65,6 +65,16 @@ fn refused_at(der: &CertificateDer<'_>, moment: UnixTime) -> Option<Error> {
     parsed.verify_for_usage(&[], &[], &[], moment, KeyUsage::server_auth(), None, None).err()
 }
 
+/// The name of whoever signed it: DER without the outer tag.
+pub(super) fn issuer(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    EndEntityCert::try_from(der).ok().map(|parsed| parsed.issuer().to_vec())
+}
+
+/// The name of whose it is, in the same form.
+pub(super) fn subject(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    EndEntityCert::try_from(der).ok().map(|parsed| parsed.subject().to_vec())
+}
+
 /// The last moment at which it is valid.
 pub(super) fn ends_at(der: &CertificateDer<'_>) -> Option<UnixTime> {
     let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));

@@ -4,19 +4,24 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::Error;
 use rustls::pki_types::UnixTime;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::certificate::{self, Certificate};
+use super::certificate::Certificate;
 use super::reason::Reason;
 use super::verifier::SHOWN;
 use super::{Standing, TlsServer};
+
+/// How long a refused caller may take to hear why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 16 << 10;
 
 /// A caller that has proved its name.
 pub struct Session<S> {
@@ -49,7 +54,8 @@ impl TlsServer {
     {
         // First the turn, then the set: one that comes between is then looked at once more, not once too little.
         let turn = self.turn.load(Ordering::Acquire);
-        let accepted = TlsAcceptor::from(self.material().tls.clone()).accept(stream);
+        let material = self.material();
+        let accepted = TlsAcceptor::from(Arc::clone(&material.tls)).accept(stream).into_fallible();
         let noting = SHOWN.scope(RefCell::new(None), async {
             let accepted = accepted.await;
             (accepted, SHOWN.with(RefCell::take))
@@ -57,16 +63,30 @@ impl TlsServer {
         let (stream, certificate) = match tokio::time::timeout(deadline, noting).await {
             Ok((Ok(stream), Some(certificate))) => (stream, certificate),
             Ok((Ok(_), None)) => return Err(Refused::Certificate(Reason::Absent, None)),
-            Ok((Err(why), certificate)) => return Err(refused(&why, certificate)),
+            Ok((Err((why, stream)), certificate)) => {
+                let refused = refused(&why, certificate);
+                if matches!(refused, Refused::Certificate(..)) {
+                    // However it ends, the caller is refused.
+                    let _ = tokio::time::timeout(LINGER, linger(stream)).await;
+                }
+                return Err(refused);
+            }
             Err(_) => return Err(Refused::Noise("it did not end in time")),
         };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let chain: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
-        let Some(ends_at) = certificate::first_end(&chain, UnixTime::now()) else {
-            return Err(Refused::Certificate(Reason::Expired, Some(certificate)));
-        };
-        Ok(Session { stream, certificate, standing: Standing { chain, ends_at, turn } })
+        match material.verifier.ends_at(&chain, UnixTime::now()) {
+            Some(ends_at) => Ok(Session { stream, certificate, standing: Standing { chain, ends_at, turn } }),
+            None => Err(Refused::Certificate(Reason::Expired, Some(certificate))),
+        }
     }
+}
+
+/// Lets the caller read the alert: closing a socket with bytes unread, say of a first request that came with the
+/// handshake, sends a reset, which takes what was sent before with it (RFC 9293, section 3.10.4).
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await.map(|_| ())
 }
 
 fn refused(why: &io::Error, certificate: Option<Certificate>) -> Refused {

@@ -16,13 +16,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use webpki::EndEntityCert;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::certificate;
 use super::revocation::RevocationList;
-use super::verifier::NamingVerifier;
+use super::verifier::{Anchor, NamingVerifier};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// A bundle of CAs with room to spare.
@@ -151,7 +152,10 @@ impl Sources {
             let what = "is of a kind that is not understood (RFC 5280: version 2, complete, direct)";
             MaterialError::Unusable(path, what, "ask the CA for a full list")
         })?;
-        let verifier = Arc::new(NamingVerifier::new(chains));
+        let ends = anchors.iter().filter_map(|anchor| {
+            Some(Anchor { subject: certificate::subject(anchor)?, ends_at: certificate::ends_at(anchor)? })
+        });
+        let verifier = Arc::new(NamingVerifier::new(chains, ends.collect()));
         let tls = self.configure(provider, Arc::clone(&verifier), chain)?;
         Ok(Material { tls: Arc::new(tls), verifier, lives: Lives { certificate, client_ca, crl } })
     }
@@ -167,21 +171,21 @@ impl Sources {
             Version::Tls13 => &[&version::TLS13],
         };
         let unusable = |what, mend| MaterialError::Unusable(self.key_file().to_owned(), what, mend);
+        let mut der = self.read_key()?;
+        let key = aws_lc_rs::sign::any_supported_type(&der);
+        der.zeroize();
+        let key = key.map_err(|_| {
+            unusable("is a key of a kind that is not understood", "use ECDSA P-256 or P-384, Ed25519, or RSA")
+        })?;
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match().map_err(|_| {
+            unusable("is not the key of the certificate", "put both files in place that belong together")
+        })?;
         let mut tls = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .map_err(|_| unusable("cannot be used with this version of TLS", "leave out minimum_version"))?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, self.read_key()?)
-            .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => unusable(
-                    "is not the key of the certificate",
-                    "put both files in place that belong together",
-                ),
-                _ => unusable(
-                    "is a key of a kind that is not understood",
-                    "use ECDSA P-256 or P-384, Ed25519, or RSA",
-                ),
-            })?;
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Each connection proves itself anew: what was revoked meanwhile would come in again by resumption.
         tls.session_storage = Arc::new(NoServerSessionStorage {});
@@ -212,7 +216,6 @@ impl Sources {
         for anchor in &anchors {
             let unusable = |what| MaterialError::Unusable(path.clone(), what, "remove it, or renew it");
             let life = certificate::life(anchor).ok_or_else(|| unusable("holds a CA that cannot be read"))?;
-            // `webpki` does not look at the end of a trust anchor.
             if life.ends < SystemTime::now() {
                 return Err(unusable("holds a CA that has expired"));
             }

@@ -78,7 +78,7 @@ impl TlsServer {
     }
 
     /// Reads the files again. New handshakes use what was read; whoever came in before is judged again within a
-    /// second. Where the new set is no good, the old one stays.
+    /// second. Where the new set is no good, the old one stays. Blocks while it reads.
     ///
     /// # Errors
     /// See [`MaterialError`]. It is logged, and shown by [`TlsServer::condition`] until it is mended.
@@ -102,7 +102,7 @@ impl TlsServer {
     }
 
     /// Reads the files again if they are others than when they were last read, and the same as when this was last
-    /// asked: whoever replaces several of them is not disturbed in between. `seen` is kept by the caller.
+    /// asked: whoever replaces several of them is not disturbed in between. `seen` is kept by the caller. Blocks.
     pub fn reload_if_changed(&self, seen: &mut Option<Stamp>) {
         let now = Stamp::of(self.sources.files());
         let is_new = self.attempt.lock().unwrap_or_else(PoisonError::into_inner).stamp != now;

@@ -16,7 +16,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
-use super::certificate::Certificate;
+use super::certificate::{self, Certificate};
 use super::reason::Reason;
 
 tokio::task_local! {
@@ -24,15 +24,37 @@ tokio::task_local! {
     pub(super) static SHOWN: RefCell<Option<Certificate>>;
 }
 
-/// As rustls, and each certificate must name somebody.
+/// As rustls, and each certificate must name somebody, by a CA that has not ended.
 #[derive(Debug)]
 pub(super) struct NamingVerifier {
     chains: Arc<dyn ClientCertVerifier>,
+    anchors: Vec<Anchor>,
+}
+
+/// A trusted CA: `webpki` does not look at its end.
+#[derive(Debug)]
+pub(super) struct Anchor {
+    /// Its name, DER without the outer tag.
+    pub(super) subject: Vec<u8>,
+    pub(super) ends_at: UnixTime,
 }
 
 impl NamingVerifier {
-    pub(super) fn new(chains: Arc<dyn ClientCertVerifier>) -> Self {
-        Self { chains }
+    pub(super) fn new(chains: Arc<dyn ClientCertVerifier>, anchors: Vec<Anchor>) -> Self {
+        Self { chains, anchors }
+    }
+
+    /// When a chain that was verified ends: with the first of its certificates, or with the CA that it leads to.
+    /// None where that is over.
+    pub(super) fn ends_at(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Option<UnixTime> {
+        let anchor = chain.iter().filter_map(|one| self.anchor_ends_at(one)).min()?;
+        certificate::first_end(chain, now).map(|end| end.min(anchor)).filter(|end| *end >= now)
+    }
+
+    /// When the CA that signed this one ends; of several by that name, the last.
+    fn anchor_ends_at(&self, der: &CertificateDer<'_>) -> Option<UnixTime> {
+        let issuer = certificate::issuer(der)?;
+        self.anchors.iter().filter(|anchor| anchor.subject == issuer).map(|anchor| anchor.ends_at).max()
     }
 
     /// Whether the issuer's signature holds, though the certificate is refused: `webpki` looks at revocation only
@@ -65,6 +87,11 @@ impl ClientCertVerifier for NamingVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chains.verify_client_cert(leaf, others, now);
+        // The first of them: what a caller shows beside its chain may take from it and add nothing.
+        let signed = std::iter::once(leaf).chain(others).filter_map(|one| self.anchor_ends_at(one)).min();
+        if verified.is_ok() && signed.is_none_or(|end| end < now) {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
         if verified.as_ref().err().is_some_and(|error| !self.is_genuine(error, leaf, others)) {
             return verified;
         }

@@ -39,6 +39,8 @@ const ROOM_LASTS: Duration = Duration::from_millis(100);
 pub(crate) enum Request {
     Close,
     Commit(Ask),
+    /// Somebody wants to know that the thread is not stuck.
+    Probe(oneshot::Sender<()>),
     /// A reader found the index broken.
     Replace(String),
 }
@@ -98,6 +100,7 @@ impl Committer {
             while let Some(request) = next {
                 match request {
                     Request::Close => open = false,
+                    Request::Probe(answer) => drop(answer.send(())),
                     Request::Replace(why) => self.replace_index(&why),
                     Request::Commit(ask) => {
                         bytes += ask.length;

@@ -224,6 +224,17 @@ impl EmbeddedStore {
     pub fn watch(&self) -> watch::Receiver<State> {
         self.shared.condition.watch()
     }
+
+    /// Ready once the committer has come to this question: for a watchdog.
+    ///
+    /// # Errors
+    /// The committer is gone.
+    pub fn probe(&self) -> impl Future<Output = Result<(), CommitError>> + Send + 'static + use<> {
+        let (answer, answered) = oneshot::channel();
+        // Where the committer is gone, so is `answer`, sent or not.
+        drop(self.queue.send(Request::Probe(answer)));
+        async move { answered.await.map_err(|_| CommitError::Failed("its committer is gone".into())) }
+    }
 }
 
 impl Store for EmbeddedStore {

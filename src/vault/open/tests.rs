@@ -27,6 +27,7 @@ async fn open(directory: &Path) -> (Arc<Vault>, Arc<EmbeddedStore>) {
         application_keys: ApplicationKeys::default(),
         own_uid: 1000,
         clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_795_284_000))),
+        progress: Box::new(|_| {}),
     })
     .await
     .unwrap()

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "shared by the modules of this test binary")]
 
 pub mod configuration;
+pub mod dowry;
 pub mod entry;
 pub mod files;
 pub mod http;

@@ -1,10 +1,10 @@
 //! A vault of the tests: a directory with a configuration and a root key, and the real daemon over it.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenkeep_client::wire::AuditVerifyOut;
 
+use super::dowry::Dowry;
 use super::entry::AuditEntry;
 
 use super::line::Protocol;
@@ -21,6 +22,8 @@ pub struct TestVault {
     room: TempDir,
     state: PathBuf,
     pub configuration: Configuration,
+    /// What a service manager gives the daemon beside.
+    pub dowry: Dowry,
     daemon: Option<Child>,
 }
 
@@ -61,7 +64,7 @@ impl TestVault {
     fn furnished(room: TempDir, state: PathBuf, configuration: Configuration) -> Self {
         // Other users pass through to the socket, and see nothing else.
         fs::set_permissions(room.path(), Permissions::from_mode(0o711)).expect("chmod");
-        let vault = Self { room, state, configuration, daemon: None };
+        let vault = Self { room, state, configuration, dowry: Dowry::default(), daemon: None };
         vault.write_root_key(&[&new_key()]);
         vault
     }
@@ -155,16 +158,14 @@ impl TestVault {
         assert!(ended.is_none(), "the daemon ended, {ended:?}: {}", self.said());
     }
 
-    fn spawn(&mut self) {
+    /// Starts the daemon, and waits for nothing.
+    pub fn spawn(&mut self) {
         assert!(self.daemon.is_none(), "it runs already");
-        let file = |name: &str| File::create(self.room.path().join(name)).expect("a log file");
-        let daemon = Command::new(env!("CARGO_BIN_EXE_tokenkeepd"))
-            .arg("--config")
-            .arg(self.configuration_file())
-            .stdin(Stdio::null())
-            .stdout(file("out.log"))
-            .stderr(file("err.log"))
-            .spawn();
+        // What the one before said is not what this one says.
+        for log in ["out.log", "err.log"] {
+            fs::write(self.room.path().join(log), "").expect("a log file");
+        }
+        let daemon = self.dowry.command(self.room.path(), &self.configuration_file()).spawn();
         self.daemon = Some(daemon.expect("the daemon starts"));
     }
 
@@ -202,14 +203,17 @@ impl TestVault {
 
     /// Tells the daemon to read its files again.
     pub fn hang_up(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid().try_into().expect("a pid"));
-        kill(pid, Signal::SIGHUP).expect("a signal");
+        kill(pid, signal).expect("a signal");
     }
 
     /// Asks the daemon to stop, and sees that it does so as asked.
     pub fn stop(&mut self) {
-        let pid = Pid::from_raw(self.pid().try_into().expect("a pid"));
-        kill(pid, Signal::SIGTERM).expect("a signal");
+        self.signal(Signal::SIGTERM);
         assert_eq!(self.wait().code, Some(0), "{}", self.said());
     }
 
@@ -278,6 +282,23 @@ impl TestVault {
         let lines = page["items"].as_array().expect("items").iter();
         let entries = lines.filter(|line| line["kind"] != "segment");
         entries.map(|line| serde_json::from_value(line.clone()).expect("an entry")).collect()
+    }
+
+    /// Every entry there is, oldest first.
+    pub fn audit_from_the_start(&self) -> Vec<AuditEntry> {
+        let (mut entries, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.admin().get(&format!("/admin/v1/audit?after={after}&limit=1000")).is(200).json();
+            let lines = page["items"].as_array().expect("items").iter();
+            let lines = lines.filter(|line| line["kind"] != "segment");
+            entries.extend(
+                lines.map(|line| serde_json::from_value::<AuditEntry>(line.clone()).expect("an entry")),
+            );
+            match page["next"].as_str() {
+                Some(next) => after = next.parse().expect("a sequence"),
+                None => return entries,
+            }
+        }
     }
 
     /// The entry of this request.

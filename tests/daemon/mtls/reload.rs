@@ -13,7 +13,14 @@ use super::{Second, WEB};
 use crate::kit::http::Wire;
 use crate::kit::pki::{Ca, HOUR, Identity, Wish, write};
 use crate::kit::tls::TlsCaller;
-use crate::kit::{Client, Configuration, Request, Response, poll};
+use crate::kit::{Configuration, Request, Response, poll};
+
+/// A connection that is ended in these tests is not ended for being idle.
+const PATIENT: &str = "idle_deadline = \"1h\"";
+
+fn patient() -> Configuration {
+    Configuration { limits: PATIENT, ..Configuration::default() }
+}
 
 fn status() -> Request {
     Request::get("/v1/status")
@@ -148,17 +155,22 @@ fn bad_files_are_refused_with_one_line_and_the_old_ones_kept() {
     for (what, file, text, words) in bad_sets(&second) {
         let path = second.vault.room().join(file);
         let good = fs::read_to_string(&path).expect("the good one");
+        let lines = || {
+            let said = second.vault.said();
+            said.lines().filter(|line| line.contains(words) && line.contains(named(file, words))).count()
+        };
+        let before_it = lines();
         write(&path, &text);
         second.vault.hang_up();
         let found = poll(what, || {
             let found = finding(&second, "tls_files");
             (found["level"] == "fail" && found["detail"].as_str()?.contains(words)).then_some(found)
         });
-        let file = named(file, words);
-        assert!(found["detail"].as_str().is_some_and(|detail| detail.contains(file)), "{found}");
-        let said = second.vault.said();
-        let lines = said.lines().filter(|line| line.contains(words) && line.contains(file));
-        assert_eq!(lines.count(), 1, "{what}: {said}");
+        assert!(
+            found["detail"].as_str().is_some_and(|detail| detail.contains(named(file, words))),
+            "{found}"
+        );
+        assert_eq!(lines(), before_it + 1, "{what}: {}", second.vault.said());
         assert_eq!(shown(&second), before, "{what}: the old one serves on");
         inside.send(&status()).expect("nobody is dropped").is(200);
         write(&path, &good);
@@ -201,7 +213,7 @@ fn ends(wire: &mut Wire) {
 
 #[test]
 fn a_connection_whose_certificate_is_revoked_is_ended_and_the_others_stay() {
-    let second = with_list(Configuration::default());
+    let second = with_list(patient());
     let (good, bad) = (second.pki.client(WEB), second.pki.client(WEB));
     let mut stays = second.caller(&good).wire().expect("TLS");
     let mut goes = second.caller(&bad).wire().expect("TLS");
@@ -217,7 +229,7 @@ fn a_connection_whose_certificate_is_revoked_is_ended_and_the_others_stay() {
 
 #[test]
 fn a_connection_whose_ca_is_gone_is_ended() {
-    let second = Second::open();
+    let second = Second::with(patient());
     let mut wire = second.web().wire().expect("TLS");
     wire.send(&status()).expect("an answer").is(200);
     write(&second.vault.room().join("clients-ca.crt"), &second.pki.others.certificate);
@@ -228,8 +240,8 @@ fn a_connection_whose_ca_is_gone_is_ended() {
 
 #[test]
 fn a_connection_ends_with_its_certificate() {
-    let second = Second::with(Configuration { clients: vec![Client::own()], ..Configuration::default() });
-    let short = second.pki.clients.issue(&Wish::client(WEB).ending_in(Duration::from_secs(5)));
+    let second = Second::with(patient());
+    let short = second.pki.clients.issue(&Wish::client(WEB).ending_in(Duration::from_secs(8)));
     let mut wire = second.caller(&short).wire().expect("TLS");
     wire.send(&status()).expect("an answer").is(200);
     let mut lasting = second.web().wire().expect("TLS");

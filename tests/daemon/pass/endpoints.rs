@@ -74,7 +74,8 @@ fn following(route: &Route) -> Option<Route> {
         Route::KeysRotate => Route::Doctor,
         Route::Doctor => Route::AuditEntries,
         Route::AuditEntries => Route::AuditVerify,
-        Route::AuditVerify => return None,
+        Route::AuditVerify => Route::Import,
+        Route::Import => return None,
     })
 }
 
@@ -89,6 +90,7 @@ fn path(route: &Route) -> String {
         Route::Doctor => "/admin/v1/doctor".into(),
         Route::Encrypt(org) => format!("/v1/orgs/{org}/encrypt"),
         Route::Health => "/healthz".into(),
+        Route::Import => "/admin/v1/import".into(),
         Route::Keys => "/admin/v1/keys".into(),
         Route::KeysReload => "/admin/v1/keys/reload".into(),
         Route::KeysRotate => "/admin/v1/keys/rotate".into(),
@@ -123,6 +125,10 @@ fn request(route: &Route, method: &str) -> Request {
         }
         (Route::Decrypt(_), _) => json!({"ciphertexts": ["gAAAAA"]}),
         (Route::Encrypt(_), _) => json!({"plaintexts": ["Zm9v"]}),
+        (Route::Import, _) => json!({
+            "terms": {"mode": "dry_run", "different": "refuse", "missing_org": "refuse"},
+            "items": [{"org": ORG, "provider": "github", "name": "main", "tokens": {"access_token": "at"}}]
+        }),
         (Route::Passes(_), _) => json!({"actions": ["token:read"]}),
         (Route::Refresh(..), _) => json!({"if_generation": 0}),
         (Route::Secret(..), "PUT") => json!({"value": "s"}),

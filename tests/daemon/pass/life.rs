@@ -6,6 +6,7 @@ use tokenkeep_client::moment::Moment;
 use super::{ask, issue, refused_for, strict, text, with};
 use crate::kit::vault::new_key;
 use crate::kit::{Client, Configuration, Request, TestVault, over_each_protocol, poll};
+use crate::mtls::Second;
 
 const TOKEN: &str = "/v1/orgs/acme/connections/github/main/token";
 const SECRET: &str = "/v1/orgs/acme/secrets/key";
@@ -199,4 +200,23 @@ fn a_stranger_gains_nothing_by_a_pass() {
     vault.start();
     let answer = vault.send(&with(Request::get(TOKEN), &pass));
     assert_eq!(answer.refused(401, "unauthenticated").reason, None);
+}
+
+#[test]
+fn a_pass_is_its_clients_by_whichever_door_it_comes() {
+    let mut configuration = strict();
+    configuration.clients.push(crate::mtls::client("other", "spiffe://example/other"));
+    let second = Second::with(configuration);
+    let (vault, web) = (&second.vault, second.web());
+    let org = Request::get("/v1/orgs/acme");
+    let by_socket = issue(vault, "acme", &["org:read"], 60);
+    let by_certificate = text(&web.send(&ask("acme", &["org:read"], 60)).is(200).json());
+    web.send(&with(org.clone(), &by_socket)).refused(404, "not_found");
+    web.send_http2(&with(org.clone(), &by_socket)).refused(404, "not_found");
+    vault.send(&with(org.clone(), &by_certificate)).refused(404, "not_found");
+    let other = second.caller(&second.pki.client("spiffe://example/other"));
+    for pass in [by_socket, by_certificate] {
+        let answer = other.send(&with(org.clone(), &pass));
+        refused_for(vault, answer, 403, "forbidden", "pass_of_other_principal");
+    }
 }

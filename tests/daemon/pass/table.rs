@@ -1,13 +1,15 @@
-//! Every endpoint with every bad pass: refused, audited with what was wrong, and logged; and with a good pass it
-//! goes through.
+//! Every endpoint with every bad pass, through both doors: refused, audited with what was wrong, and logged; and with
+//! a good pass it goes through.
 
 use serde_json::json;
 
 use super::endpoints::{Endpoint, ORG, every};
 use super::{issue, strict, with};
 use crate::kit::entry::AuditEntry;
+use crate::kit::tls::TlsCaller;
 use crate::kit::vault::new_key;
 use crate::kit::{Client, Request, Response, TestVault, files, poll};
+use crate::mtls::{Second, WEB};
 
 /// All that a client can be granted: what the good pass hands on.
 pub(super) fn all_actions() -> Vec<&'static str> {
@@ -35,22 +37,23 @@ fn shown(what: &'static str, pass: &str, row: (u16, &'static str, &'static str))
 }
 
 /// A vault whose client must show a pass, everything bad that it could be shown, and a good pass.
-fn furnished() -> (TestVault, Vec<Bad>, String) {
+fn furnished() -> (Second, Vec<Bad>, String) {
     let mut configuration = strict();
     configuration.clients[0].name = "before";
     configuration.log = "level = \"info\"\nformat = \"text\"";
-    let mut vault = TestVault::with(configuration);
-    let of_another = issue(&vault, ORG, &all_actions(), 3600);
+    let mut second = Second::with(configuration);
+    let vault = &mut second.vault;
+    let of_another = issue(vault, ORG, &all_actions(), 3600);
     vault.stop();
-    vault.configuration.clients = vec![Client { require_pass: true, ..Client::own() }];
+    vault.configuration.clients = vec![Client { require_pass: true, san: Some(WEB), ..Client::own() }];
     vault.start();
 
-    let good = issue(&vault, ORG, &all_actions(), 3600);
+    let good = issue(vault, ORG, &all_actions(), 3600);
     let elsewhere = TestVault::with(strict());
     let of_another_vault = issue(&elsewhere, ORG, &all_actions(), 3600);
-    let for_another_org = issue(&vault, "beta", &all_actions(), 3600);
-    let little = issue(&vault, ORG, &["status:read"], 3600);
-    let expired = issue(&vault, ORG, &all_actions(), 1);
+    let for_another_org = issue(vault, "beta", &all_actions(), 3600);
+    let little = issue(vault, ORG, &["status:read"], 3600);
+    let expired = issue(vault, ORG, &all_actions(), 1);
     poll("a pass to expire", || {
         let answer = vault.send(&with(Request::get("/v1/status"), &expired));
         (answer.status != 200).then(|| answer.refused(401, "unauthenticated"))
@@ -96,14 +99,17 @@ fn furnished() -> (TestVault, Vec<Bad>, String) {
         field("a bare pass", &[&good]),
         field("empty", &[""]),
     ];
-    (vault, bad, good)
+    (second, bad, good)
 }
 
-fn send(vault: &TestVault, endpoint: &Endpoint, fields: &[String]) -> Response {
-    let line = if endpoint.route.path().is_admin() { vault.admin() } else { vault.line() };
+/// The answers of every door that the endpoint has.
+fn send(vault: &TestVault, remote: &TlsCaller, endpoint: &Endpoint, fields: &[String]) -> Vec<Response> {
     let mut request = endpoint.request.clone();
     request.headers.extend(fields.iter().map(|field| ("authorization".to_owned(), field.clone())));
-    line.send(&request)
+    if endpoint.route.path().is_admin() {
+        return vec![vault.admin().send(&request)];
+    }
+    vec![vault.send(&request), remote.send(&request)]
 }
 
 /// What must come of it; none where it is served.
@@ -138,34 +144,38 @@ fn seed(vault: &TestVault, good: &str) {
 
 #[test]
 fn every_endpoint_refuses_every_bad_pass_and_takes_a_good_one() {
-    let (vault, bad, good) = furnished();
-    seed(&vault, &good);
+    let (second, bad, good) = furnished();
+    let (vault, remote) = (&second.vault, second.web());
+    seed(vault, &good);
     let mut refused = Vec::new();
     for endpoint in every() {
         for bad in &bad {
-            let answer = send(&vault, &endpoint, &bad.fields);
-            let what = format!("{} with a pass {}: {}", endpoint.request.target, bad.what, answer.shown());
-            let Some((status, code, reason)) = expected(&endpoint, bad) else {
-                assert!(answer.status < 300, "{what}");
-                continue;
-            };
-            assert_eq!(answer.status, status, "{what}");
-            let problem = answer.problem();
-            assert_eq!((problem.code.as_str(), problem.reason.as_deref()), (code, Some(reason)), "{what}");
-            assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{what}");
-            let secret = format!("{good:.32}");
-            assert!(files::find(&answer.bytes(), secret.as_bytes()).is_none(), "{what}");
-            refused.push((what, problem.request_id, code, reason, endpoint.is_of_an_org()));
+            for answer in send(vault, &remote, &endpoint, &bad.fields) {
+                let what =
+                    format!("{} with a pass {}: {}", endpoint.request.target, bad.what, answer.shown());
+                let Some((status, code, reason)) = expected(&endpoint, bad) else {
+                    assert!(answer.status < 300, "{what}");
+                    continue;
+                };
+                let problem = answer.clone().refused(status, code);
+                assert_eq!(problem.reason.as_deref(), Some(reason), "{what}");
+                assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{what}");
+                assert!(files::find(&answer.bytes(), &good.as_bytes()[20..60]).is_none(), "{what}");
+                refused.push((what, problem.request_id, code, reason, endpoint.is_of_an_org()));
+            }
         }
     }
-    all_are_audited(&vault, &refused);
-    all_are_logged(&vault, &refused, &good);
-    nothing_was_changed(&vault, &good);
+    all_are_audited(vault, &refused);
+    all_are_logged(vault, &refused, &good);
+    nothing_was_changed(vault, &good);
 
     for endpoint in every().iter().filter(|endpoint| !endpoint.route.path().is_admin()) {
-        seed(&vault, &good);
-        let answer = send(&vault, endpoint, &[format!("Bearer {good}")]);
-        assert!(answer.status < 300, "{}: {}", endpoint.request.target, answer.shown());
+        for over_tls in [false, true] {
+            seed(vault, &good);
+            let request = with(endpoint.request.clone(), &good);
+            let answer = if over_tls { remote.send(&request) } else { vault.send(&request) };
+            assert!(answer.status < 300, "{}: {}", endpoint.request.target, answer.shown());
+        }
     }
     vault.audit_is_intact();
 }
@@ -173,8 +183,8 @@ fn every_endpoint_refuses_every_bad_pass_and_takes_a_good_one() {
 type Refused = (String, String, &'static str, &'static str, bool);
 
 fn all_are_audited(vault: &TestVault, refused: &[Refused]) {
-    assert!(refused.len() > 200, "{}", refused.len());
-    let entries = vault.audit();
+    assert!(refused.len() > 600, "{}", refused.len());
+    let entries = vault.audit_from_the_start();
     let of = |id: &str| entries.iter().filter(|entry| entry.request_id == id).collect::<Vec<&AuditEntry>>();
     for (what, id, code, reason, is_of_an_org) in refused {
         let [entry] = of(id)[..] else { panic!("{what}: {:?}", of(id)) };

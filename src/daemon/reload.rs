@@ -1,0 +1,111 @@
+//! SIGHUP: the configuration is read again, and what can change while the daemon runs is changed: who may do what,
+//! with which providers, with which certificates, and what is logged.
+//!
+//! The hard problem: half of a new configuration beside half of the old one is neither. The answer: the whole file is
+//! read and judged first, by the rules of a start; whatever cannot be taken (a fault in it, a setting that needs a
+//! restart) refuses all of it with one line, and the old one stands.
+//!
+//! Never stops the daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::config::Config;
+use super::logging::Levels;
+use crate::domain::provider::Providers;
+use crate::net::server::TlsServer;
+use crate::vault::Vault;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// `--dev DIR`.
+    Development(PathBuf),
+    /// `--config FILE`.
+    File(PathBuf),
+}
+
+impl Origin {
+    pub(super) fn load(&self) -> Result<Config, super::config::ConfigError> {
+        match self {
+            Self::Development(directory) => Config::development(directory),
+            Self::File(file) => Config::load(file),
+        }
+    }
+}
+
+/// What can be reloaded, and from where.
+pub(super) struct Reload {
+    pub(super) origin: Origin,
+    /// As it stands now.
+    pub(super) config: Config,
+    pub(super) vault: Arc<Vault>,
+    /// Of the mTLS listener: its files are read again too.
+    pub(super) tls: Option<Arc<TlsServer>>,
+    pub(super) levels: Levels,
+    pub(super) own_uid: u32,
+}
+
+impl Reload {
+    /// Takes the configuration as it is written now, or leaves all as it was and says why.
+    ///
+    /// # Errors
+    /// One line that says what to do.
+    pub(super) async fn run(&mut self) -> Result<(), String> {
+        let origin = self.origin.clone();
+        let loaded = tokio::task::spawn_blocking(move || origin.load()).await;
+        let new = loaded.map_err(|_| "reading it did not end".to_owned())?.map_err(|why| why.to_string())?;
+        new.judge_user(self.own_uid).map_err(|why| why.to_string())?;
+        let fixed = needs_restart(&self.config, &new);
+        if !fixed.is_empty() {
+            return Err(format!("{} cannot change while the daemon runs; restart it", fixed.join(", ")));
+        }
+        if let Some(tls) = self.tls.clone() {
+            let read = tokio::task::spawn_blocking(move || tls.reload()).await;
+            let read = read.map_err(|_| "reading the certificates did not end".to_owned())?;
+            read.map_err(|why| format!("[listen.mtls]: {why}"))?;
+        }
+        let recorded = self.vault.replace_rules(new.policy.clone(), new.who_may_hold_tokens()).await;
+        recorded.map_err(|why| why.to_string())?;
+        self.levels.set(&new.log);
+        self.config = new;
+        Ok(())
+    }
+}
+
+impl Config {
+    /// The providers, as the vault takes them.
+    pub(super) fn who_may_hold_tokens(&self) -> Providers {
+        if self.any_provider { Providers::Any } else { Providers::Named(self.providers.clone()) }
+    }
+}
+
+/// What differs and is settled at start. A new setting does not compile until it is decided here.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let Config {
+        environment,
+        state_directory,
+        listen,
+        root_key,
+        root_key_wait,
+        policy: _,
+        providers: _,
+        any_provider,
+        application_keys,
+        audit,
+        limits,
+        log,
+    } = new;
+    let settled = [
+        ("environment", *environment == old.environment),
+        ("state_directory", *state_directory == old.state_directory),
+        ("[listen]", *listen == old.listen),
+        ("[root_key]", *root_key == old.root_key && *root_key_wait == old.root_key_wait),
+        ("[[application_key]]", *application_keys == old.application_keys),
+        ("--dev", *any_provider == old.any_provider),
+        ("[audit]", *audit == old.audit),
+        ("[limits]", *limits == old.limits),
+        ("[log] format", log.format == old.log.format),
+    ];
+    settled.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,71 @@
+//! Why there is no answer: one line each, and whether waiting may help.
+//!
+//! Never a byte of what was sent or received.
+
+use std::fmt;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutboundError {
+    /// It took too long; what was being done.
+    Deadline(&'static str),
+    /// This host could not do its part.
+    Host(String),
+    /// What came is not HTTP, or ended in the middle.
+    NotHttp,
+    /// The file of certificate authorities is of no use.
+    Roots(String),
+    /// The handshake failed otherwise than by distrust.
+    Tls(String),
+    /// The answer is larger than so many bytes.
+    TooLarge(usize),
+    /// Nobody can be reached there.
+    Unreachable(String),
+    /// The name has no address.
+    Unresolved,
+    /// The certificate does not hold now: why, in words. At boot the clock may still be wrong.
+    Untimely(&'static str),
+    /// The certificate is not one to trust: why, in words.
+    Untrusted(&'static str),
+}
+
+impl OutboundError {
+    /// Whether waiting may help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Deadline(_)
+            | Self::Host(_)
+            | Self::NotHttp
+            | Self::Tls(_)
+            | Self::Unreachable(_)
+            | Self::Unresolved
+            | Self::Untimely(_) => true,
+            Self::Roots(_) | Self::TooLarge(_) | Self::Untrusted(_) => false,
+        }
+    }
+
+    /// Whether whoever answered is not who was meant.
+    #[must_use]
+    pub fn is_unsafe(&self) -> bool {
+        matches!(self, Self::Untrusted(_))
+    }
+}
+
+impl fmt::Display for OutboundError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline(step) => write!(f, "took too long {step}"),
+            Self::Host(why) => write!(f, "could not be asked: {why}"),
+            Self::NotHttp => f.write_str("did not answer in HTTP, or broke off"),
+            Self::Roots(why) => write!(f, "cannot be verified: {why}"),
+            Self::Tls(why) => write!(f, "ended the TLS handshake: {why}"),
+            Self::TooLarge(most) => write!(f, "answered more than {most} bytes"),
+            Self::Unreachable(why) => write!(f, "cannot be reached: {why}"),
+            Self::Unresolved => f.write_str("cannot be reached: its name does not resolve"),
+            Self::Untimely(why) | Self::Untrusted(why) => write!(f, "is not trusted: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for OutboundError {}
