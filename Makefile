@@ -3,10 +3,11 @@
 PYTHON ?= python3
 SECONDS ?= 60
 ROUNDS ?= 300
+EXAMPLES ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build install test test-openbao test-systemd lint unit units bench bench-short fuzz fuzz-short crash import tls-scan \
+.PHONY: demo run build install test test-openbao test-systemd lint unit units openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
 	tls-scan-short clean
 
 # The main job on real input, step by step, from a fresh clone.
@@ -41,6 +42,7 @@ install:
 test:
 	$(MAKE) lint
 	$(MAKE) unit
+	$(MAKE) openapi-check
 	$(MAKE) tls-scan-short
 	$(MAKE) units
 	$(MAKE) fuzz-short
@@ -90,6 +92,29 @@ $(CURDIR)/target/vault/vault: $(VAULT)/go.mod $(VAULT)/main.go
 $(VENV)/ready: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]'
+	touch $@
+
+# The description of the API for machines, printed from the code that serves. A test fails where they differ.
+openapi:
+	cargo run --quiet --locked --example openapi > target/openapi.json
+	cargo run --quiet --locked --example openapi admin > target/openapi-admin.json
+	mv target/openapi.json target/openapi-admin.json docs/
+
+# The daemon against that description, over each of its doors: every example, then schemathesis in all its phases. The
+# short form is enough to see that they agree; the long one looks for what nobody thought of.
+OPENAPI_VENV := $(CURDIR)/target/venv-openapi
+CHECK_OPENAPI := $(OPENAPI_VENV)/bin/python tests/openapi/check.py target/debug/tokenkeepd
+openapi-check: $(OPENAPI_VENV)/ready
+	cargo build --locked --bin tokenkeepd
+	$(CHECK_OPENAPI) --examples 5
+
+schemathesis: $(OPENAPI_VENV)/ready
+	cargo build --locked --bin tokenkeepd
+	$(CHECK_OPENAPI) --examples $(EXAMPLES)
+
+$(OPENAPI_VENV)/ready:
+	$(PYTHON) -m venv --clear $(OPENAPI_VENV)
+	$(OPENAPI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5'
 	touch $@
 
 # The recipes of docs/moving-in.md are run with what applications have.

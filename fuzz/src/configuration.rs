@@ -8,7 +8,9 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use tokenkeep::daemon::config::{AuditSync, Config, LogFormat, LogLevel, Mtls, RootKey, TlsKey};
+use tokenkeep::daemon::config::{
+    ApplicationKey, AuditSync, Config, KeyPlace, Log, LogFormat, LogLevel, Mtls, RootKey, TlsKey,
+};
 use tokenkeep::domain::action::Action;
 use tokenkeep::domain::policy::{Among, Client};
 use tokenkeep::net::server::Version;
@@ -41,12 +43,16 @@ fn resolve(name: &str) -> Result<u32, UserError> {
 
 fn write(config: &Config) -> String {
     let mut out = format!(
-        "environment = {}\nstate_directory = {}\n[listen]\nunix = {}\nadmin = {}\n",
+        "environment = {}\nstate_directory = {}\n[listen]\n",
         text(&config.environment),
         path(&config.state_directory),
-        path(&config.listen.unix),
-        path(&config.listen.admin),
     );
+    let listen = &config.listen;
+    let sockets =
+        [("unix", &listen.unix, listen.written.unix), ("admin", &listen.admin, listen.written.admin)];
+    for (name, at, _) in sockets.iter().filter(|(.., is_written)| *is_written) {
+        add(&mut out, format_args!("{name} = {}\n", path(at)));
+    }
     if let Some(mtls) = &config.listen.mtls {
         write_mtls(&mut out, mtls);
     }
@@ -59,6 +65,9 @@ fn write(config: &Config) -> String {
     for client in config.policy.clients() {
         write_client(&mut out, client);
     }
+    for key in &config.application_keys {
+        write_application_key(&mut out, key);
+    }
     let sync = match config.audit.sync {
         AuditSync::Always => "always".to_owned(),
         AuditSync::Interval(interval) => format!("interval {}", span(interval)),
@@ -67,6 +76,15 @@ fn write(config: &Config) -> String {
     add(&mut out, format_args!("[audit]\ndirectory = {directory}\nsync = \"{sync}\"\n"));
     write_limits(&mut out, config);
     out
+}
+
+fn write_application_key(out: &mut String, key: &ApplicationKey) {
+    let place = match &key.place {
+        KeyPlace::Credential { name } => format!("credential = {}", text(name)),
+        KeyPlace::File { path: at } => format!("path = {}", path(at)),
+    };
+    let (name, orgs) = (text(key.name.as_str()), among(&key.orgs, |org| org.as_str()));
+    add(out, format_args!("[[application_key]]\nname = {name}\n{place}\norgs = [{orgs}]\n"));
 }
 
 fn write_mtls(out: &mut String, mtls: &Mtls) {
@@ -112,11 +130,12 @@ fn write_client(out: &mut String, client: &Client) {
     add(
         out,
         format_args!(
-            "[[client]]\nname = {}\norgs = [{}]\nproviders = [{}]\nallow = [{}]\n",
+            "[[client]]\nname = {}\norgs = [{}]\nproviders = [{}]\nallow = [{}]\nrequire_pass = {}\n",
             text(&client.name),
             among(&client.orgs, |org| org.as_str()),
             among(&client.providers, |provider| provider.as_str()),
             actions.join(", "),
+            client.require_pass,
         ),
     );
     if let Some(unix) = &client.unix {
@@ -146,18 +165,33 @@ fn write_limits(out: &mut String, config: &Config) {
             span(limits.idle_deadline),
         ),
     );
-    let level = match config.log.level {
+    write_log(out, &config.log);
+}
+
+fn write_log(out: &mut String, log: &Log) {
+    add(out, format_args!("[log]\nlevel = \"{}\"\n", level(log.level)));
+    if let Some(format) = log.format {
+        let format = match format {
+            LogFormat::Journald => "journald",
+            LogFormat::Json => "json",
+            LogFormat::Text => "text",
+        };
+        add(out, format_args!("format = \"{format}\"\n"));
+    }
+    add(out, format_args!("[log.levels]\n"));
+    for (area, one) in &log.levels {
+        add(out, format_args!("{area} = \"{}\"\n", level(*one)));
+    }
+}
+
+fn level(level: LogLevel) -> &'static str {
+    match level {
         LogLevel::Debug => "debug",
         LogLevel::Error => "error",
         LogLevel::Info => "info",
         LogLevel::Trace => "trace",
         LogLevel::Warn => "warn",
-    };
-    let format = match config.log.format {
-        LogFormat::Json => "json",
-        LogFormat::Text => "text",
-    };
-    add(out, format_args!("[log]\nlevel = \"{level}\"\nformat = \"{format}\"\n"));
+    }
 }
 
 fn add(out: &mut String, piece: std::fmt::Arguments<'_>) {

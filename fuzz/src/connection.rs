@@ -120,6 +120,7 @@ impl Daemon {
             providers: Providers::Any,
             application_keys: ApplicationKeys::default(),
             own_uid: ADMIN,
+            progress: Box::new(|_| {}),
             clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_700_000_000))),
         };
         let vault = runtime.block_on(async {

@@ -7,20 +7,10 @@
 
 use std::time::Duration;
 
+use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
 use tokenkeep_client::wire::{Labels, TokenSet};
-
-/// The contract: a token may have up to 16 KiB.
-const TOKEN_LIMIT: usize = 16 * 1024;
-const TOKEN_TYPE_LIMIT: usize = 64;
-const SCOPES_LIMIT: usize = 256;
-const SCOPE_LIMIT: usize = 512;
-/// Labels are for a handful of notes, not a database.
-const LABELS_LIMIT: usize = 32;
-const LABEL_LIMIT: usize = 256;
-/// Longer than any provider's; a larger number is a moment that was mistaken for a span.
-const EXPIRES_IN_LIMIT: u64 = 10 * 365 * 24 * 3600;
 
 /// A token set that follows the rules.
 #[derive(Debug)]
@@ -58,12 +48,13 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
         token(text.expose(), "id_token is 1 to 16384 printable ASCII characters")?;
     }
     let token_type = set.token_type.unwrap_or_else(|| "Bearer".to_owned());
-    if token_type.is_empty() || token_type.len() > TOKEN_TYPE_LIMIT || !token_type.bytes().all(is_printable) {
+    if token_type.is_empty() || token_type.len() > limits::TOKEN_TYPE || !token_type.bytes().all(is_printable)
+    {
         return Err(Rejected("token_type is 1 to 64 printable ASCII characters"));
     }
     let expires_at = match (set.expires_in, set.expires_at) {
         (Some(_), Some(_)) => return Err(Rejected("expires_in and expires_at do not go together")),
-        (Some(seconds), None) if seconds > EXPIRES_IN_LIMIT => {
+        (Some(seconds), None) if seconds > limits::EXPIRES_IN => {
             return Err(Rejected("expires_in is a span in seconds, at most ten years"));
         }
         (Some(seconds), None) => Some(now.after(Duration::from_secs(seconds))),
@@ -74,7 +65,7 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
         (Some(text), None) => text.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
         (None, scopes) => scopes.unwrap_or_default(),
     };
-    if scopes.len() > SCOPES_LIMIT || !scopes.iter().all(|scope| is_scope(scope)) {
+    if scopes.len() > limits::SCOPES || !scopes.iter().all(|scope| is_scope(scope)) {
         return Err(Rejected(
             "there are at most 256 scopes, each 1 to 512 printable characters without a space",
         ));
@@ -98,8 +89,8 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
 /// # Errors
 /// The rule they break.
 pub fn check_labels(labels: &Labels) -> Result<(), Rejected> {
-    let fine = |text: &String| text.len() <= LABEL_LIMIT && !text.chars().any(char::is_control);
-    if labels.len() <= LABELS_LIMIT && labels.iter().all(|(name, value)| fine(name) && fine(value)) {
+    let fine = |text: &String| text.len() <= limits::LABEL && !text.chars().any(char::is_control);
+    if labels.len() <= limits::LABELS && labels.iter().all(|(name, value)| fine(name) && fine(value)) {
         Ok(())
     } else {
         Err(Rejected(
@@ -109,7 +100,7 @@ pub fn check_labels(labels: &Labels) -> Result<(), Rejected> {
 }
 
 fn token(text: &str, rule: &'static str) -> Result<(), Rejected> {
-    let fine = !text.is_empty() && text.len() <= TOKEN_LIMIT && text.bytes().all(is_printable);
+    let fine = !text.is_empty() && text.len() <= limits::TOKEN && text.bytes().all(is_printable);
     if fine { Ok(()) } else { Err(Rejected(rule)) }
 }
 
@@ -119,7 +110,7 @@ fn is_printable(byte: u8) -> bool {
 }
 
 fn is_scope(scope: &str) -> bool {
-    !scope.is_empty() && scope.len() <= SCOPE_LIMIT && scope.bytes().all(|b| is_printable(b) && b != b' ')
+    !scope.is_empty() && scope.len() <= limits::SCOPE && scope.bytes().all(|b| is_printable(b) && b != b' ')
 }
 
 #[cfg(test)]
@@ -145,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_refused_without_being_repeated() {
-        let long = format!(r#"{{"access_token":"{}"}}"#, "a".repeat(TOKEN_LIMIT + 1));
+        let long = format!(r#"{{"access_token":"{}"}}"#, "a".repeat(limits::TOKEN + 1));
         for bad in [
             r#"{"access_token":""}"#,
             r#"{"access_token":"a\nb"}"#,

@@ -1,16 +1,18 @@
 //! The application API: from a request to its route, and back to an answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::{Request, StatusCode};
+use hyper::body::{Body, Incoming};
+use hyper::{Request, StatusCode, Version};
 use tokenkeep_client::problem::Code;
 
 use super::admin::{self, AdminServices};
 use super::answer::{self, Answer};
 use super::authorization::Brought;
 use super::exchange::Exchange;
+use super::operation::{self, Shape};
 use super::route::Route;
 use crate::vault::Vault;
 use crate::vault::caller::Caller;
@@ -44,24 +46,46 @@ impl Application {
         let bound = Brought::take(&mut parts.headers)
             .map(|brought| self.vault.caller_showing(caller, brought.shown()));
         let caller = bound.as_ref().unwrap_or(caller);
-        let exchange = Exchange { application: self, caller, request, parts };
-        let route = match exchange.admitted_route() {
-            Ok(route) => route,
-            Err(refused) => return exchange.refuse_unparsed(&refused),
-        };
-        if !route.takes(&exchange.parts.method) {
-            let refusal =
-                Refusal::new(Code::MethodNotAllowed, "this path does not take this method; see Allow");
-            return answer::allowing(exchange.refuse_unparsed(&refusal), route.allow());
-        }
-        match exchange.serve(route, body).await {
-            Ok(answer) => answer,
-            Err(refusal) => answer::problem(&refusal, request),
-        }
+        let unread = AtomicBool::new(!body.is_end_stream());
+        let mut exchange =
+            Exchange { application: self, caller, request, parts, operation: operation::UNPARSED, unread };
+        let answer = exchange.answer(body).await;
+        if exchange.leaves_bytes() { answer::closing(answer) } else { answer }
     }
 }
 
 impl Exchange<'_> {
+    async fn answer(&mut self, body: Incoming) -> Answer {
+        let route = match self.admitted_route() {
+            Ok(route) => route,
+            Err(refused) => return self.refuse_unparsed(&refused),
+        };
+        let path = route.path();
+        let Some(operation) = path.operation(&self.parts.method) else {
+            let refusal =
+                Refusal::new(Code::MethodNotAllowed, "this path does not take this method; see Allow");
+            return answer::allowing(self.refuse_unparsed(&refusal), &path.allow());
+        };
+        self.operation = operation;
+        let served = self.serve(route, body).await;
+        debug_assert!(
+            operation.may_give(path, &served),
+            "{} answers what its row in transport/paths.rs does not say: {:?}",
+            operation.id,
+            served.map(|answer| answer.status())
+        );
+        match served {
+            Ok(answer) => answer,
+            Err(refusal) => answer::problem(&refusal, self.request),
+        }
+    }
+
+    /// Whether bytes of this request are still to come that nobody will read. The next request cannot begin behind
+    /// them, so a client must be told to open another connection (RFC 9112, section 9.6).
+    fn leaves_bytes(&self) -> bool {
+        self.unread.load(Ordering::Relaxed) && self.parts.version < Version::HTTP_2
+    }
+
     async fn serve(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
         match route {
             Route::Token(org, id) => self.token(&org, &id, &body).await,
@@ -74,11 +98,12 @@ impl Exchange<'_> {
     async fn serve_seldom(&self, route: Route, body: Incoming) -> Result<Answer, Refusal> {
         match route {
             Route::Health => Ok(answer::empty(StatusCode::OK)),
-            Route::Ready => Ok(match self.vault().unready() {
-                None => answer::empty(StatusCode::OK),
-                Some(why) => answer::problem(&Refusal::new(Code::NotReady, why), self.request),
-            }),
+            Route::Ready => match self.vault().unready() {
+                None => Ok(answer::empty(StatusCode::OK)),
+                Some(why) => Err(Refusal::new(Code::NotReady, why)),
+            },
             Route::Status => {
+                self.accepts_json()?;
                 self.takes_nothing(&body)?;
                 Ok(answer::json(StatusCode::OK, &self.vault().status(self.caller, self.request).await?))
             }
@@ -103,6 +128,9 @@ impl Exchange<'_> {
             | Route::KeysRotate
             | Route::Metrics
             | Route::Orgs => {
+                if self.operation.gives != Shape::Metrics {
+                    self.accepts_json()?;
+                }
                 self.takes_no_body(&body)?;
                 admin::serve(self, &route).await
             }

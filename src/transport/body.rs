@@ -1,6 +1,7 @@
 //! Bodies of requests: refused before they are read where they are too large, read into wiped memory,
 //! parsed without repeating what stands in them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -20,7 +21,7 @@ pub const BATCH_LIMIT: usize = 8 * 1024 * 1024;
 /// A secret of 64 KiB in which every byte is escaped once, and its labels.
 pub const SECRET_LIMIT: usize = 2 * LIMIT + 32 * 1024;
 
-/// Reads a JSON body into its shape.
+/// Reads a JSON body into its shape; `unread` tells whether all of it was taken off the line.
 ///
 /// # Errors
 /// `unsupported_media_type`, `too_large`, `invalid_request`.
@@ -29,11 +30,13 @@ pub async fn json<T: DeserializeOwned>(
     body: Incoming,
     limit: usize,
     deadline: Duration,
+    unread: &AtomicBool,
 ) -> Result<T, Refusal> {
     if !is_json(parts) {
         return Err(Refusal::new(Code::UnsupportedMediaType, "the body must be application/json"));
     }
     let bytes = read(parts, body, limit, deadline).await?;
+    unread.store(false, Ordering::Relaxed);
     // serde takes an array for a struct too, field by field: a token would be what happens to come first.
     if bytes.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
         return Err(Refusal::invalid("the body is a JSON object, not an array"));

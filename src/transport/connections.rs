@@ -8,7 +8,6 @@ use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::wire::{ConnectionState, TokenSet};
 
 use super::answer::{self, Answer};
-use super::body;
 use super::exchange::Exchange;
 use super::query::Query;
 use crate::domain::action::Action;
@@ -32,7 +31,7 @@ impl Exchange<'_> {
     pub(super) async fn connections(&self, org: &OrgId, body: &Incoming) -> Result<Answer, Refusal> {
         self.accepts_json()?;
         self.takes_no_body(body)?;
-        let query = self.query(&["provider", "state", "after", "limit"])?;
+        let query = self.query()?;
         let filter = self.unparsed(filter(&query))?;
         let page = self.unparsed(query.page())?;
         let page = self.vault().list_connections(self.caller, self.request, org, &filter, &page).await?;
@@ -54,7 +53,7 @@ impl Exchange<'_> {
             }
             Method::DELETE => {
                 self.takes_no_body(&body)?;
-                let query = self.query(&["revoke"])?;
+                let query = self.query()?;
                 let rule =
                     "revoke is true or false; this daemon cannot revoke at the provider, so true is refused";
                 self.unparsed(query.parsed("revoke", rule, |text| (text == "false").then_some(())))?;
@@ -64,10 +63,10 @@ impl Exchange<'_> {
                 Ok(answer::json(StatusCode::OK, &out))
             }
             _ => {
-                self.query(&[])?;
+                self.query()?;
                 let ask = self.ask(Action::ConnectionWrite).of(&org).on_connection(&id);
                 let condition = self.early(ask, condition(&self.parts))?;
-                let set: TokenSet = self.body(ask, body, body::LIMIT).await?;
+                let set: TokenSet = self.body(ask, body).await?;
                 let out =
                     self.vault().put_connection(self.caller, self.request, org, id, set, condition).await?;
                 let status = if out.generation == 1 { StatusCode::CREATED } else { StatusCode::OK };

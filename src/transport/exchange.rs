@@ -3,6 +3,7 @@
 //! What is refused here is recorded here: a request that never became an operation is still an attempt.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hyper::body::Incoming;
 use hyper::header::{FORWARDED, HeaderName, ORIGIN, REFERER};
@@ -12,7 +13,8 @@ use tokenkeep_client::problem::Code;
 use super::answer::{self, Answer};
 use super::application::Application;
 use super::body;
-use super::form::{Form, not_acceptable};
+use super::form::Form;
+use super::operation::Operation;
 use super::query::Query;
 use super::route::{Route, RouteError};
 use crate::domain::action::Action;
@@ -39,6 +41,10 @@ pub(super) struct Exchange<'a> {
     pub(super) caller: &'a Arc<Caller>,
     pub(super) request: RequestId,
     pub(super) parts: Parts,
+    /// What is asked, as soon as it is known.
+    pub(super) operation: &'static Operation,
+    /// Whether a body stands on the line that nobody has read.
+    pub(super) unread: AtomicBool,
 }
 
 impl Exchange<'_> {
@@ -48,7 +54,7 @@ impl Exchange<'_> {
             RouteError::Invalid(rule) => Refusal::invalid(rule),
             RouteError::Unknown => Refusal::new(Code::NotFound, "the API has no such path"),
         })?;
-        if route.is_admin() && !self.caller.is_admin() {
+        if route.path().is_admin() && !self.caller.is_admin() {
             return Err(Refusal::new(Code::NotFound, "the API has no such path on this socket"));
         }
         Ok(route)
@@ -68,8 +74,8 @@ impl Exchange<'_> {
         Ask::new(&self.request, action)
     }
 
-    pub(super) fn query(&self, known: &[&str]) -> Result<Query<'_>, Refusal> {
-        self.unparsed(Query::parse(self.parts.uri.query(), known))
+    pub(super) fn query(&self) -> Result<Query<'_>, Refusal> {
+        self.unparsed(Query::parse(self.parts.uri.query(), self.operation.query))
     }
 
     /// Reads a body, but not for those who may not do this anyway.
@@ -77,10 +83,10 @@ impl Exchange<'_> {
         &self,
         ask: Ask<'_>,
         body: Incoming,
-        limit: usize,
     ) -> Result<T, Refusal> {
         self.vault().refuse_early(self.caller, ask)?;
-        let read = body::json(&self.parts, body, limit, self.application.body_deadline).await;
+        let limit = self.operation.takes.map_or(0, |content| content.limit);
+        let read = body::json(&self.parts, body, limit, self.application.body_deadline, &self.unread).await;
         self.early(ask, read)
     }
 
@@ -103,16 +109,15 @@ impl Exchange<'_> {
 
     pub(super) fn takes_nothing(&self, body: &Incoming) -> Result<(), Refusal> {
         self.takes_no_body(body)?;
-        self.query(&[]).map(|_| ())
+        self.query().map(|_| ())
     }
 
     pub(super) fn accepts_json(&self) -> Result<(), Refusal> {
-        let form = self.form()?;
-        if form == Form::Json { Ok(()) } else { self.unparsed(Err(not_acceptable("application/json"))) }
+        self.form().map(|_| ())
     }
 
     pub(super) fn form(&self) -> Result<Form, Refusal> {
-        self.unparsed(Form::wanted(&self.parts))
+        self.unparsed(Form::wanted(&self.parts, self.operation.carries))
     }
 }
 

@@ -6,6 +6,7 @@ use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::WipedBytes;
 
 use super::answer::{self, Answer};
+use super::operation::Carries;
 use crate::vault::refusal::Refusal;
 
 /// The form of an answer that has a bare one.
@@ -16,17 +17,21 @@ pub(super) enum Form {
 }
 
 impl Form {
-    pub(super) fn wanted(parts: &Parts) -> Result<Self, Refusal> {
+    pub(super) fn wanted(parts: &Parts, carries: Carries) -> Result<Self, Refusal> {
         let Some(accept) = parts.headers.get(ACCEPT) else { return Ok(Self::Json) };
         let accept = accept.to_str().unwrap_or_default();
         for range in accept.split(',') {
             match range.split(';').next().unwrap_or_default().trim() {
                 "*/*" | "application/*" | "application/json" => return Ok(Self::Json),
-                "text/*" | "text/plain" => return Ok(Self::Text),
+                "text/*" | "text/plain" if carries == Carries::BareForm => return Ok(Self::Text),
                 _ => {}
             }
         }
-        Err(not_acceptable("application/json, or text/plain where there is a bare value"))
+        let offered = match carries {
+            Carries::BareForm => "this answer can be had as application/json or text/plain",
+            Carries::Nothing | Carries::Tag => "this answer can be had as application/json",
+        };
+        Err(Refusal::new(Code::NotAcceptable, offered))
     }
 
     pub(super) fn answer(self, out: WipedBytes) -> Answer {
@@ -35,10 +40,6 @@ impl Form {
             Self::Text => answer::text(out),
         }
     }
-}
-
-pub(super) fn not_acceptable(offered: &str) -> Refusal {
-    Refusal::new(Code::NotAcceptable, format!("this answer can be had as {offered}"))
 }
 
 /// Writes UTF-8 as a JSON string into a buffer that has room for twice its length.

@@ -5,7 +5,6 @@ use hyper::body::Incoming;
 use tokenkeep_client::import::{ImportIn, ImportOut, ImportResult, Mode};
 
 use super::answer::{self, Answer};
-use super::body;
 use super::exchange::Exchange;
 use crate::domain::action::Action;
 use crate::vault::refusal::Refusal;
@@ -13,8 +12,8 @@ use crate::vault::refusal::Refusal;
 impl Exchange<'_> {
     pub(super) async fn import(&self, body: Incoming) -> Result<Answer, Refusal> {
         self.accepts_json()?;
-        self.query(&[])?;
-        let wanted: ImportIn = self.body(self.ask(Action::ConnectionWrite), body, body::BATCH_LIMIT).await?;
+        self.query()?;
+        let wanted: ImportIn = self.body(self.ask(Action::ConnectionWrite), body).await?;
         let dry = wanted.terms.mode == Mode::DryRun;
         let import = self.vault().import(self.caller, self.request, wanted).await?;
         let results = import.results.iter().map(|result| match result {

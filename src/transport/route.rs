@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use hyper::Method;
 use tokenkeep_client::ids::{ConnectionId, ConnectionName, InvalidId, OrgId, ProviderId, SecretName};
 
 /// What a path names.
@@ -135,60 +134,6 @@ impl Route {
             _ => Err(RouteError::Unknown),
         }
     }
-
-    /// Whether only the admin socket has it.
-    #[must_use]
-    pub fn is_admin(&self) -> bool {
-        matches!(
-            self,
-            Self::AuditEntries
-                | Self::AuditVerify
-                | Self::Doctor
-                | Self::Import
-                | Self::Keys
-                | Self::KeysReload
-                | Self::KeysRotate
-                | Self::Metrics
-                | Self::Orgs
-        )
-    }
-
-    /// The methods it takes, as an `Allow` field (RFC 9110, section 10.2.1).
-    #[must_use]
-    pub fn allow(&self) -> &'static str {
-        match self {
-            Self::AuditEntries
-            | Self::Connections(_)
-            | Self::Doctor
-            | Self::Health
-            | Self::Keys
-            | Self::Metrics
-            | Self::Orgs
-            | Self::Ready
-            | Self::RefreshToken(..)
-            | Self::Secrets(_)
-            | Self::Status
-            | Self::Token(..) => "GET",
-            Self::AuditVerify
-            | Self::Decrypt(_)
-            | Self::Encrypt(_)
-            | Self::Import
-            | Self::KeysReload
-            | Self::KeysRotate
-            | Self::Passes(_)
-            | Self::Refresh(..)
-            | Self::Tokens(_) => "POST",
-            Self::Org(_) => "GET, PUT",
-            Self::Connection(..) | Self::Secret(..) => "DELETE, GET, PUT",
-        }
-    }
-
-    /// Whether it takes this method.
-    #[must_use]
-    pub fn takes(&self, method: &Method) -> bool {
-        let (allow, method) = (self.allow(), method.as_str());
-        allow == method || allow.split(", ").any(|allowed| allowed == method)
-    }
 }
 
 /// The parts of a path. They are short: a plain loop finds their ends sooner than `str::split` sets out to.
@@ -244,7 +189,6 @@ mod tests {
         let token = Route::parse("/v1/orgs/acme/connections/github/jane%40x/token").expect("a route");
         let Route::Token(org, id) = &token else { panic!("not a token route") };
         assert_eq!((org.as_str(), id.to_string().as_str()), ("acme", "github/jane@x"));
-        assert!(token.takes(&Method::GET) && !token.takes(&Method::PUT));
         for path in
             ["/healthz", "/v1/orgs/a", "/v1/orgs/a/connections", "/v1/orgs/a/secrets/b", "/admin/v1/keys"]
         {

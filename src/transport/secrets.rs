@@ -7,7 +7,6 @@ use tokenkeep_client::secret::WipedBytes;
 use tokenkeep_client::wire::SecretIn;
 
 use super::answer::{self, Answer};
-use super::body;
 use super::exchange::Exchange;
 use super::form::{Form, write_json_text};
 use crate::domain::action::Action;
@@ -17,7 +16,7 @@ impl Exchange<'_> {
     pub(super) async fn secrets(&self, org: &OrgId, body: &Incoming) -> Result<Answer, Refusal> {
         self.accepts_json()?;
         self.takes_no_body(body)?;
-        let page = self.unparsed(self.query(&["after", "limit"])?.page())?;
+        let page = self.unparsed(self.query()?.page())?;
         let page = self.vault().list_secrets(self.caller, self.request, org, &page).await?;
         Ok(answer::json(StatusCode::OK, &page))
     }
@@ -38,9 +37,9 @@ impl Exchange<'_> {
             }
             _ => {
                 self.accepts_json()?;
-                self.query(&[])?;
+                self.query()?;
                 let ask = self.ask(Action::SecretWrite).of(&org).on(name.as_str());
-                let secret: SecretIn = self.body(ask, body, body::SECRET_LIMIT).await?;
+                let secret: SecretIn = self.body(ask, body).await?;
                 let (org, name) = (org.clone(), name.clone());
                 let out = self.vault().put_secret(self.caller, self.request, org, name, secret).await?;
                 let status = if out.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
@@ -52,7 +51,7 @@ impl Exchange<'_> {
     async fn read_secret(&self, org: &OrgId, name: &SecretName, body: &Incoming) -> Result<Answer, Refusal> {
         let form = self.form()?;
         self.takes_no_body(body)?;
-        let query = self.query(&["version"])?;
+        let query = self.query()?;
         let version = query.parsed("version", "version is a number from 1", |text| text.parse().ok());
         let version = self.unparsed(version)?;
         let secret = self.vault().read_secret(self.caller, self.request, org, name, version).await?;

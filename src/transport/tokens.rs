@@ -4,21 +4,17 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
+use tokenkeep_client::limits;
 use tokenkeep_client::secret::WipedBytes;
 use tokenkeep_client::wire::{BatchRequest, RefreshRequest};
 
 use super::answer::{self, Answer};
-use super::body;
 use super::exchange::Exchange;
 use super::form::{Form, write_json_text};
 use crate::domain::action::Action;
 use crate::vault::refusal::Refusal;
 use crate::vault::tokens::{OpenToken, Wanted};
 
-/// A token that the caller does not qualify should outlive the call it is made for.
-const MIN_TTL: u64 = 60;
-/// Nobody can promise more: a day.
-const MIN_TTL_LIMIT: u64 = 24 * 3600;
 const MIN_TTL_RULE: &str = "min_ttl is 0 to 86400 seconds";
 
 impl Exchange<'_> {
@@ -30,10 +26,10 @@ impl Exchange<'_> {
     ) -> Result<Answer, Refusal> {
         let form = self.form()?;
         self.takes_no_body(body)?;
-        let query = self.query(&["min_ttl"])?;
+        let query = self.query()?;
         let min_ttl = query.parsed("min_ttl", MIN_TTL_RULE, |text| text.parse().ok().filter(is_min_ttl));
         let min_ttl = self.unparsed(min_ttl)?;
-        let wanted = Wanted::LivesFor(Duration::from_secs(min_ttl.unwrap_or(MIN_TTL)));
+        let wanted = Wanted::LivesFor(Duration::from_secs(min_ttl.unwrap_or(limits::MIN_TTL_UNSAID)));
         let token = self.vault().read_token(self.caller, self.request, org, id, wanted).await?;
         token_answer(&token, form)
     }
@@ -45,9 +41,9 @@ impl Exchange<'_> {
         body: Incoming,
     ) -> Result<Answer, Refusal> {
         let form = self.form()?;
-        self.query(&[])?;
+        self.query()?;
         let ask = self.ask(Action::TokenRead).of(org).on_connection(id);
-        let asked: RefreshRequest = self.body(ask, body, body::LIMIT).await?;
+        let asked: RefreshRequest = self.body(ask, body).await?;
         let wanted = Wanted::NewerThan(asked.if_generation);
         let token = self.vault().read_token(self.caller, self.request, org, id, wanted).await?;
         token_answer(&token, form)
@@ -77,10 +73,10 @@ impl Exchange<'_> {
 
     pub(super) async fn tokens(&self, org: &OrgId, body: Incoming) -> Result<Answer, Refusal> {
         self.accepts_json()?;
-        self.query(&[])?;
+        self.query()?;
         let ask = self.ask(Action::TokenRead).of(org);
-        let asked: BatchRequest = self.body(ask, body, body::BATCH_LIMIT).await?;
-        let min_ttl = asked.min_ttl.unwrap_or(MIN_TTL);
+        let asked: BatchRequest = self.body(ask, body).await?;
+        let min_ttl = asked.min_ttl.unwrap_or(limits::MIN_TTL_UNSAID);
         if !is_min_ttl(&min_ttl) {
             return self.early(ask, Err(Refusal::invalid(MIN_TTL_RULE)));
         }
@@ -117,7 +113,7 @@ impl Exchange<'_> {
 }
 
 fn is_min_ttl(seconds: &u64) -> bool {
-    *seconds <= MIN_TTL_LIMIT
+    *seconds <= limits::MIN_TTL
 }
 
 fn token_answer(token: &OpenToken, form: Form) -> Result<Answer, Refusal> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokenkeep_client::ids::{OrgId, SecretName};
+use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::{Deleted, Labels, Page, SecretIn, SecretInfo, SecretVersion, to_body};
 use zeroize::Zeroizing;
@@ -26,8 +27,6 @@ use crate::domain::action::Action;
 use crate::domain::token_set::check_labels;
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
 
-/// The contract: a secret may have up to 64 KiB.
-const VALUE_LIMIT: usize = 64 * 1024;
 /// Enough to roll back a bad rotation; few enough that a secret stays one small batch.
 const VERSIONS_KEPT: usize = 16;
 const TRIES: usize = 8;
@@ -160,7 +159,7 @@ impl Vault {
         note: &[u8],
     ) -> Result<(SecretInfo, Mark), Refusal> {
         let value = Zeroizing::new(secret.value.expose().as_bytes().to_vec());
-        if value.is_empty() || value.len() > VALUE_LIMIT {
+        if value.is_empty() || value.len() > limits::SECRET {
             return Err(Refusal::invalid("value is 1 to 65536 bytes of UTF-8"));
         }
         if let Some(labels) = &secret.labels {

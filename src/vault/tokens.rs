@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
+use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::WipedBytes;
@@ -25,9 +26,6 @@ use crate::crypto::seal::Opened;
 use crate::digits::put_number;
 use crate::domain::action::Action;
 use crate::store::{Key, Record};
-
-/// The contract: a batch has up to 1,000 connections.
-pub const BATCH_LIMIT: usize = 1000;
 
 /// An access token that was opened for one answer. Wiped when it goes.
 #[derive(Debug)]
@@ -143,7 +141,7 @@ impl Vault {
     ) -> Result<Vec<Result<OpenToken, Refusal>>, Refusal> {
         let whole = Ask::new(&request, Action::TokenRead).of(org);
         self.take_allowance(caller, &whole)?;
-        if ids.len() > BATCH_LIMIT {
+        if ids.len() > limits::BATCH {
             let refusal = Refusal::invalid("a batch has at most 1000 connections");
             self.record_denial(caller, &whole, &refusal)?;
             return Err(refusal);

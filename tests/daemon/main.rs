@@ -17,6 +17,7 @@ mod kit;
 mod metrics;
 mod misplaced;
 mod mtls;
+mod openapi;
 mod pass;
 mod refused_early;
 mod root_key;

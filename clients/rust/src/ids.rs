@@ -24,19 +24,22 @@ impl fmt::Display for InvalidId {
 impl std::error::Error for InvalidId {}
 
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $rule:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $grammar:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
 
         impl $name {
+            #[cfg(feature = "schema")]
+            pub(crate) const GRAMMAR: Grammar = $grammar;
+
             /// Parses an identifier.
             ///
             /// # Errors
             /// The rule that the text breaks.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                let check: fn(&[u8]) -> bool = $check;
-                if check(text.as_bytes()) {
+                const GRAMMAR: Grammar = $grammar;
+                if GRAMMAR.takes(text.as_bytes()) {
                     Ok(Self(text.into()))
                 } else {
                     Err(InvalidId { rule: $rule })
@@ -88,35 +91,35 @@ identifier!(
     /// A tenant: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     OrgId,
     "an org is 1 to 128 characters of A-Z a-z 0-9 . _ - and starts with a letter or digit",
-    |text| follows(text, 128, ALNUM, ORG)
+    Grammar { first: ALNUM, rest: ORG, most: 128, dots: Dots::Free }
 );
 
 identifier!(
     /// A configured OAuth issuer: `[a-z0-9][a-z0-9-]{0,62}`.
     ProviderId,
     "a provider is 1 to 63 characters of a-z 0-9 - and starts with a letter or digit",
-    |text| follows(text, 63, PROVIDER_FIRST, PROVIDER)
+    Grammar { first: PROVIDER_FIRST, rest: PROVIDER, most: 63, dots: Dots::Free }
 );
 
 identifier!(
     /// The name of a connection: `[A-Za-z0-9][A-Za-z0-9._@:+-]{0,254}`, no `..`.
     ConnectionName,
     "a connection name is 1 to 255 characters of A-Z a-z 0-9 . _ @ : + - , starts with a letter or digit and has no ..",
-    is_name
+    NAMES
 );
 
 identifier!(
     /// The name of a secret: `[A-Za-z0-9][A-Za-z0-9._@:+-]{0,254}`, no `..`.
     SecretName,
     "a secret name is 1 to 255 characters of A-Z a-z 0-9 . _ @ : + - , starts with a letter or digit and has no ..",
-    is_name
+    NAMES
 );
 
 identifier!(
     /// The name of a retired application key in the configuration: `[a-z0-9][a-z0-9-]{0,62}`.
     KeyName,
     "a key name is 1 to 63 characters of a-z 0-9 - and starts with a letter or digit",
-    |text| follows(text, 63, PROVIDER_FIRST, PROVIDER)
+    Grammar { first: PROVIDER_FIRST, rest: PROVIDER, most: 63, dots: Dots::Free }
 );
 
 /// One granted account of an org: `provider/name`.
@@ -171,8 +174,59 @@ impl<'de> serde::Deserialize<'de> for ConnectionId {
     }
 }
 
-fn is_name(text: &[u8]) -> bool {
-    follows(text, 255, ALNUM, NAME) && !text.windows(2).any(|pair| pair == b"..")
+const NAMES: Grammar = Grammar { first: ALNUM, rest: NAME, most: 255, dots: Dots::Apart };
+
+/// The rule of an identifier.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grammar {
+    /// Class of the first byte.
+    first: u8,
+    /// Class of the others.
+    rest: u8,
+    /// Bytes at the most.
+    pub(crate) most: usize,
+    dots: Dots,
+}
+
+/// Whether dots may follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dots {
+    Apart,
+    Free,
+}
+
+impl Grammar {
+    fn takes(self, text: &[u8]) -> bool {
+        follows(text, self.most, self.first, self.rest)
+            && (self.dots == Dots::Free || !text.windows(2).any(|pair| pair == b".."))
+    }
+
+    /// The same as a regular expression of ECMA 262, made from the table that parses. Its length stands apart.
+    #[cfg(feature = "schema")]
+    pub(crate) fn pattern(self) -> String {
+        let (first, rest) = (class(self.first, b""), class(self.rest, b""));
+        match self.dots {
+            Dots::Apart => format!("^{first}(\\.?{})*\\.?$", class(self.rest, b".")),
+            Dots::Free => format!("^{first}{rest}*$"),
+        }
+    }
+}
+
+/// The bytes of a class as a bracket expression: whole alphabets, then the others, the hyphen last.
+#[cfg(feature = "schema")]
+fn class(bits: u8, without: &[u8]) -> String {
+    let is_in = |byte: &u8| CLASSES[usize::from(*byte)] & bits != 0 && !without.contains(byte);
+    let mut rest: Vec<u8> = (0..128).filter(is_in).collect();
+    let mut text = String::from("[");
+    for (first, last) in [(b'A', b'Z'), (b'a', b'z'), (b'0', b'9')] {
+        if (first..=last).all(|byte| is_in(&byte)) {
+            rest.retain(|byte| !(first..=last).contains(byte));
+            text.extend([char::from(first), '-', char::from(last)]);
+        }
+    }
+    rest.sort_unstable_by_key(|byte| (*byte == b'-', *byte));
+    text.extend(rest.into_iter().map(char::from));
+    text + "]"
 }
 
 /// Alphabets, as bits of a byte's class.

@@ -15,16 +15,19 @@ pub const ITEMS: usize = 1000;
 
 /// POST `/admin/v1/import`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImportIn {
     /// What becomes of the items.
     pub terms: Terms,
     /// At most 1,000.
+    #[cfg_attr(feature = "schema", schemars(length(max = ITEMS)))]
     pub items: Vec<ImportItem>,
 }
 
 /// What becomes of the items of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
     /// Whether anything is written.
@@ -37,6 +40,7 @@ pub struct Terms {
 
 /// Whether anything is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Only says what a write would do.
@@ -47,6 +51,7 @@ pub enum Mode {
 
 /// What becomes of a connection that is there already with another token set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Different {
     /// It stays, and the item is refused.
@@ -57,6 +62,7 @@ pub enum Different {
 
 /// What becomes of an item whose org does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MissingOrg {
     /// The org is created.
@@ -67,6 +73,7 @@ pub enum MissingOrg {
 
 /// A token set and where it belongs.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImportItem {
     /// The tenant.
@@ -102,6 +109,7 @@ impl ImportItem {
 
 /// What became of an item, or would.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Imported {
     /// There was no such connection.
@@ -116,20 +124,23 @@ pub enum Imported {
 
 /// The answer to one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::outcome_or_problem))]
 pub struct ImportResult {
-    /// What became of it, or
+    /// What became of it, or the problem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Imported>,
     /// The generation that is stored now; none in a dry run that would write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// why it was refused.
+    /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
 /// The answer of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImportOut {
     /// Orgs that were created, or would be.
     pub created_orgs: Vec<OrgId>,

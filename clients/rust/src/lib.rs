@@ -36,6 +36,7 @@ mod door;
 pub mod error;
 pub mod ids;
 pub mod import;
+pub mod limits;
 pub mod moment;
 #[cfg(feature = "mtls")]
 pub mod mtls;
@@ -44,6 +45,8 @@ mod pool;
 pub mod problem;
 pub mod request;
 pub mod response;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod secret;
 #[cfg(feature = "tower")]
 pub mod tower;

@@ -94,6 +94,7 @@ codes! {
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// `urn:tokenkeep:problem:CODE`.
     #[serde(rename = "type")]
@@ -102,7 +103,7 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// One of [`Code`]; text, so that an older client reads a newer daemon.
+    /// One of the public list of codes; text, so that an older client reads a newer daemon.
     pub code: String,
     /// What happened here and what to do.
     pub detail: String,

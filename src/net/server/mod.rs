@@ -105,10 +105,11 @@ impl TlsServer {
     pub fn reload_if_changed(&self, seen: &mut Option<Stamp>) {
         let now = Stamp::of(self.sources.files());
         let is_new = self.attempt.lock().unwrap_or_else(PoisonError::into_inner).stamp != now;
-        if is_new && seen.as_ref() == Some(&now) {
-            if let Err(why) = self.reload() {
-                tracing::error!(%why, "the new TLS files are not taken, the old ones stay in use");
-            }
+        if is_new
+            && seen.as_ref() == Some(&now)
+            && let Err(why) = self.reload()
+        {
+            tracing::error!(%why, "the new TLS files are not taken, the old ones stay in use");
         }
         *seen = Some(now);
     }

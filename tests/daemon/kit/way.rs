@@ -74,6 +74,10 @@ mod tests {
         ("pass/table.rs", "asks at each endpoint through each door by itself"),
         ("root_key", "about where the root key comes from"),
         ("rotation.rs", "admins rotate, and they have a socket of their own"),
+        (
+            "refused_early.rs::a_connection_on_which_a_body_was_left_is_not_used_again",
+            "about the bytes of HTTP/1.1",
+        ),
         ("root_key", "where the daemon's own key comes from"),
         ("service_manager", "about the life of the daemon and its sockets"),
         ("start_faults", "there is no door yet"),

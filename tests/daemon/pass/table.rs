@@ -106,7 +106,7 @@ fn furnished() -> (Second, Vec<Bad>, String) {
 fn send(vault: &TestVault, remote: &TlsCaller, endpoint: &Endpoint, fields: &[String]) -> Vec<Response> {
     let mut request = endpoint.request.clone();
     request.headers.extend(fields.iter().map(|field| ("authorization".to_owned(), field.clone())));
-    if endpoint.route.is_admin() {
+    if endpoint.route.path().is_admin() {
         return vec![vault.admin().send(&request)];
     }
     vec![vault.send(&request), remote.send(&request)]
@@ -117,7 +117,7 @@ fn expected(endpoint: &Endpoint, bad: &Bad) -> Option<(u16, &'static str, &'stat
     if endpoint.is_open() {
         return None;
     }
-    if endpoint.route.is_admin() {
+    if endpoint.route.path().is_admin() {
         // An admin has no pass: a genuine one is another's.
         return match (bad.genuine, bad.everywhere) {
             (true, _) => Some((403, "forbidden", "pass_of_other_principal")),
@@ -169,7 +169,7 @@ fn every_endpoint_refuses_every_bad_pass_and_takes_a_good_one() {
     all_are_logged(vault, &refused, &good);
     nothing_was_changed(vault, &good);
 
-    for endpoint in every().iter().filter(|endpoint| !endpoint.route.is_admin()) {
+    for endpoint in every().iter().filter(|endpoint| !endpoint.route.path().is_admin()) {
         for over_tls in [false, true] {
             seed(vault, &good);
             let request = with(endpoint.request.clone(), &good);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What one root key still wraps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RootKeyOut {
     /// Its id; says nothing of the key.
     pub id: String,
@@ -19,6 +20,7 @@ pub struct RootKeyOut {
 
 /// GET `/admin/v1/keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeysOut {
     /// In the order of the key list.
     pub root_keys: Vec<RootKeyOut>,
@@ -32,6 +34,7 @@ pub struct KeysOut {
 
 /// One finding of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// What was looked at.
     pub check: String,
@@ -45,6 +48,7 @@ pub struct Finding {
 
 /// GET `/admin/v1/doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DoctorOut {
     /// Every check that was made.
     pub findings: Vec<Finding>,
@@ -52,6 +56,7 @@ pub struct DoctorOut {
 
 /// POST `/admin/v1/audit/verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditVerifyOut {
     /// Whether every entry is there, in order, unchanged.
     pub intact: bool,
@@ -66,6 +71,7 @@ pub struct AuditVerifyOut {
 
 /// Where the audit chain breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditBreak {
     /// Name of the file in the audit directory.
     pub file: String,

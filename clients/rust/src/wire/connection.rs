@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the last exchange proved of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
     /// The access token has not ended, or has no known end.
@@ -33,6 +34,7 @@ impl ConnectionState {
 
 /// A connection without its tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectionOut {
     /// The configured issuer.
     pub provider: ProviderId,
@@ -57,11 +59,13 @@ pub struct ConnectionOut {
     /// Last read since the daemon started.
     pub last_read_at: Option<Moment>,
     /// As the application set them.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Labels"))]
     pub labels: Labels,
 }
 
 /// What a DELETE of a connection did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Deleted {
     /// Always true.
     pub deleted: bool,

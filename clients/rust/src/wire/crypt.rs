@@ -17,9 +17,11 @@ pub const CRYPT_ITEMS: usize = 1000;
 
 /// POST `/v1/orgs/{org}/encrypt`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EncryptRequest {
-    /// At most [`CRYPT_ITEMS`].
+    /// At most 1,000, each up to 256 KiB.
+    #[cfg_attr(feature = "schema", schemars(length(max = CRYPT_ITEMS)))]
     pub plaintexts: Vec<Plaintext>,
 }
 
@@ -42,6 +44,7 @@ pub(crate) fn encrypt_body(plaintexts: &[Plaintext]) -> Zeroizing<Vec<u8>> {
 
 /// The answer of an encrypt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EncryptOut {
     /// One a plaintext, in the order asked: Fernet tokens.
     pub ciphertexts: Vec<String>,
@@ -49,9 +52,11 @@ pub struct EncryptOut {
 
 /// POST `/v1/orgs/{org}/decrypt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecryptRequest {
-    /// At most [`CRYPT_ITEMS`].
+    /// At most 1,000.
+    #[cfg_attr(feature = "schema", schemars(length(max = CRYPT_ITEMS)))]
     pub ciphertexts: Vec<String>,
     /// The retired application key that they were made with; the org's own where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,12 +65,14 @@ pub struct DecryptRequest {
 
 /// One answer of a decrypt, in the order asked.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::plaintext_or_problem))]
 pub struct DecryptResult {
-    /// The plaintext, or
-    #[serde(default)]
+    /// The plaintext, or the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plaintext: Option<Plaintext>,
-    /// why there is none.
-    #[serde(default)]
+    /// Why there is no plaintext.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
@@ -80,6 +87,7 @@ impl From<Result<Plaintext, Problem>> for DecryptResult {
 
 /// The answer of a decrypt.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DecryptOut {
     /// One a ciphertext.
     pub results: Vec<DecryptResult>,

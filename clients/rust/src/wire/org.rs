@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// An org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrgOut {
     /// Its name.
     pub org: OrgId,

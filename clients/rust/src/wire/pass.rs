@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 /// POST `/v1/orgs/{org}/passes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PassRequest {
     /// What it hands on: none that the caller does not have itself.
@@ -21,6 +22,7 @@ pub struct PassRequest {
 
 /// A pass, good for one org, one principal and these few actions.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PassOut {
     /// Shown in `Authorization: Bearer`.
     pub pass: Pass,

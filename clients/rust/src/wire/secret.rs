@@ -11,12 +11,14 @@ use zeroize::Zeroizing;
 
 /// PUT of a secret.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SecretIn {
-    /// At most 64 KiB.
+    /// 1 byte to 64 KiB of UTF-8.
     pub value: SecretValue,
     /// Left out: the ones that are stored stay.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Labels>"))]
     pub labels: Option<Labels>,
 }
 
@@ -36,6 +38,7 @@ impl SecretIn {
 
 /// GET of a secret.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretOut {
     /// The value of that version.
     pub value: SecretValue,
@@ -47,6 +50,7 @@ pub struct SecretOut {
 
 /// A version of a secret that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretVersion {
     /// Counts up from 1.
     pub version: u64,
@@ -56,6 +60,7 @@ pub struct SecretVersion {
 
 /// A secret without its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretInfo {
     /// Its name.
     pub name: SecretName,
@@ -66,5 +71,6 @@ pub struct SecretInfo {
     /// The versions that are kept, oldest first.
     pub versions: Vec<SecretVersion>,
     /// As the application set them.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Labels"))]
     pub labels: Labels,
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The caller, as the vault sees it. What does not belong to the way it came is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PrincipalOut {
     /// The configured client, or `admin`.
     pub name: String,
@@ -35,6 +36,7 @@ pub struct PrincipalOut {
 
 /// GET `/v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// Of the daemon.
     pub version: String,
@@ -54,6 +56,7 @@ pub struct Status {
 
 /// The store, as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoreStatus {
     /// `ok`, `full` (reads go on) or `failed`.
     pub state: String,
@@ -69,6 +72,7 @@ pub struct StoreStatus {
 
 /// The audit log, as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditStatus {
     /// `ok` or `failed`.
     pub state: String,

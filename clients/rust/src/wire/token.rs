@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// GET of a token.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Token {
     /// Valid for at least the `min_ttl` that was asked for.
     pub access_token: AccessToken,
@@ -28,6 +29,7 @@ pub struct Token {
 
 /// GET of a refresh token, for applications that still refresh themselves.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefreshTokenOut {
     /// The current one.
     pub refresh_token: RefreshToken,
@@ -37,6 +39,7 @@ pub struct RefreshTokenOut {
 
 /// POST `.../refresh`: a caller got a 401 with this generation.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefreshRequest {
     /// Refresh only if this is still the current generation.
@@ -45,32 +48,38 @@ pub struct RefreshRequest {
 
 /// POST `.../tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest {
     /// At most 1,000.
+    #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::BATCH)))]
     pub connections: Vec<ConnectionId>,
     /// Seconds; 60 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = crate::limits::MIN_TTL)))]
     pub min_ttl: Option<u64>,
 }
 
 /// One answer of a batch, in the order asked.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::token_or_problem))]
 pub struct BatchResult {
     /// As asked.
     pub provider: ProviderId,
     /// As asked.
     pub name: ConnectionName,
-    /// The token, or
-    #[serde(default)]
+    /// The token, or the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
-    /// why there is none.
-    #[serde(default)]
+    /// Why there is no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
 /// The answer of a batch.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchOut {
     /// One a connection asked for.
     pub results: Vec<BatchResult>,

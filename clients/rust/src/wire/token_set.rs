@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 
 /// PUT of a connection: the token set that the provider issued.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::one_form_each))]
 pub struct TokenSet {
     /// RFC 6749, section 5.1.
     pub access_token: AccessToken,
@@ -19,24 +21,29 @@ pub struct TokenSet {
     pub refresh_token: Option<RefreshToken>,
     /// RFC 6749, section 7.1; `Bearer` where left out.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::PRINTABLE), length(min = 1, max = crate::limits::TOKEN_TYPE)))]
     pub token_type: Option<String>,
     /// Seconds from now; a number, or a string of digits as some providers write it.
     #[serde(default, deserialize_with = "seconds")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::seconds"))]
     pub expires_in: Option<u64>,
     /// The end of the access token; not together with `expires_in`.
     #[serde(default)]
     pub expires_at: Option<Moment>,
-    /// Space-separated scopes (RFC 6749, section 3.3); not together with `scopes`.
+    /// Space-separated scopes (RFC 6749, section 3.3), at most 256 of 512 characters; not together with `scopes`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::SPACED)))]
     pub scope: Option<String>,
     /// The scopes, one by one.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::SCOPES), inner(regex(pattern = crate::schema::UNSPACED), length(min = 1, max = crate::limits::SCOPE))))]
     pub scopes: Option<Vec<String>>,
     /// Kept sealed beside the tokens.
     #[serde(default)]
     pub id_token: Option<IdToken>,
     /// Left out: the ones that are stored stay.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Labels>"))]
     pub labels: Option<Labels>,
 }
 

@@ -1,0 +1,127 @@
+//! Examples of bodies. A test sends those that come in to a real daemon; those that go out are what it then answers,
+//! but for moments and ids.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use tokenkeep::transport::operation::Shape;
+use tokenkeep_client::problem::Code;
+
+use super::problems;
+
+pub(crate) const REQUEST_ID: &str = "5f0c27a100000001";
+
+const CREATED_AT: &str = "2026-11-21T18:00:00Z";
+const EXPIRES_AT: &str = "2026-11-21T19:00:00Z";
+const ROOT_KEY_ID: &str = "0123456789abcdef";
+
+/// An example of a shape.
+pub(crate) fn of(shape: Shape) -> Value {
+    match shape {
+        Shape::AuditEntries => json!({ "items": [], "next": null }),
+        Shape::AuditVerifyOut => json!({ "intact": true, "entries": 412, "files": 3, "break": null }),
+        Shape::BatchOut => json!({ "results": [
+            { "provider": "github", "name": "main", "token": token() },
+            { "provider": "slack", "name": "main", "problem": problems::example(Code::NotFound) },
+        ] }),
+        Shape::BatchRequest => json!({
+            "connections": [{ "provider": "github", "name": "main" }, { "provider": "slack", "name": "main" }],
+            "min_ttl": 120,
+        }),
+        Shape::ConnectionOut => connection(),
+        Shape::Connections => json!({ "items": [connection()], "next": null }),
+        Shape::DecryptOut => json!({ "results": [{ "problem": problem_of_a_ciphertext() }] }),
+        Shape::DecryptRequest => json!({ "ciphertexts": ["gAAAAABpIKcA"] }),
+        Shape::Deleted => json!({ "deleted": true, "revoked": false }),
+        Shape::DoctorOut => json!({ "findings": [
+            { "check": "swap", "level": "ok", "detail": "no swap is on", "mend": null },
+        ] }),
+        Shape::EncryptOut => json!({ "ciphertexts": ["gAAAAABpIKcA"] }),
+        Shape::EncryptRequest => json!({ "plaintexts": ["aHVudGVyMg=="] }),
+        Shape::ImportIn => json!({
+            "terms": { "mode": "dry_run", "different": "refuse", "missing_org": "create" },
+            "items": [{ "org": "acme", "provider": "github", "name": "main", "tokens": of(Shape::TokenSet) }],
+        }),
+        Shape::ImportOut => json!({ "created_orgs": ["acme"], "results": [{ "outcome": "created" }] }),
+        Shape::KeysOut => json!({
+            "root_keys": [{ "id": ROOT_KEY_ID, "primary": true, "org_keys": 1, "system_key": true }],
+            "remaining": 0, "rotating": false, "rotation_error": null,
+        }),
+        Shape::Metrics => "# EOF\n".into(),
+        Shape::Nothing => Value::Null,
+        Shape::OrgOut => org(),
+        Shape::Orgs => json!({ "items": [org()], "next": null }),
+        Shape::PassOut => json!({ "pass": "gAAAAABpIKcA", "expires_at": EXPIRES_AT }),
+        Shape::PassRequest => json!({ "actions": ["connection:read", "token:read"], "ttl": 300 }),
+        Shape::RefreshRequest => json!({ "if_generation": 1 }),
+        Shape::RefreshTokenOut => json!({ "refresh_token": "ghr_refresh-token-2", "generation": 2 }),
+        Shape::SecretIn => json!({ "value": "whsec_signing-key", "labels": { "owner": "billing" } }),
+        Shape::SecretInfo => secret(),
+        Shape::SecretOut => json!({ "value": "whsec_signing-key", "version": 1, "created_at": CREATED_AT }),
+        Shape::Secrets => json!({ "items": [secret()], "next": null }),
+        Shape::Status => status(),
+        Shape::Token => token(),
+        Shape::TokenSet => json!({
+            "access_token": "ghu_access-token-2", "refresh_token": "ghr_refresh-token-2", "token_type": "Bearer",
+            "expires_in": 3600, "scope": "read:org repo:status", "labels": { "plan": "pro" },
+        }),
+    }
+}
+
+/// An example of what a success with this status gives.
+pub(crate) fn given(shape: Shape, status: StatusCode) -> Value {
+    let mut sample = of(shape);
+    if let (StatusCode::CREATED, Some(generation)) = (status, sample.get_mut("generation")) {
+        *generation = 1.into();
+    }
+    sample
+}
+
+/// The bare form of a shape.
+pub(crate) fn bare(shape: Shape) -> Value {
+    let whole = of(shape);
+    let fields = ["access_token", "refresh_token", "value"];
+    fields.iter().find_map(|name| whole.get(name)).cloned().expect("a shape with a bare form")
+}
+
+fn problem_of_a_ciphertext() -> Value {
+    let mut problem = problems::example(Code::InvalidRequest);
+    problem["detail"] = "it is no Fernet token under this key".into();
+    problem["reason"] = "ciphertext_invalid".into();
+    problem
+}
+
+fn token() -> Value {
+    json!({
+        "access_token": "ghu_access-token-2", "token_type": "Bearer", "expires_at": EXPIRES_AT,
+        "scopes": ["read:org", "repo:status"], "generation": 2,
+    })
+}
+
+fn connection() -> Value {
+    json!({
+        "provider": "github", "name": "main", "state": "active", "reason": null,
+        "scopes": ["read:org", "repo:status"], "generation": 2, "expires_at": EXPIRES_AT, "has_refresh_token": true,
+        "created_at": CREATED_AT, "refreshed_at": CREATED_AT, "last_read_at": null, "labels": { "plan": "pro" },
+    })
+}
+
+fn org() -> Value {
+    json!({ "org": "acme", "created_at": CREATED_AT, "root_key_id": ROOT_KEY_ID })
+}
+
+fn secret() -> Value {
+    json!({
+        "name": "webhook-signing-key", "version": 1, "created_at": CREATED_AT,
+        "versions": [{ "version": 1, "created_at": CREATED_AT }], "labels": { "owner": "billing" },
+    })
+}
+
+fn status() -> Value {
+    json!({
+        "version": "0.1.0", "vault_id": "00112233445566778899aabbccddeeff", "environment": "production",
+        "principal": { "name": "web", "proof": "unix", "uid": 990, "gid": 990, "pid": 4711, "unit": "web.service" },
+        "ready": true,
+        "store": { "state": "ok", "reason": null, "records": 1024, "sequence": 2048, "index": "sled" },
+        "audit": { "state": "ok", "reason": null, "sequence": 412 },
+    })
+}

@@ -1,0 +1,268 @@
+//! The API as a table: each path, what can be done there, and what that takes and gives.
+//!
+//! The hard problem: an endpoint must not be served undescribed, nor described unserved. The answer: requests are
+//! looked up here, a route without a row does not compile, and `docs/openapi.json` is printed from these rows.
+//!
+//! To add an operation, add a row; see CONTRIBUTING.md.
+
+use hyper::StatusCode;
+use tokenkeep_client::problem::Code;
+
+use super::body;
+use super::operation::{Kind, Operation, Parameter, Path, Shape, Success};
+use super::route::Route;
+use crate::domain::action::Action;
+
+macro_rules! paths {
+    ($($name:ident = $route:pat, $template:literal, [$($operation:expr),* $(,)?];)*) => {
+        $(static $name: Path = Path { template: $template, operations: &[$($operation),*] };)*
+
+        /// Every path there is.
+        pub static PATHS: &[&Path] = &[$(&$name),*];
+
+        impl Route {
+            /// Its row.
+            #[must_use]
+            pub fn path(&self) -> &'static Path {
+                match self { $($route => &$name,)* }
+            }
+        }
+    };
+}
+
+const fn parameter(name: &'static str, kind: Kind, about: &'static str) -> Parameter {
+    Parameter { name, kind, about }
+}
+
+/// Where a page goes on.
+pub const AFTER: Parameter = parameter("after", Kind::Cursor, "The `next` of an earlier page.");
+/// How long a page is.
+pub const LIMIT: Parameter = parameter("limit", Kind::Limit, "Items of a page at the most.");
+/// How long a token must live.
+pub const MIN_TTL: Parameter =
+    parameter("min_ttl", Kind::MinTtl, "Seconds that the token must live at least.");
+/// Which issuer.
+pub const PROVIDER: Parameter = parameter("provider", Kind::Provider, "Only connections of this issuer.");
+const REVOKE: Parameter =
+    parameter("revoke", Kind::False, "Whether to tell the provider, which this daemon cannot.");
+const STATE: Parameter = parameter("state", Kind::State, "Only connections in this state.");
+const VERSION: Parameter = parameter(
+    "version",
+    Kind::Version,
+    "An older version; the last 16 are kept. The current one where left out.",
+);
+const ENTRIES: &[Parameter] = &[
+    parameter("last", Kind::Limit, "So many of the newest entries; the other parameters do not count then."),
+    parameter("org", Kind::Text, "Only entries of this org."),
+    parameter("action", Kind::Action, "Only entries that asked this."),
+    parameter("principal", Kind::Text, "Only entries of this caller."),
+    parameter("outcome", Kind::Text, "Only entries with this outcome: `ok` or the code of a problem."),
+    parameter("since", Kind::Moment, "Only entries of this moment or later."),
+    parameter("until", Kind::Moment, "Only entries before this moment."),
+    parameter("after", Kind::Number, "The `next` of an earlier page."),
+    LIMIT,
+];
+
+const CREATED: Success = Success { status: StatusCode::CREATED, about: "Created." };
+const FOUND: Success = Success { status: StatusCode::OK, about: "It was there already." };
+const REPLACED: Success = Success { status: StatusCode::OK, about: "What was there is replaced." };
+const BEGUN: Success = Success { status: StatusCode::ACCEPTED, about: "Begun; it goes on by itself." };
+
+paths! {
+    AUDIT_ENTRIES = Self::AuditEntries, "/admin/v1/audit", [
+        Operation::get("listAuditEntries", "Entries of the audit log, oldest first.", Shape::AuditEntries)
+            .needs(Action::AuditRead)
+            .query(ENTRIES),
+    ];
+    AUDIT_VERIFY = Self::AuditVerify, "/admin/v1/audit/verify", [
+        Operation::post("verifyAudit", "Verifies the whole audit log. A break is a result.", Shape::AuditVerifyOut)
+            .needs(Action::AuditRead),
+    ];
+    CONNECTION = Self::Connection(..), "/v1/orgs/{org}/connections/{provider}/{name}", [
+        Operation::delete("deleteConnection", "Deletes a connection. The provider is not told.", Shape::Deleted)
+            .needs(Action::ConnectionDelete)
+            .query(&[REVOKE])
+            .conditional(),
+        Operation::get("showConnection", "Shows a connection, never a token.", Shape::ConnectionOut)
+            .needs(Action::ConnectionRead)
+            .tagged(),
+        Operation::put(
+            "putConnection",
+            "Stores a token set. Left out, `refresh_token` and `labels` stay as stored.",
+            Shape::ConnectionOut,
+        )
+        .needs(Action::ConnectionWrite)
+        .conditional()
+        .takes(Shape::TokenSet)
+        .succeeds(&[REPLACED, CREATED])
+        .tagged()
+        .refuses(&[Code::ScopeNotAllowed, Code::UnknownProvider]),
+    ];
+    CONNECTIONS = Self::Connections(..), "/v1/orgs/{org}/connections", [
+        Operation::get("listConnections", "A page of connections, in an order that is stable.", Shape::Connections)
+            .needs(Action::ConnectionList)
+            .query(&[PROVIDER, STATE, AFTER, LIMIT]),
+    ];
+    DECRYPT = Self::Decrypt(..), "/v1/orgs/{org}/decrypt", [
+        Operation::post(
+            "decrypt",
+            "Opens ciphertexts: one plaintext or problem each, in the order given.",
+            Shape::DecryptOut,
+        )
+        .needs(Action::CryptDecrypt)
+        .takes_up_to(Shape::DecryptRequest, body::BATCH_LIMIT),
+    ];
+    DOCTOR = Self::Doctor, "/admin/v1/doctor", [
+        Operation::get("examineHost", "What is wrong with the host and how to mend it.", Shape::DoctorOut)
+            .needs(Action::StatusRead),
+    ];
+    ENCRYPT = Self::Encrypt(..), "/v1/orgs/{org}/encrypt", [
+        Operation::post("encrypt", "Seals plaintexts under the org's key, in the order given.", Shape::EncryptOut)
+            .needs(Action::CryptEncrypt)
+            .takes_up_to(Shape::EncryptRequest, body::BATCH_LIMIT),
+    ];
+    HEALTH = Self::Health, "/healthz", [
+        Operation::get("health", "Whether the process serves.", Shape::Nothing).open_to_all(),
+    ];
+    IMPORT = Self::Import, "/admin/v1/import", [
+        Operation::post(
+            "importTokenSets",
+            "Token sets of any orgs, each stored or refused by itself. A request may be sent again.",
+            Shape::ImportOut,
+        )
+        .needs(Action::ConnectionWrite)
+        .takes_up_to(Shape::ImportIn, body::BATCH_LIMIT)
+        .changes(),
+    ];
+    KEYS = Self::Keys, "/admin/v1/keys", [
+        Operation::get("showKeys", "The root keys by id, and what each still wraps.", Shape::KeysOut)
+            .needs(Action::KeyRead),
+    ];
+    KEYS_RELOAD = Self::KeysReload, "/admin/v1/keys/reload", [
+        Operation::post("reloadKeys", "Reads the root keys from their source again.", Shape::KeysOut)
+            .needs(Action::KeyReload)
+            .changes(),
+    ];
+    KEYS_ROTATE = Self::KeysRotate, "/admin/v1/keys/rotate", [
+        Operation::post("rotateKeys", "Wraps everything under the first root key.", Shape::KeysOut)
+            .needs(Action::KeyRotate)
+            .changes()
+            .succeeds(&[BEGUN]),
+    ];
+    METRICS = Self::Metrics, "/metrics", [
+        Operation::get("metrics", "What there is to measure, as OpenMetrics.", Shape::Metrics)
+            .needs(Action::MetricsRead),
+    ];
+    ORG = Self::Org(..), "/v1/orgs/{org}", [
+        Operation::get("showOrg", "Shows an org.", Shape::OrgOut).needs(Action::OrgRead),
+        Operation::put("createOrg", "Creates an org, or shows the one there is.", Shape::OrgOut)
+            .needs(Action::OrgCreate)
+            .of_any_org()
+            .succeeds(&[FOUND, CREATED]),
+    ];
+    ORGS = Self::Orgs, "/admin/v1/orgs", [
+        Operation::get("listOrgs", "A page of all orgs, in an order that is stable.", Shape::Orgs)
+            .needs(Action::OrgList)
+            .query(&[AFTER, LIMIT]),
+    ];
+    PASSES = Self::Passes(..), "/v1/orgs/{org}/passes", [
+        Operation::post("issuePass", "A pass for this org, with some of the actions of its caller.", Shape::PassOut)
+            .needs(Action::PassIssue)
+            .of_any_org()
+            .takes(Shape::PassRequest),
+    ];
+    READY = Self::Ready, "/readyz", [
+        Operation::get("ready", "Whether it may serve.", Shape::Nothing).open_to_all().refuses(&[Code::NotReady]),
+    ];
+    REFRESH = Self::Refresh(..), "/v1/orgs/{org}/connections/{provider}/{name}/refresh", [
+        Operation::post(
+            "readNewerToken",
+            "For a caller that got a 401 with this generation: the current access token, if it is newer.",
+            Shape::Token,
+        )
+        .needs(Action::TokenRead)
+        .takes(Shape::RefreshRequest)
+        .or_bare()
+        .refuses(&[Code::NeedsReauth]),
+    ];
+    REFRESH_TOKEN = Self::RefreshToken(..), "/v1/orgs/{org}/connections/{provider}/{name}/refresh-token", [
+        Operation::get(
+            "readRefreshToken",
+            "The refresh token, for applications that still refresh themselves.",
+            Shape::RefreshTokenOut,
+        )
+        .needs(Action::RefreshTokenRead)
+        .or_bare(),
+    ];
+    SECRET = Self::Secret(..), "/v1/orgs/{org}/secrets/{name}", [
+        Operation::delete("deleteSecret", "Deletes a secret with all its versions.", Shape::Deleted)
+            .needs(Action::SecretDelete),
+        Operation::get("readSecret", "The value of a secret.", Shape::SecretOut)
+            .needs(Action::SecretRead)
+            .query(&[VERSION])
+            .or_bare(),
+        Operation::put("putSecret", "Stores a new version of a secret.", Shape::SecretInfo)
+            .needs(Action::SecretWrite)
+            .takes_up_to(Shape::SecretIn, body::SECRET_LIMIT)
+            .succeeds(&[REPLACED, CREATED])
+            .tagged(),
+    ];
+    SECRETS = Self::Secrets(..), "/v1/orgs/{org}/secrets", [
+        Operation::get("listSecrets", "A page of secrets, without values.", Shape::Secrets)
+            .needs(Action::SecretList)
+            .query(&[AFTER, LIMIT]),
+    ];
+    STATUS = Self::Status, "/v1/status", [
+        Operation::get("status", "The daemon, the vault, and the caller as seen.", Shape::Status),
+    ];
+    TOKEN = Self::Token(..), "/v1/orgs/{org}/connections/{provider}/{name}/token", [
+        Operation::get("readToken", "The access token, if it lives long enough.", Shape::Token)
+            .needs(Action::TokenRead)
+            .query(&[MIN_TTL])
+            .or_bare()
+            .refuses(&[Code::NeedsReauth]),
+    ];
+    TOKENS = Self::Tokens(..), "/v1/orgs/{org}/tokens", [
+        Operation::post(
+            "readTokens",
+            "Many access tokens: one result or problem each, in the order asked.",
+            Shape::BatchOut,
+        )
+        .needs(Action::TokenRead)
+        .of_any_org()
+        .takes_up_to(Shape::BatchRequest, body::BATCH_LIMIT),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_template_is_parsed_to_its_own_row() {
+        for path in PATHS {
+            let target: Vec<&str> =
+                path.template.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect();
+            let route = Route::parse(&target.join("/")).expect("a route");
+            assert_eq!(route.path().template, path.template);
+        }
+    }
+
+    #[test]
+    fn names_of_operations_are_their_own() {
+        let operations = PATHS.iter().flat_map(|path| path.operations);
+        let mut ids: Vec<&str> = operations.map(|operation| operation.id).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn allow_names_the_methods_of_a_path() {
+        assert_eq!(CONNECTION.allow(), "DELETE, GET, PUT");
+        assert!(TOKEN.operation(&hyper::Method::GET).is_some());
+        assert!(TOKEN.operation(&hyper::Method::PUT).is_none());
+        assert!(KEYS.is_admin() && !TOKEN.is_admin());
+    }
+}
