@@ -69,6 +69,7 @@ mod tests {
         ("misplaced.rs", "about bytes on the disk; errors.rs asks over each way"),
         ("misplaced", "about bytes on the disk"),
         ("mtls", "about that door"),
+        ("openapi", "what is printed, without a daemon"),
         ("pass/life.rs::a_pass_is_its_clients_by_whichever_door_it_comes", "goes from door to door"),
         ("pass/places.rs", "about what is sealed in a pass"),
         ("pass/table.rs", "asks at each endpoint through each door by itself"),

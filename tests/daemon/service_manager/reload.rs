@@ -1,6 +1,7 @@
 //! SIGHUP: the whole file or nothing of it, for connections that stand too.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use super::{Notified, value};
 use crate::kit::http::Wire;
@@ -175,31 +176,35 @@ fn certificates_that_are_no_good_refuse_the_whole_reload() {
 #[test]
 fn reloads_under_load_drop_nobody() {
     let (vault, manager) = with_a_token(Configuration::default());
-    let over = AtomicBool::new(false);
+    let (over, served) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..4)
             .map(|caller| {
-                let (vault, over) = (&vault, &over);
+                let (vault, over, served) = (&vault, &over, &served);
                 scope.spawn(move || {
                     let mut wire = Wire::connect(&vault.socket()).unwrap();
-                    let mut served = 0;
                     while !over.load(Ordering::Relaxed) {
                         // Half of them keep their connection, half come anew each time.
                         if caller % 2 == 0 {
                             wire = Wire::connect(&vault.socket()).unwrap();
                         }
                         wire.send(&Request::get(READ)).expect("an answer").is(200);
-                        served += 1;
+                        served.fetch_add(1, Ordering::Relaxed);
                     }
-                    served
                 })
             })
             .collect();
-        for _ in 0..20 {
-            assert!(!reload(&vault, &manager).contains("refused"));
+        // On a busy machine it takes more reloads until so many were served meanwhile. A caller that fails ends it.
+        let (mut reloads, mut refused) = (0, false);
+        while (reloads < 20 || served.load(Ordering::Relaxed) < 100)
+            && !refused
+            && !callers.iter().any(ScopedJoinHandle::is_finished)
+        {
+            refused = reload(&vault, &manager).contains("refused");
+            reloads += 1;
         }
         over.store(true, Ordering::Relaxed);
-        let served: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
-        assert!(served > 100, "{served}");
+        callers.into_iter().for_each(|caller| caller.join().expect("each was answered"));
+        assert!(!refused, "a reload was refused");
     });
 }
