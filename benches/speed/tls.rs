@@ -118,7 +118,10 @@ impl Tls {
         while session.is_handshaking() {
             session.complete_io(&mut socket)?;
         }
-        session.complete_io(&mut socket)?;
+        // To be flushed, and no more: another `complete_io` would wait for what the server never says.
+        while session.wants_write() {
+            session.write_tls(&mut socket)?;
+        }
         Ok(Self { socket, session })
     }
 
