@@ -11,14 +11,14 @@ use clap::{CommandFactory, Parser};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::application_keys::{self, ApplicationKeyError};
+use super::application_keys;
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
-use super::failure::Failure;
+use super::failure::{Failure, of_application_key, of_open, of_root_key};
 use super::logging::{self, Levels};
 use super::mtls;
 use super::reload::{Origin, Reload};
-use super::root_keys::{self, RootKeyError};
+use super::root_keys;
 use super::signals::{Signals, Told};
 use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
@@ -31,7 +31,7 @@ use crate::os::lock::{Lock, LockError};
 use crate::os::service_manager::ServiceManager;
 use crate::os::{hardening, private_file, user};
 use crate::service::rotation::Rotation;
-use crate::store::embedded::{self, EmbeddedStore};
+use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
 use crate::transport::application::Application;
@@ -39,8 +39,7 @@ use crate::transport::listener::{Door, Entrance, Listener, Places, accept};
 use crate::transport::pulse::Deadlines;
 use crate::vault::Vault;
 use crate::vault::application_keys::ApplicationKeys;
-use crate::vault::header::HeaderError;
-use crate::vault::open::{OpenError, Options};
+use crate::vault::open::Options;
 use crate::vault::request_id::RequestIds;
 
 /// What a connection gets beyond the deadline of a body when the daemon is asked to stop: for the work, the answer,
@@ -387,42 +386,6 @@ async fn close(vault: &Arc<Vault>, store: Arc<EmbeddedStore>) {
         audit.close();
     });
     drop(closed.await);
-}
-
-fn of_root_key(why: &RootKeyError) -> Failure {
-    let exit = match why {
-        RootKeyError::Absent(_) => Exit::RootKeyAbsent,
-        RootKeyError::Refused(_) => Exit::Unsafe,
-        RootKeyError::NotAList(_) => Exit::RootKeyWrong,
-        RootKeyError::Unusable(_) => Exit::Configuration,
-    };
-    Failure::new(exit, why)
-}
-
-fn of_application_key(why: &ApplicationKeyError) -> Failure {
-    Failure::new(why.exit(), why)
-}
-
-fn of_open(why: &OpenError) -> Failure {
-    let exit = match why {
-        OpenError::Header(HeaderError::ForeignEnvironment { .. }) => Exit::Configuration,
-        OpenError::Header(HeaderError::RootKeyMissing(_)) | OpenError::RootKeyMissing { .. } => {
-            Exit::RootKeyWrong
-        }
-        OpenError::Audit(audit::OpenError::Insecure(_)) | OpenError::Header(HeaderError::Insecure(_)) => {
-            Exit::Unsafe
-        }
-        OpenError::Store(embedded::OpenError::Busy(_)) => Exit::Configuration,
-        OpenError::Audit(_)
-        | OpenError::AuditCutOff(_)
-        | OpenError::AuditUnavailable(_)
-        | OpenError::AuditUnreadable(_)
-        | OpenError::Header(_)
-        | OpenError::LogMissing(_)
-        | OpenError::Store(_)
-        | OpenError::Unreadable => Exit::Storage,
-    };
-    Failure::new(exit, why)
 }
 
 /// One line on stderr, for whoever started the daemon.
