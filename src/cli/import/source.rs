@@ -1,7 +1,8 @@
 //! The rows of an input, one after the other, in bounded memory, each with the line it begins on.
 //!
 //! The hard problem: the program before a pipe may die in the middle of a row, and what it wrote so far may look like
-//! a whole one with fewer scopes. The answer: a row of CSV that does not end with its line is refused.
+//! a whole one with fewer scopes. The answer: a row of CSV that does not end with its line is refused, and only a line feed
+//! ends one: what stands before a bare carriage return is not taken for a row.
 //!
 //! Never holds more than one row.
 
@@ -108,7 +109,21 @@ pub struct Table<R: Read> {
     /// The fields of each column.
     columns: Vec<Vec<Field>>,
     /// Read ahead: only the last one may lack its end.
-    next: Option<csv::ByteRecord>,
+    next: Option<Found>,
+}
+
+/// A record, and the line that the input has come to after it.
+struct Found {
+    record: csv::ByteRecord,
+    after: u64,
+}
+
+impl Found {
+    /// The line it begins on. The reader's own position is that of the empty lines before it.
+    fn line(&self, ended: bool) -> u64 {
+        let inside = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.after.saturating_sub(inside + u64::from(ended))
+    }
 }
 
 /// What the watch over an input has seen.
@@ -147,31 +162,30 @@ impl<R: Read> Table<R> {
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
+            .terminator(csv::Terminator::Any(b'\n'))
             .buffer_capacity(BLOCK)
             .from_reader(watched);
         let mut table = Self { reader, seen, columns: Vec::new(), next: None };
         let header = table.read_record()?;
         let header = header.ok_or_else(|| Unreadable::Header("there is no header".into()))?;
-        table.columns = columns(&header, &names)?;
+        table.columns = columns(&header.record, &names)?;
         table.next = table.read_record()?;
         Ok(table)
     }
 
     fn next_row(&mut self) -> Result<Option<Numbered>, Unreadable> {
-        let Some(record) = self.next.take() else { return Ok(None) };
+        let Some(found) = self.next.take() else { return Ok(None) };
         self.next = self.read_record()?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let cut_off =
-            self.next.is_none() && self.seen.last.get().is_some_and(|last| !b"\r\n".contains(&last));
+        let cut_off = self.next.is_none() && self.seen.last.get().is_some_and(|last| last != b'\n');
         let row = if cut_off {
             Err(Wrong::new(
                 "cut_off",
                 "the last line does not end: see whether the program before the pipe failed",
             ))
         } else {
-            self.row(&record)
+            self.row(&found.record)
         };
-        Ok(Some((line, row)))
+        Ok(Some((found.line(!cut_off), row)))
     }
 
     fn row(&self, record: &csv::ByteRecord) -> Result<Row, Wrong> {
@@ -179,7 +193,7 @@ impl<R: Read> Table<R> {
             return Err(Wrong::new("columns", "the row has not as many columns as the header"));
         }
         let mut row = Row::empty();
-        for (text, fields) in record.iter().zip(&self.columns) {
+        for (text, fields) in texts(record).zip(&self.columns) {
             for field in fields {
                 let text = std::str::from_utf8(text).map_err(|_| Wrong::kind(field.word(), "not UTF-8"))?;
                 row.put_text(*field, text);
@@ -188,23 +202,38 @@ impl<R: Read> Table<R> {
         Ok(row)
     }
 
-    fn read_record(&mut self) -> Result<Option<csv::ByteRecord>, Unreadable> {
+    fn read_record(&mut self) -> Result<Option<Found>, Unreadable> {
         let mut record = csv::ByteRecord::new();
-        let line = self.reader.position().line();
-        let read = self.reader.read_byte_record(&mut record);
-        self.seen.bytes.set(0);
-        match read {
-            Ok(true) => Ok(Some(record)),
-            Ok(false) => Ok(None),
-            Err(_) => Err(self.seen.error.get().map_or(Unreadable::Table(line), Unreadable::Io)),
+        loop {
+            let line = self.reader.position().line();
+            let read = self.reader.read_byte_record(&mut record);
+            self.seen.bytes.set(0);
+            match read {
+                Ok(true) if is_empty_line(&record) => {}
+                Ok(true) => return Ok(Some(Found { record, after: self.reader.position().line() })),
+                Ok(false) => return Ok(None),
+                Err(_) => return Err(self.seen.error.get().map_or(Unreadable::Table(line), Unreadable::Io)),
+            }
         }
     }
+}
+
+/// The texts of a row, without the carriage return before its line feed (RFC 4180, section 2).
+fn texts(record: &csv::ByteRecord) -> impl Iterator<Item = &[u8]> {
+    let last = record.len().saturating_sub(1);
+    let bare = |text| <[u8]>::strip_suffix(text, b"\r").unwrap_or(text);
+    record.iter().enumerate().map(move |(at, text)| if at == last { bare(text) } else { text })
+}
+
+/// Lines without anything but their ends are passed over, as the reader does where there is no carriage return.
+fn is_empty_line(record: &csv::ByteRecord) -> bool {
+    record.len() == 1 && record.get(0) == Some(b"\r")
 }
 
 /// The fields of each column of a header.
 fn columns(header: &csv::ByteRecord, names: &Names) -> Result<Vec<Vec<Field>>, Unreadable> {
     let mut columns: Vec<Vec<Field>> = Vec::new();
-    for (at, name) in header.iter().enumerate() {
+    for (at, name) in texts(header).enumerate() {
         // A byte order mark, as spreadsheets write it.
         let name = if at == 0 { name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name) } else { name };
         let name = std::str::from_utf8(name).unwrap_or_default();
@@ -231,4 +260,38 @@ fn columns(header: &csv::ByteRecord, names: &Names) -> Result<Vec<Vec<Field>>, U
         }
     }
     Ok(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
+    use super::*;
+
+    const HEADER: &str = "org,provider,name,access_token,scopes";
+
+    fn lines(text: &str) -> Vec<(u64, bool)> {
+        let mut source = Source::table(text.as_bytes(), Names::default()).expect("a header");
+        let mut lines = Vec::new();
+        while let Ok(Some((line, row))) = source.next_row() {
+            lines.push((line, row.is_ok()));
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_end_with_or_without_a_carriage_return() {
+        let plain = format!("{HEADER}\na,github,b,c,d\n\na,github,c,c,\"d\"\n");
+        assert_eq!(lines(&plain), [(2, true), (4, true)]);
+        assert_eq!(lines(&plain.replace('\n', "\r\n")), [(2, true), (4, true)]);
+    }
+
+    #[test]
+    fn what_stands_before_a_bare_carriage_return_is_no_row() {
+        let text = format!("{HEADER}\na,github,b,c,repo\ruser\na,github,c,c,d\n");
+        assert_eq!(lines(&text), [(2, true), (3, true)]);
+        let mut source = Source::table(text.as_bytes(), Names::default()).expect("a header");
+        let Ok(Some((2, Ok(row)))) = source.next_row() else { panic!("a row") };
+        let scopes = row.text(Field::Scopes).expect("a text");
+        assert_eq!(scopes, Some("repo\ruser"), "whole, for the rule of scopes to judge");
+    }
 }
