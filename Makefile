@@ -83,9 +83,8 @@ test-openbao: $(VENV)/ready $(OPENBAO)
 	    cargo test --locked --test daemon root_key::openbao
 
 VAULT := tests/daemon/root_key/vault
-$(CURDIR)/target/vault/vault: $(VAULT)/go.mod $(VAULT)/main.go
-	mkdir -p $(@D) && cp $^ $(@D)
-	cd $(@D) && go build -mod=mod -tags minimal -ldflags '-s -w' -o $@ .
+$(CURDIR)/target/vault/vault: $(VAULT)/build.sh $(VAULT)/go.mod $(VAULT)/main.go
+	$(VAULT)/build.sh $(@D)
 
 # The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
 # root key tests.
