@@ -116,13 +116,15 @@ pub struct Table<R: Read> {
 struct Found {
     record: csv::ByteRecord,
     after: u64,
+    /// The input ended before it did: in a line, or in a quote.
+    cut_off: bool,
 }
 
 impl Found {
     /// The line it begins on. The reader's own position is that of the empty lines before it.
-    fn line(&self, ended: bool) -> u64 {
+    fn line(&self) -> u64 {
         let inside = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.after.saturating_sub(inside + u64::from(ended))
+        self.after.saturating_sub(inside + u64::from(!self.cut_off))
     }
 }
 
@@ -131,7 +133,8 @@ impl Found {
 struct Seen {
     /// Bytes since the last row.
     bytes: Cell<usize>,
-    last: Cell<Option<u8>>,
+    /// Whether the end was asked for, as it is where a record has none of its own.
+    ended: Cell<bool>,
     error: Cell<Option<io::ErrorKind>>,
 }
 
@@ -148,9 +151,7 @@ impl<R: Read> Read for Watched<R> {
         }
         let count = self.input.read(buffer).inspect_err(|why| self.seen.error.set(Some(why.kind())))?;
         self.seen.bytes.set(self.seen.bytes.get() + count);
-        if let Some(last) = buffer[..count].last() {
-            self.seen.last.set(Some(*last));
-        }
+        self.seen.ended.set(count == 0);
         Ok(count)
     }
 }
@@ -176,8 +177,7 @@ impl<R: Read> Table<R> {
     fn next_row(&mut self) -> Result<Option<Numbered>, Unreadable> {
         let Some(found) = self.next.take() else { return Ok(None) };
         self.next = self.read_record()?;
-        let cut_off = self.next.is_none() && self.seen.last.get().is_some_and(|last| last != b'\n');
-        let row = if cut_off {
+        let row = if found.cut_off {
             Err(Wrong::new(
                 "cut_off",
                 "the last line does not end: see whether the program before the pipe failed",
@@ -185,7 +185,7 @@ impl<R: Read> Table<R> {
         } else {
             self.row(&found.record)
         };
-        Ok(Some((found.line(!cut_off), row)))
+        Ok(Some((found.line(), row)))
     }
 
     fn row(&self, record: &csv::ByteRecord) -> Result<Row, Wrong> {
@@ -210,7 +210,10 @@ impl<R: Read> Table<R> {
             self.seen.bytes.set(0);
             match read {
                 Ok(true) if is_empty_line(&record) => {}
-                Ok(true) => return Ok(Some(Found { record, after: self.reader.position().line() })),
+                Ok(true) => {
+                    let (after, cut_off) = (self.reader.position().line(), self.seen.ended.get());
+                    return Ok(Some(Found { record, after, cut_off }));
+                }
                 Ok(false) => return Ok(None),
                 Err(_) => return Err(self.seen.error.get().map_or(Unreadable::Table(line), Unreadable::Io)),
             }
@@ -283,6 +286,16 @@ mod tests {
         let plain = format!("{HEADER}\na,github,b,c,d\n\na,github,c,c,\"d\"\n");
         assert_eq!(lines(&plain), [(2, true), (4, true)]);
         assert_eq!(lines(&plain.replace('\n', "\r\n")), [(2, true), (4, true)]);
+    }
+
+    #[test]
+    fn a_row_that_the_end_cuts_off_is_no_row() {
+        let whole = format!("{HEADER}\na,github,b,c,\"repo\nuser\"\n");
+        assert_eq!(lines(&whole), [(2, true)]);
+        for short in 1..="repo\nuser\"\n".len() {
+            let cut = &whole[..whole.len() - short];
+            assert_eq!(lines(cut), [(2, false)], "{short} bytes are missing");
+        }
     }
 
     #[test]
