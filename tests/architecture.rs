@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["store"],
     &["crypto"],
     &["net"],
-    &["chain", "clock", "digits", "os"],
+    &["chain", "clock", "digits", "os", "room"],
 ];
 
 /// Crates that only these layers may use.
@@ -38,9 +38,14 @@ const ROOMS: &[(&str, &str)] = &[
     ("hyper_util", "net"),
     ("hyper_util", "transport"),
     ("indicatif", "cli"),
+    ("landlock", "os"),
+    ("libc", "os"),
+    ("libc", "room"),
     ("nix", "os"),
     ("prometheus_client", "metrics"),
+    ("psm", "room"),
     ("rustls", "net"),
+    ("seccompiler", "os"),
     ("sd_notify", "os"),
     ("sha2", "crypto"),
     ("sled", "store"),
