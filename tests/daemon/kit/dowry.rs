@@ -14,6 +14,13 @@ pub struct Dowry {
     pub variables: Vec<(String, OsString)>,
     /// `FileDescriptorName=` and the socket; up to three.
     pub sockets: Vec<(&'static str, OwnedFd)>,
+    /// The daemon; none: that of this build, or of `TOKENKEEP_TEST_DAEMON`.
+    pub program: Option<OsString>,
+}
+
+fn program() -> OsString {
+    let built = || OsString::from(env!("CARGO_BIN_EXE_tokenkeepd"));
+    std::env::var_os("TOKENKEEP_TEST_DAEMON").unwrap_or_else(built)
 }
 
 /// Descriptors 0, 1 and 2 of the shell carry the sockets: those a parent can set.
@@ -33,7 +40,7 @@ impl Dowry {
         let mut command = Command::new("sh");
         command.args(["-c", LAUNCH, "sh"]);
         command.arg(room.join("out.log")).arg(room.join("err.log")).arg(self.sockets.len().to_string());
-        command.arg(env!("CARGO_BIN_EXE_tokenkeepd")).arg("--config").arg(configuration);
+        command.arg(self.program.clone().unwrap_or_else(program)).arg("--config").arg(configuration);
         let socket = |at: usize| match self.sockets.get(at) {
             Some((_, socket)) => Stdio::from(socket.try_clone().expect("a descriptor")),
             None => Stdio::null(),

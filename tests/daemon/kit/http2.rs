@@ -1,44 +1,59 @@
-//! HTTP/2 with prior knowledge (RFC 9113, section 3.3), one connection a request.
+//! HTTP/2 with prior knowledge (RFC 9113, section 3.3), over a connection that stays.
 
 use std::path::Path;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2;
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
 
 use super::{PATIENCE, Request, Response};
 
-/// Sends a request over a connection of its own.
-pub fn send(socket: &Path, request: &Request) -> Response {
-    send_over(request, async { UnixStream::connect(socket).await.expect("the daemon listens") })
+/// A connection that stays.
+pub struct Session {
+    runtime: Runtime,
+    sender: SendRequest<Full<Bytes>>,
 }
 
-/// Sends a request over the connection that `connecting` makes.
-pub fn send_over<S>(request: &Request, connecting: impl Future<Output = S>) -> Response
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let exchange =
-        async { tokio::time::timeout(PATIENCE, async { exchange(connecting.await, request).await }).await };
-    runtime.block_on(exchange).expect("an answer in time")
+impl Session {
+    /// Over the connection that `connecting` makes.
+    pub fn over<S>(connecting: impl Future<Output = S>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let handshake = async {
+            let stream = TokioIo::new(connecting.await);
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+            tokio::spawn(connection);
+            sender
+        };
+        let sender = runtime.block_on(async { tokio::time::timeout(PATIENCE, handshake).await });
+        Self { sender: sender.expect("a connection in time"), runtime }
+    }
+
+    /// Over a Unix socket.
+    pub fn at(socket: &Path) -> Self {
+        Self::over(async { UnixStream::connect(socket).await.expect("the daemon listens") })
+    }
+
+    pub fn send(&mut self, request: &Request) -> Response {
+        let exchange = exchange(&mut self.sender, request);
+        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, exchange).await });
+        answer.expect("an answer in time")
+    }
 }
 
-async fn exchange<S>(stream: S, request: &Request) -> Response
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.expect("HTTP/2");
-    tokio::spawn(connection);
+async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: &Request) -> Response {
     let mut message =
         hyper::Request::builder().method(request.method).uri(format!("http://tokenkeep{}", request.target));
     for (name, value) in &request.headers {
         message = message.header(name, value);
     }
-    let body = Full::new(bytes::Bytes::from(request.body.clone().unwrap_or_default()));
+    let body = Full::new(Bytes::from(request.body.clone().unwrap_or_default()));
     let message = message.body(body).expect("a request");
     let answer = sender.send_request(message).await.expect("an answer");
     let (head, body) = answer.into_parts();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Scanner;
+use crate::index::Found;
 use crate::process::{Process, Region};
 use crate::report::{Place, Report, Unread};
 
@@ -57,28 +58,23 @@ struct Segment {
     address: Option<u64>,
 }
 
+/// A core file, removed when it is dropped.
+#[derive(Debug)]
+pub struct CoreFile {
+    path: PathBuf,
+    regions: Vec<Region>,
+    /// Where, and how many bytes: what gdb says it could not read.
+    left_out: Vec<(u64, u64)>,
+}
+
 impl Process {
-    /// Makes gdb write a core file into `directory`, looks through it, and removes it.
+    /// Makes gdb write a core file into `directory`.
     ///
     /// # Errors
     /// There is no gdb, or it may not attach.
-    pub fn scan_core(self, scanner: &Scanner, directory: &Path) -> Result<Report, CoreError> {
-        let regions = self.regions()?;
-        let (path, unread) = self.write_core(directory)?;
-        let report = scan_file(&path, &regions, scanner);
-        fs::remove_file(&path)?;
-        let unread = unread.into_iter().map(|(address, length)| {
-            let region = regions.iter().find(|region| (region.start..region.end).contains(&address));
-            let region = region.map(|region| region.name.clone()).unwrap_or_default();
-            Unread { region, address, length, why: "gdb could not read it".to_owned() }
-        });
-        let unread = unread.collect();
-        report.map(|report| Report { unread, ..report })
-    }
-
-    /// Gives the file, and what gdb says it had to leave out: where, and how much.
-    fn write_core(self, directory: &Path) -> Result<(PathBuf, Vec<(u64, u64)>), CoreError> {
+    pub fn core_file(self, directory: &Path) -> Result<CoreFile, CoreError> {
         let path = directory.join(format!("core.{}", self.pid));
+        let regions = self.regions()?;
         let mut gdb = Command::new("gdb");
         // Nothing of the user's or of the program's is run, and no symbols are needed.
         gdb.args(["-nx", "-batch", "-iex", "set auto-load off", "-iex", "set auto-solib-add off"]);
@@ -89,55 +85,83 @@ impl Process {
         let output = gdb.stdin(Stdio::null()).output()?;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
-        if path.exists() {
-            Ok((path, said.lines().filter_map(left_out).collect()))
-        } else {
-            Err(CoreError::Gdb(said))
+        if !path.exists() {
+            return Err(CoreError::Gdb(said));
         }
+        Ok(CoreFile { path, regions, left_out: said.lines().filter_map(left_out).collect() })
     }
 }
 
-/// From `warning: Memory read failed for corefile section, 4096 bytes at 0x7f0000000000.`
+impl CoreFile {
+    /// Looks through all of it.
+    ///
+    /// # Errors
+    /// What gdb wrote is no core file, or cannot be read.
+    pub fn scan(&self, scanner: &Scanner) -> Result<Report, CoreError> {
+        let file = File::open(&self.path)?;
+        let mut report = Report::default();
+        for segment in segments(&file)? {
+            let (place, name) = self.origin(&segment);
+            let found = search(&file, &segment, scanner)?;
+            report.read += segment.length;
+            report.add(&scanner.needles, place, name, found);
+        }
+        for &(address, length) in &self.left_out {
+            let region = self.region(address).map(|region| region.name.clone()).unwrap_or_default();
+            report.unread.push(Unread { region, address, length, why: "gdb could not read it".to_owned() });
+        }
+        Ok(report.settle())
+    }
+
+    fn origin(&self, segment: &Segment) -> (Place, &str) {
+        match segment.address {
+            None => (Place::Registers, "notes"),
+            Some(address) => {
+                self.region(address).map_or((Place::Anonymous, ""), |region| (region.place, &region.name))
+            }
+        }
+    }
+
+    fn region(&self, address: u64) -> Option<&Region> {
+        self.regions.iter().find(|region| (region.start..region.end).contains(&address))
+    }
+}
+
+impl Drop for CoreFile {
+    fn drop(&mut self) {
+        // Its directory may be gone already.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn search(file: &File, segment: &Segment, scanner: &Scanner) -> Result<Vec<Found>, CoreError> {
+    let mut found = Vec::new();
+    let base = segment.address.unwrap_or(segment.offset);
+    let (mut at, mut kept) = (0, Vec::new());
+    while at < segment.length {
+        let mut piece = vec![0; PIECE.min((segment.length - at) as usize)];
+        file.read_exact_at(&mut piece, segment.offset + at)?;
+        // Most of a core is memory that nobody has touched.
+        if piece.iter().all(|byte| *byte == 0) {
+            kept.clear();
+        } else {
+            let start = base + at - kept.len() as u64;
+            kept.extend_from_slice(&piece);
+            scanner.index.search(&kept, start, &mut found);
+            kept.drain(..kept.len().saturating_sub(scanner.index.overlap()));
+        }
+        at += piece.len() as u64;
+    }
+    Ok(found)
+}
+
+/// From `warning: Memory read failed for corefile section, 4096 bytes at 0x7f0000000000.` The upper half of the addresses
+/// is the kernel's (vsyscall), the same in every process.
 fn left_out(line: &str) -> Option<(u64, u64)> {
     let (_, rest) = line.split_once("Memory read failed for corefile section, ")?;
     let (length, address) = rest.trim_end_matches('.').split_once(" bytes at 0x")?;
-    Some((u64::from_str_radix(address, 16).ok()?, length.parse().ok()?))
-}
-
-fn scan_file(path: &Path, regions: &[Region], scanner: &Scanner) -> Result<Report, CoreError> {
-    let file = File::open(path)?;
-    let mut report = Report::default();
-    for segment in segments(&file)? {
-        let mut found = Vec::new();
-        let base = segment.address.unwrap_or(segment.offset);
-        let (mut at, mut kept) = (0, Vec::new());
-        while at < segment.length {
-            let mut piece = vec![0; PIECE.min((segment.length - at) as usize)];
-            file.read_exact_at(&mut piece, segment.offset + at)?;
-            // Most of a core is memory that nobody has touched.
-            if piece.iter().all(|byte| *byte == 0) {
-                kept.clear();
-            } else {
-                let start = base + at - kept.len() as u64;
-                kept.extend_from_slice(&piece);
-                scanner.index.search(&kept, start, &mut found);
-                kept.drain(..kept.len().saturating_sub(scanner.index.overlap()));
-            }
-            at += piece.len() as u64;
-        }
-        report.read += segment.length;
-        let (place, name) = match segment.address {
-            None => (Place::Registers, "notes"),
-            Some(address) => {
-                match regions.iter().find(|region| (region.start..region.end).contains(&address)) {
-                    Some(region) => (region.place, region.name.as_str()),
-                    None => (Place::Anonymous, ""),
-                }
-            }
-        };
-        report.add(&scanner.needles, place, name, found);
-    }
-    Ok(report.settle())
+    let address = u64::from_str_radix(address, 16).ok().filter(|address| address >> 63 == 0)?;
+    Some((address, length.parse().ok()?))
 }
 
 fn segments(file: &File) -> Result<Vec<Segment>, CoreError> {

@@ -16,7 +16,7 @@ mod schedule;
 mod stopped;
 mod text;
 
-pub use core_file::CoreError;
+pub use core_file::{CoreError, CoreFile};
 pub use fresh::{fresh_bytes, fresh_text};
 pub use needle::{Kind, Needles, Pattern};
 pub use process::{Process, Through};

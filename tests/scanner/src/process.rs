@@ -12,8 +12,9 @@ use std::os::unix::fs::FileExt;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
+use crate::Scanner;
+use crate::index::Found;
 use crate::report::{Place, Report, Unread};
-use crate::{Scanner, index::Found};
 
 const PAGE: u64 = 4096;
 const PIECE: u64 = 4 << 20;

@@ -8,7 +8,9 @@
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
-use tokenkeep_scanner::{Kind, Needles, Place, Process, Report, Scanner, Through, fresh_bytes, fresh_text};
+use tokenkeep_scanner::{
+    CoreFile, Kind, Needles, Place, Process, Report, Scanner, Through, fresh_bytes, fresh_text,
+};
 
 struct Leak(Child);
 
@@ -170,7 +172,7 @@ fn a_register_is_found_in_a_core_file_alone() {
     let leak = Leak::start("register", &secret.as_bytes()[8..24]);
     assert_eq!(leak.scan(&scanner).hits, []);
     let scratch = Scratch::new();
-    let report = leak.process().scan_core(&scanner, &scratch.0).expect("a core file");
+    let report = core(&leak, &scratch).scan(&scanner).expect("it can be read");
     let hit = report.hits.first().expect("a register");
     // What the next register holds may go on with it.
     assert!(hit.place == Place::Registers && hit.length >= 16, "{report}");
@@ -185,13 +187,17 @@ fn a_core_file_has_what_the_memory_has() {
         let (needles, leaks) = one_for_each_form();
         let leak = Leak::start(place, &joined(&leaks));
         let scanner = Scanner::new(needles);
-        let report = leak.process().scan_core(&scanner, &Scratch::new().0).expect("a core file");
+        let report = core(&leak, &Scratch::new()).scan(&scanner).expect("it can be read");
         // What wrote them there may have left its last bytes in registers.
         let mut of_core = report.hits;
         of_core.retain(|hit| hit.place != Place::Registers);
         assert_eq!(of_core.len(), leaks.len());
         assert_eq!(of_core, leak.scan(&scanner).hits);
     }
+}
+
+fn core(leak: &Leak, scratch: &Scratch) -> CoreFile {
+    leak.process().core_file(&scratch.0).expect("a core file")
 }
 
 struct Scratch(std::path::PathBuf);
