@@ -30,6 +30,7 @@ use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
 use crate::os::service_manager::ServiceManager;
 use crate::os::{hardening, private_file, user};
+use crate::room;
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
@@ -47,6 +48,8 @@ use crate::vault::request_id::RequestIds;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Beyond the drain: for the last syncs.
 const CLOSE: Duration = Duration::from_secs(10);
+/// Threads for what blocks: admins' queries of the audit log and the reading of keys. Each that uses a key has a secret stack.
+const BLOCKING_THREADS: usize = 32;
 /// Admins are few; their places are their own, so that a flood of applications never locks them out.
 const ADMIN_PLACES: Places = Places { all: 64, user: 64 };
 
@@ -177,6 +180,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     builder
         .enable_all()
         .thread_name("tokenkeepd")
+        .max_blocking_threads(BLOCKING_THREADS)
+        // A thread that sleeps has its registers in every core.
+        .on_thread_park(room::clear_registers)
         .build()
         .map_err(|why| Failure::new(Exit::Fault, &format_args!("the runtime does not start: {why}")))
 }
