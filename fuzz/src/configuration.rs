@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokenkeep::daemon::config::{
-    ApplicationKey, AuditSync, Config, KeyPlace, Log, LogFormat, LogLevel, Mtls, RootKey, TlsKey,
+    ApplicationKey, AuditSync, Config, Demand, KeyPlace, Log, LogFormat, LogLevel, Mtls, RootKey, TlsKey,
 };
 use tokenkeep::domain::action::Action;
 use tokenkeep::domain::policy::{Among, Client};
@@ -75,6 +75,9 @@ fn write(config: &Config) -> String {
     let directory = path(&config.audit.directory);
     add(&mut out, format_args!("[audit]\ndirectory = {directory}\nsync = \"{sync}\"\n"));
     write_limits(&mut out, config);
+    let demand = |demand| if demand == Demand::Required { "required" } else { "preferred" };
+    let (lock, secret_pages) = (demand(config.memory.lock), demand(config.memory.secret_pages));
+    add(&mut out, format_args!("[memory]\nlock = \"{lock}\"\nsecret_pages = \"{secret_pages}\"\n"));
     out
 }
 

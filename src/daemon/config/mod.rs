@@ -68,6 +68,8 @@ pub struct Config {
     pub limits: Limits,
     /// The server log.
     pub log: Log,
+    /// What is asked of the kernel for memory that holds secrets.
+    pub memory: Memory,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.
@@ -295,6 +297,25 @@ pub enum LogFormat {
     Json,
     /// For people, on stderr.
     Text,
+}
+
+/// What is asked of the kernel for memory that holds secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// That no page of the daemon goes to the swap (mlockall(2)).
+    pub lock: Demand,
+    /// That keys lie in pages that nobody else can read, root included (memfd_secret(2)).
+    pub secret_pages: Demand,
+}
+
+/// How much a protection is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Demand {
+    /// Taken where the kernel gives it; `tokenkeep doctor` says where it does not.
+    Preferred,
+    /// Without it the daemon does not start.
+    #[default]
+    Required,
 }
 
 impl Config {

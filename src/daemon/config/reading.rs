@@ -15,7 +15,10 @@ use tokenkeep_client::ids::{InvalidId, ProviderId};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, WrittenSockets, written};
+use super::{
+    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, WrittenSockets,
+    written,
+};
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
 
@@ -69,6 +72,7 @@ impl Reading<'_> {
             audit: self.audit(&written.audit, &state_directory)?,
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,
+            memory: self.memory(&written.memory)?,
             state_directory,
         })
     }
@@ -207,6 +211,24 @@ impl Reading<'_> {
             "warn" => LogLevel::Warn,
             _ => return Err(self.refuse(written, "no such level", "use error, warn, info, debug or trace")),
         })
+    }
+
+    fn memory(&self, written: &written::Memory) -> Result<Memory, ConfigError> {
+        Ok(Memory {
+            lock: self.demand(written.lock.as_ref())?,
+            secret_pages: self.demand(written.secret_pages.as_ref())?,
+        })
+    }
+
+    fn demand(&self, written: Option<&Text>) -> Result<Demand, ConfigError> {
+        let Some(text) = written else {
+            return Ok(Demand::default());
+        };
+        match text.get_ref().as_str() {
+            "preferred" => Ok(Demand::Preferred),
+            "required" => Ok(Demand::Required),
+            _ => Err(self.refuse(text, "not a demand", "use \"required\" or \"preferred\"")),
+        }
     }
 
     fn absolute(&self, written: &Text) -> Result<PathBuf, ConfigError> {

@@ -41,6 +41,7 @@ fn the_least_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.audit.directory, Path::new("/var/lib/tokenkeep/audit"));
     assert_eq!(config.audit.sync, AuditSync::Interval(Duration::from_millis(50)));
     assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.memory, Memory { lock: Demand::Required, secret_pages: Demand::Required });
     assert!(config.policy.clients().is_empty() && config.providers.is_empty() && !config.any_provider);
 }
 
@@ -86,6 +87,9 @@ idle_deadline = "5m"
 level = "debug"
 levels = { transport = "warn", store = "trace" }
 format = "json"
+[memory]
+lock = "required"
+secret_pages = "preferred"
 "#,
     )
     .unwrap();
@@ -103,6 +107,7 @@ format = "json"
             format: Some(LogFormat::Json),
         }
     );
+    assert_eq!(config.memory, Memory { lock: Demand::Required, secret_pages: Demand::Preferred });
     assert_eq!(config.providers[0].allowed_scopes, ["read:org", "repo:status"]);
 
     let peer = |uid, unit: Option<&str>| Peer { uid, gid: uid, pid: 1, unit: unit.map(Into::into) };
@@ -174,7 +179,9 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[listen]\nunix = '/a'\nadmin = '/a'", 8, "same socket"),
         ("[listen]\n[listen.mtls]\nkey = 'ghs_canary'", 7, "missing field `address`"),
         ("[backup]\nevery = 'ghs_canary'", 6, "backup is not available in this version"),
-        ("[memory]\nlock = 'ghs_canary'", 6, "memory is not available in this version"),
+        ("[memory]\nlock = 'ghs_canary'", 7, "not a demand"),
+        ("[memory]\nsecret_pages = true", 7, "not what belongs here: expected a string"),
+        ("[memory]\nsecret_page = 'ghs_canary'", 7, "unknown field `secret_page`"),
         ("[audit]\ndirectory = 'ghs_canary'", 7, "not an absolute path"),
         ("[audit]\nsync = 'interval ghs_canary'", 7, "not a way to sync"),
         ("[audit]\nsync = 'interval 2s'", 7, "not a way to sync"),
