@@ -160,12 +160,14 @@ fn write_limits(out: &mut String, config: &Config) {
         out,
         format_args!(
             "[limits]\nconnections = {}\nconnections_per_user = {}\nheader_deadline = \"{}\"\n\
-             body_deadline = \"{}\"\nidle_deadline = \"{}\"\n",
+             body_deadline = \"{}\"\nidle_deadline = \"{}\"\norg_keys = {}\norg_key_idle = \"{}\"\n",
             limits.connections,
             limits.connections_per_user,
             span(limits.header_deadline),
             span(limits.body_deadline),
             span(limits.idle_deadline),
+            limits.org_keys.most,
+            span(limits.org_keys.idle),
         ),
     );
     write_log(out, &config.log);

@@ -26,6 +26,18 @@ pub enum Kind {
     Unlocked,
 }
 
+impl Kind {
+    /// In one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Locked => "locked",
+            Self::Secret => "secret",
+            Self::Unlocked => "unlocked",
+        }
+    }
+}
+
 /// Pages that can be read and written, zeros at first. Wiped and given back on drop.
 pub(super) struct Pages {
     mapped: NonNull<u8>,

@@ -114,7 +114,7 @@ impl Vault {
 
     /// The org, its key open.
     pub(super) fn org(&self, org: &OrgId) -> Result<Arc<Org>, Refusal> {
-        if let Some(open) = self.orgs.get(org) {
+        if let Some(open) = self.open_orgs.find(org) {
             return Ok(open);
         }
         let blind = self.blind.org(org);
@@ -124,7 +124,7 @@ impl Vault {
             return Err(Refusal::integrity("org", &"the record is another org's"));
         }
         let open = Arc::new(Org { id: metadata.org, blind, key });
-        self.orgs.insert(org.clone(), Arc::clone(&open));
+        self.open_orgs.put(Arc::clone(&open));
         Ok(open)
     }
 

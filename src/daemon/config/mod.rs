@@ -29,6 +29,7 @@ use crate::domain::provider::Provider;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
 use crate::os::user::{self, UserError};
+use crate::vault::open_orgs::Bounds;
 
 pub use error::{ConfigError, Fault};
 
@@ -245,6 +246,8 @@ pub struct Limits {
     pub body_deadline: Duration,
     /// Between two requests on a connection.
     pub idle_deadline: Duration,
+    /// Org keys that are kept open.
+    pub org_keys: Bounds,
 }
 
 impl Default for Limits {
@@ -257,6 +260,7 @@ impl Default for Limits {
             header_deadline: Duration::from_secs(5),
             body_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(60),
+            org_keys: Bounds::default(),
         }
     }
 }

@@ -21,12 +21,16 @@ use super::{
 };
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
+use crate::vault::open_orgs::Bounds;
 
 type Text = Spanned<String>;
 type Resolve<'a> = &'a dyn Fn(&str) -> Result<u32, UserError>;
 
 /// Longest path of a socket in bytes (unix(7): 108 with the NUL).
 const LONGEST_SOCKET: usize = 107;
+
+/// Half of what the key room has places for: the other half is for those in use that gave way to others.
+const MOST_ORG_KEYS: usize = 262_144;
 
 /// An entry about a read may be late by this much at most: a crash loses what is younger.
 const LONGEST_SYNC: Duration = Duration::from_secs(1);
@@ -180,6 +184,10 @@ impl Reading<'_> {
             )?,
             body_deadline: self.span_within(written.body_deadline.as_ref(), usual.body_deadline, 1..=300)?,
             idle_deadline: self.span_within(written.idle_deadline.as_ref(), usual.idle_deadline, 1..=3600)?,
+            org_keys: Bounds {
+                most: self.count_within(written.org_keys.as_ref(), usual.org_keys.most, MOST_ORG_KEYS)?,
+                idle: self.span_within(written.org_key_idle.as_ref(), usual.org_keys.idle, 10..=86_400)?,
+            },
         })
     }
 

@@ -83,6 +83,8 @@ connections_per_user = 50
 header_deadline = "2s"
 body_deadline = "20s"
 idle_deadline = "5m"
+org_keys = 1000
+org_key_idle = "1h"
 [log]
 level = "debug"
 levels = { transport = "warn", store = "trace" }
@@ -99,6 +101,7 @@ secret_pages = "preferred"
     assert_eq!(config.audit, Audit { directory: "/srv/audit".into(), sync: AuditSync::Always });
     assert_eq!((config.limits.connections, config.limits.connections_per_user), (100, 50));
     assert_eq!(config.limits.idle_deadline, Duration::from_secs(300));
+    assert_eq!(config.limits.org_keys, Bounds { most: 1000, idle: Duration::from_secs(3600) });
     assert_eq!(
         config.log,
         Log {
@@ -192,6 +195,9 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[limits]\nconnections = 10\nconnections_per_user = 11", 8, "use 1 to 10"),
         ("[limits]\nheader_deadline = 'ghs_canary'", 7, "not a span of time"),
         ("[limits]\nidle_deadline = '2h'", 7, "out of range"),
+        ("[limits]\norg_keys = 0", 7, "out of range"),
+        ("[limits]\norg_keys = 262145", 7, "out of range"),
+        ("[limits]\norg_key_idle = '9s'", 7, "out of range"),
         ("[[provider]]\nid = 'ghs_canary'", 7, "a provider is 1 to 63 characters"),
         ("[[provider]]\nid = 'a'\n[[provider]]\nid = 'a'", 9, "two providers"),
         ("[[provider]]\nid = 'a'\nallowed_scopes = ['ghs_canary b']", 8, "not a scope"),

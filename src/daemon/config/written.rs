@@ -247,6 +247,8 @@ pub(super) struct Limits {
     pub(super) header_deadline: Option<Text>,
     pub(super) body_deadline: Option<Text>,
     pub(super) idle_deadline: Option<Text>,
+    pub(super) org_keys: Option<Spanned<usize>>,
+    pub(super) org_key_idle: Option<Text>,
 }
 
 #[derive(Deserialize, Default)]
