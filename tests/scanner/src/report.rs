@@ -144,7 +144,7 @@ impl Report {
     }
 }
 
-/// Both counts, then what was found where, the most frequent first.
+/// Both counts, then what was found where: keys first, the most frequent first.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {} in {} KiB", self.line(Kind::Canary), self.line(Kind::Key), self.read >> 10)?;
@@ -153,7 +153,9 @@ impl fmt::Display for Report {
             groups.entry((&hit.needle, hit.form, hit.place, &hit.region)).or_default().push(hit);
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, hits)| std::cmp::Reverse(hits.len()));
+        // Keys first: a single one is worse than many canaries.
+        let rank = |hits: &[&Hit]| (hits.first().map(|hit| hit.kind), hits.len());
+        groups.sort_by_key(|(_, hits)| std::cmp::Reverse(rank(hits)));
         for ((needle, form, place, region), hits) in groups.iter().take(40) {
             let (count, first) = (hits.len(), hits.first().map_or(0, |hit| hit.address));
             let longest = hits.iter().map(|hit| hit.length).max().unwrap_or(0);
