@@ -128,8 +128,8 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     };
     let config = origin.load().map_err(|why| Failure::new(why.exit(), &why))?;
     let own_uid = user::effective();
-    config.judge_user(own_uid).map_err(|why| Failure::new(why.exit(), &why))?;
     config.judge_build(lacking::parts()).map_err(|why| Failure::new(why.exit(), &why))?;
+    config.judge_user(own_uid).map_err(|why| Failure::new(why.exit(), &why))?;
     let levels = logging::begin(&config.log).map_err(|why| Failure::new(Exit::Configuration, &why))?;
     if !arguments.check_configuration {
         furnish(&config)?;

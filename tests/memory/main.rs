@@ -8,11 +8,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they found and what they skip")]
 
 mod canaries;
+mod crashed;
+mod hammered;
 mod keys;
 #[allow(dead_code, unused_imports, reason = "shared with the end-to-end tests, which use the rest")]
 #[path = "../daemon/kit/mod.rs"]
 mod kit;
 mod load;
 mod mixture;
+mod root;
 mod served;
 mod survey;
+mod swapped;
+mod without;

@@ -55,13 +55,18 @@ impl Survey {
         told(scan(&self.wanted), when, "core file")
     }
 
+    /// Bytes that are at hand.
+    pub(crate) fn through(&self, name: &str, bytes: &[u8]) -> Report {
+        self.wanted.bytes(name, bytes)
+    }
+
     /// Every file of the state directory, and everything that the daemon has said.
     pub(crate) fn files(&self, vault: &TestVault) {
         for (path, bytes) in files::below(vault.state()) {
-            let report = self.wanted.bytes(&path.display().to_string(), &bytes);
+            let report = self.through(&path.display().to_string(), &bytes);
             assert!(report.hits.is_empty(), "{report}");
         }
-        let report = self.wanted.bytes("what it said", vault.said().as_bytes());
+        let report = self.through("what it said", vault.said().as_bytes());
         assert!(report.hits.is_empty(), "{report}");
     }
 }

@@ -242,6 +242,12 @@ impl TestVault {
         Ended { code: status.code(), line: errors.lines().last().unwrap_or_default().to_owned() }
     }
 
+    /// How it ended, by a signal.
+    #[allow(dead_code, reason = "for the tests of its memory")]
+    pub fn crashed(&mut self) -> std::process::ExitStatus {
+        self.daemon.take().expect("a daemon").wait().expect("wait")
+    }
+
     /// Tells the daemon to read its files again.
     pub fn hang_up(&self) {
         self.signal(Signal::SIGHUP);
