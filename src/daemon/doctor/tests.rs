@@ -60,7 +60,7 @@ fn one(check: &str, level: &str) -> Vec<(String, String)> {
 fn a_host_where_all_is_well_has_nothing_to_mend() {
     assert_eq!(ailing(|_, _| ()), []);
     let (facts, checked) = well();
-    assert_eq!(findings(&facts, &checked).len(), 15);
+    assert_eq!(findings(&facts, &checked).len(), 16);
 }
 
 #[test]
