@@ -175,7 +175,9 @@ pub fn finish(mut answer: Answer, request: RequestId, in_flight: InFlight) -> An
     if let Ok(id) = HeaderValue::from_str(request.as_str()) {
         headers.insert(X_REQUEST_ID, id);
     }
-    answer.body_mut().in_flight = Some(in_flight);
+    let body = answer.body_mut();
+    body.piece = body.piece.take().map(|piece| in_flight.until_sent(piece));
+    body.in_flight = Some(in_flight);
     answer
 }
 
