@@ -16,6 +16,8 @@ use crate::kit::{TestVault, files};
 const FRAME: usize = 59;
 const FIELD: usize = 50;
 const ORG_KEY: u8 = 5;
+/// The token of a frame with an org key: version, time, IV, 112 bytes of ciphertext, MAC, in base64.
+const ORG_KEY_TOKEN: usize = (1 + 8 + 16 + 112 + 32_usize).div_ceil(3) * 4;
 /// Text of a Fernet key.
 const KEY_TEXT: usize = 44;
 
@@ -48,14 +50,14 @@ pub(crate) fn add_to(needles: &mut Needles, vault: &TestVault, roots: &[String])
     orgs.len()
 }
 
-/// Every Fernet token in the journal that a root key opens and that says it is an org key.
+/// Every Fernet token in the journal that is as long as that of an org key, that a root key opens, and that says it is one.
 fn org_keys(vault: &TestVault, roots: &[String]) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for file in vault.journal_files() {
         let bytes = files::without_room(&fs::read(file).unwrap());
-        let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=".contains(byte);
-        for run in bytes.split(|byte| !is_digit(byte)) {
-            let frames = roots.iter().filter_map(|root| opened(root, std::str::from_utf8(run).ok()?));
+        for token in bytes.windows(ORG_KEY_TOKEN).filter(|token| token.starts_with(b"gAAAA")) {
+            let Ok(token) = std::str::from_utf8(token) else { continue };
+            let frames = roots.iter().filter_map(|root| opened(root, token));
             let of_orgs = frames.filter(|frame| frame.get(FIELD) == Some(&ORG_KEY));
             keys.extend(of_orgs.map(|frame| text(&frame[FRAME..FRAME + KEY_TEXT])));
         }
@@ -64,7 +66,6 @@ fn org_keys(vault: &TestVault, roots: &[String]) -> BTreeSet<String> {
 }
 
 fn opened(key: &str, token: &str) -> Option<Vec<u8>> {
-    // Nothing that is sealed here is shorter than its frame.
     let frame =
         (token.len() > FRAME && token.starts_with("gAAAA")).then(|| Fernet::new(key)?.decrypt(token).ok());
     frame.flatten().filter(|frame| frame.len() > FRAME)

@@ -24,6 +24,7 @@ pub(crate) fn scans_of(program: Option<&Path>, each: usize) -> Option<Vec<(&'sta
     println!("requests: {sent:?}");
     assert!(sent.values().sum::<usize>() >= 4 * each);
     let survey = Survey::new(&vault, &keys, &canaries);
+    assert!(survey.org_keys >= 16, "{}", survey.org_keys);
     rest(&vault);
     let [running, stopped] = survey.live(&vault, "connections idle");
     let core = survey.core(&vault, "connections idle");

@@ -18,6 +18,8 @@ pub(crate) struct Survey {
     wanted: Scanner,
     /// What stands in the memory of every daemon.
     control: Scanner,
+    /// How many orgs' keys it looks for.
+    pub(crate) org_keys: usize,
 }
 
 impl Survey {
@@ -34,7 +36,7 @@ impl Survey {
             (0..16).map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap()).collect();
         let mut control = Needles::default();
         control.canary("the vault's id", &id);
-        Self { wanted: Scanner::new(needles), control: Scanner::new(control) }
+        Self { wanted: Scanner::new(needles), control: Scanner::new(control), org_keys: orgs }
     }
 
     /// All of its memory as it runs, and again while it stands still.
@@ -72,7 +74,8 @@ impl Survey {
 }
 
 fn told(report: Report, when: &str, how: &str) -> Report {
-    println!("{when}, {how}: {report}");
+    let hidden: u64 = report.unread.iter().map(|unread| unread.length).sum();
+    println!("{when}, {how}, {} KiB hidden: {report}", hidden >> 10);
     for unread in &report.unread {
         assert!(unread.region.contains("secretmem"), "this could not be read: {unread:?}");
     }
@@ -88,17 +91,23 @@ pub(crate) fn may_look(vault: &TestVault) -> bool {
     opened.is_ok()
 }
 
+/// Longer than a connection of HTTP/2 that rests is kept (`src/transport/pulse.rs`).
+const REST: Duration = Duration::from_millis(4500);
+
 /// Waits until the daemon does nothing: what it was asked is answered, and what it held for that is let go.
 pub(crate) fn rest(vault: &TestVault) {
-    let used = || {
-        let stat = fs::read_to_string(Path::new("/proc").join(vault.pid().to_string()).join("stat")).unwrap();
+    let process = Path::new("/proc").join(vault.pid().to_string());
+    let busy = || {
+        let stat = fs::read_to_string(process.join("stat")).expect("it runs");
         let fields = stat.rsplit_once(") ").expect("a name in parentheses").1;
-        // utime and stime (proc_pid_stat(5)).
-        fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
+        // utime and stime (proc_pid_stat(5)); a tick a second takes none that is counted.
+        let times = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+        (times.sum::<u64>(), fs::read_dir(process.join("fd")).expect("its descriptors").count())
     };
     poll("the daemon to rest", || {
-        let before = used();
-        std::thread::sleep(Duration::from_millis(300));
-        (used() == before).then_some(())
+        let (used, open) = busy();
+        std::thread::sleep(REST);
+        let (used_since, open_since) = busy();
+        (used_since - used <= 1 && open_since == open).then_some(())
     });
 }

@@ -1,6 +1,7 @@
-//! HTTP/2 with prior knowledge (RFC 9113, section 3.3), over a connection that stays.
+//! HTTP/2 with prior knowledge (RFC 9113, section 3.3), over a connection for many requests.
 
 use std::path::Path;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -12,42 +13,63 @@ use tokio::runtime::Runtime;
 
 use super::{PATIENCE, Request, Response};
 
-/// A connection that stays.
+type Sender = SendRequest<Full<Bytes>>;
+type Connecting = Pin<Box<dyn Future<Output = Sender> + Send>>;
+
+/// A connection that is made anew where the daemon has ended it: it ends those that rest.
 pub struct Session {
     runtime: Runtime,
-    sender: SendRequest<Full<Bytes>>,
+    connect: Box<dyn Fn() -> Connecting + Send>,
+    sender: Sender,
 }
 
 impl Session {
-    /// Over the connection that `connecting` makes.
-    pub fn over<S>(connecting: impl Future<Output = S>) -> Self
+    /// Over the connections that `connect` makes.
+    pub fn over<S, C>(connect: impl Fn() -> C + Send + 'static) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        C: Future<Output = S> + Send + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let handshake = async {
-            let stream = TokioIo::new(connecting.await);
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
-            tokio::spawn(connection);
-            sender
+        let connect = move || -> Connecting {
+            let connecting = connect();
+            Box::pin(async {
+                let stream = TokioIo::new(connecting.await);
+                let (sender, connection) =
+                    http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+                tokio::spawn(connection);
+                sender
+            })
         };
-        let sender = runtime.block_on(async { tokio::time::timeout(PATIENCE, handshake).await });
-        Self { sender: sender.expect("a connection in time"), runtime }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let sender = in_time(&runtime, connect());
+        Self { runtime, connect: Box::new(connect), sender }
     }
 
     /// Over a Unix socket.
     pub fn at(socket: &Path) -> Self {
-        Self::over(async { UnixStream::connect(socket).await.expect("the daemon listens") })
+        let socket = socket.to_owned();
+        Self::over(move || {
+            let socket = socket.clone();
+            async { UnixStream::connect(socket).await.expect("the daemon listens") }
+        })
     }
 
     pub fn send(&mut self, request: &Request) -> Response {
-        let exchange = exchange(&mut self.sender, request);
-        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, exchange).await });
-        answer.expect("an answer in time")
+        let answer = in_time(&self.runtime, exchange(&mut self.sender, request));
+        let answer = answer.or_else(|_| {
+            self.sender = in_time(&self.runtime, (self.connect)());
+            in_time(&self.runtime, exchange(&mut self.sender, request))
+        });
+        answer.expect("an answer over a new connection")
     }
 }
 
-async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: &Request) -> Response {
+fn in_time<T>(runtime: &Runtime, task: impl Future<Output = T>) -> T {
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, task).await }).expect("in time")
+}
+
+/// An error is of a request that was not sent.
+async fn exchange(sender: &mut Sender, request: &Request) -> Result<Response, hyper::Error> {
     let mut message =
         hyper::Request::builder().method(request.method).uri(format!("http://tokenkeep{}", request.target));
     for (name, value) in &request.headers {
@@ -55,10 +77,13 @@ async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: &Request) -> R
     }
     let body = Full::new(Bytes::from(request.body.clone().unwrap_or_default()));
     let message = message.body(body).expect("a request");
-    let answer = sender.send_request(message).await.expect("an answer");
+    let answer = match sender.send_request(message).await {
+        Err(why) if why.is_canceled() => return Err(why),
+        answer => answer.expect("an answer"),
+    };
     let (head, body) = answer.into_parts();
     let text = |value: &hyper::header::HeaderValue| value.to_str().expect("ASCII").to_owned();
     let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
     let body = body.collect().await.expect("the whole body").to_bytes().to_vec();
-    Response { status: head.status.as_u16(), headers, body }
+    Ok(Response { status: head.status.as_u16(), headers, body })
 }

@@ -104,13 +104,17 @@ impl TlsCaller {
 
     /// A connection for HTTP/2.
     pub fn http2(&self) -> http2::Session {
-        let config = Arc::clone(&self.offering(&["h2"]).config);
-        http2::Session::over(async {
-            let socket = tokio::net::TcpStream::connect(self.address).await.expect("the daemon listens");
-            let name = ServerName::try_from("localhost").expect("a name");
-            let stream = tokio_rustls::TlsConnector::from(config).connect(name, socket).await.expect("TLS");
-            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            stream
+        let (config, address) = (self.offering(&["h2"]).config, self.address);
+        http2::Session::over(move || {
+            let config = Arc::clone(&config);
+            async move {
+                let socket = tokio::net::TcpStream::connect(address).await.expect("the daemon listens");
+                let name = ServerName::try_from("localhost").expect("a name");
+                let stream =
+                    tokio_rustls::TlsConnector::from(config).connect(name, socket).await.expect("TLS");
+                assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+                stream
+            }
         })
     }
 

@@ -162,9 +162,14 @@ fn scan_run(
         match got {
             Ok(length) if length > 0 => {
                 let base = at - kept.len() as u64;
-                kept.extend_from_slice(&piece[..length]);
-                scanner.index.search(&kept, base, found);
-                kept.drain(..kept.len().saturating_sub(scanner.index.overlap()));
+                // Memory that nobody has touched, or that was wiped: no pattern is all zeros.
+                if piece[..length].iter().all(|byte| *byte == 0) {
+                    kept.clear();
+                } else {
+                    kept.extend_from_slice(&piece[..length]);
+                    scanner.index.search(&kept, base, found);
+                    kept.drain(..kept.len().saturating_sub(scanner.index.overlap()));
+                }
                 report.read += length as u64;
                 at += length as u64;
             }
