@@ -18,8 +18,7 @@ fn a_crash_leaves_no_plaintext() {
         vault.create_org("acme");
         vault.put_pair("acme", "github/a", &canaries.plant("access token"), &canaries.plant("refresh token"));
         let waiting = half_sent(&vault, &canaries);
-        vault.signal(signal);
-        let status = vault.crashed();
+        let status = vault.crash(signal);
         assert_eq!(status.signal(), Some(signal as i32), "{status:?}");
         assert!(!status.core_dumped(), "{signal} left a core");
         drop(waiting);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -21,7 +22,11 @@ pub struct Session {
     runtime: Runtime,
     connect: Box<dyn Fn() -> Connecting + Send>,
     sender: Sender,
+    used: Instant,
 }
+
+/// Shorter than a connection that rests is kept.
+const RESTS: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Over the connections that `connect` makes.
@@ -42,7 +47,7 @@ impl Session {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sender = in_time(&runtime, connect());
-        Self { runtime, connect: Box::new(connect), sender }
+        Self { runtime, connect: Box::new(connect), sender, used: Instant::now() }
     }
 
     /// Over a Unix socket.
@@ -55,11 +60,15 @@ impl Session {
     }
 
     pub fn send(&mut self, request: &Request) -> Response {
+        if self.used.elapsed() > RESTS {
+            self.sender = in_time(&self.runtime, (self.connect)());
+        }
         let answer = in_time(&self.runtime, exchange(&mut self.sender, request));
         let answer = answer.or_else(|_| {
             self.sender = in_time(&self.runtime, (self.connect)());
             in_time(&self.runtime, exchange(&mut self.sender, request))
         });
+        self.used = Instant::now();
         answer.expect("an answer over a new connection")
     }
 }
