@@ -4,6 +4,7 @@
 
 mod application_keys;
 mod clients;
+mod egress;
 mod mtls;
 mod root_key;
 
@@ -69,6 +70,7 @@ impl Reading<'_> {
             audit: self.audit(&written.audit, &state_directory)?,
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,
+            door: self.door(written)?,
             state_directory,
         })
     }

@@ -49,6 +49,7 @@ pub(super) struct Written {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) log: Log,
+    pub(super) egress: Option<Spanned<Egress>>,
     alerts: Later,
     backup: Later,
     memory: Later,
@@ -111,6 +112,12 @@ pub(super) struct RootKey {
     pub(super) secret_id: Option<Text>,
     pub(super) sts_endpoint: Option<Text>,
     pub(super) token: Option<Spanned<Held>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Egress {
+    pub(super) socket: Text,
 }
 
 #[derive(Deserialize)]
