@@ -96,6 +96,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         limits,
         log,
         memory,
+        door,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -108,6 +109,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[limits]", *limits == old.limits),
         ("[log] format", log.format == old.log.format),
         ("[memory]", *memory == old.memory),
+        ("[egress]", *door == old.door),
     ];
     settled.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }

@@ -3,6 +3,8 @@
 //! Knows nothing of the vault.
 
 pub mod activation;
+pub mod descriptor;
+pub mod environment;
 pub mod exec;
 pub mod hardening;
 pub mod host;
@@ -11,6 +13,7 @@ pub mod lock;
 pub mod peer;
 pub mod private_file;
 pub mod service_manager;
+pub mod signals;
 pub mod socket;
 pub mod space;
 pub mod user;

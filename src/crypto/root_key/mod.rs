@@ -42,6 +42,8 @@ pub enum SourceError {
         what: String,
         /// What to do.
         mend: String,
+        /// In one word, for the audit log.
+        reason: &'static str,
     },
     /// The source is not there yet, or failed in passing.
     Retryable {
@@ -49,6 +51,8 @@ pub enum SourceError {
         what: String,
         /// What to do if it stays so.
         mend: String,
+        /// In one word, for the audit log.
+        reason: &'static str,
     },
     /// It cannot be what was meant: a wrong path, no credential, something far too large. Trying again is of no
     /// use.
@@ -57,20 +61,42 @@ pub enum SourceError {
         what: String,
         /// What to do.
         mend: String,
+        /// In one word, for the audit log.
+        reason: &'static str,
     },
 }
 
 impl SourceError {
     fn refused(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Refused { what: what.into(), mend: mend.into() }
+        Self::Refused { what: what.into(), mend: mend.into(), reason: "source_refused" }
     }
 
     fn retryable(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Retryable { what: what.into(), mend: mend.into() }
+        Self::Retryable { what: what.into(), mend: mend.into(), reason: "source_unavailable" }
     }
 
     fn unusable(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Unusable { what: what.into(), mend: mend.into() }
+        Self::Unusable { what: what.into(), mend: mend.into(), reason: "source_unusable" }
+    }
+
+    /// With a closer reason.
+    fn because(mut self, closer: &'static str) -> Self {
+        match &mut self {
+            Self::Refused { reason, .. } | Self::Retryable { reason, .. } | Self::Unusable { reason, .. } => {
+                *reason = closer;
+            }
+        }
+        self
+    }
+
+    /// In one word, for the audit log.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused { reason, .. } | Self::Retryable { reason, .. } | Self::Unusable { reason, .. } => {
+                reason
+            }
+        }
     }
 
     /// Whether it was refused for safety.
@@ -89,7 +115,9 @@ impl SourceError {
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { what, mend } | Self::Retryable { what, mend } | Self::Unusable { what, mend } => {
+            Self::Refused { what, mend, .. }
+            | Self::Retryable { what, mend, .. }
+            | Self::Unusable { what, mend, .. } => {
                 write!(f, "{what}; {mend}")
             }
         }

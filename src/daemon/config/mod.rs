@@ -8,6 +8,7 @@
 //! Never warns and goes on; never repeats a value of the file in an error.
 
 mod development;
+mod egress;
 mod error;
 mod reading;
 mod written;
@@ -26,6 +27,7 @@ use crate::crypto::root_key::openbao::{self, OpenBao};
 use crate::crypto::root_key::{RootKeySource, SourceError, remote};
 use crate::domain::policy::{OrgSet, Policy};
 use crate::domain::provider::Provider;
+use crate::net::outbound::Door;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
 use crate::os::user::{self, UserError};
@@ -71,6 +73,8 @@ pub struct Config {
     pub log: Log,
     /// What is asked of the kernel for memory that holds secrets.
     pub memory: Memory,
+    /// How connections to other hosts leave.
+    pub door: Door,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.
@@ -170,20 +174,24 @@ pub enum RootKey {
 }
 
 impl RootKey {
-    /// The source, ready to be read. `credentials` is the value of `$CREDENTIALS_DIRECTORY`.
+    /// The source, ready to be read, through this door where it is on another host. `credentials` is the value of `$CREDENTIALS_DIRECTORY`.
     ///
     /// # Errors
     /// `Refused`, where what was configured cannot be a source.
-    pub fn source(&self, credentials: Option<PathBuf>) -> Result<Box<dyn RootKeySource>, SourceError> {
+    pub fn source(
+        &self,
+        door: &Door,
+        credentials: Option<PathBuf>,
+    ) -> Result<Box<dyn RootKeySource>, SourceError> {
         Ok(match self.clone() {
             Self::AwsSecretsManager(settings) => {
-                Box::new(AwsSecretsManager::new(settings, Box::new(remote::environment)))
+                Box::new(AwsSecretsManager::new(settings, door.clone(), Box::new(remote::environment)))
             }
             Self::Exec { program, arguments, deadline } => {
                 Box::new(ExecSource::new(program, arguments, deadline)?)
             }
             Self::File { path } => Box::new(FileSource::new(path)?),
-            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, credentials)),
+            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, door.clone(), credentials)),
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }

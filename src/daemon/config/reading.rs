@@ -4,6 +4,7 @@
 
 mod application_keys;
 mod clients;
+mod egress;
 mod mtls;
 mod root_key;
 
@@ -77,6 +78,7 @@ impl Reading<'_> {
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,
             memory: self.memory(&written.memory)?,
+            door: self.door(written)?,
             state_directory,
         })
     }

@@ -1,5 +1,6 @@
 //! The configuration: what is read, and what is refused with which line and mend.
 
+mod egress;
 mod mtls;
 
 use super::*;
@@ -406,7 +407,7 @@ fn a_directory_for_development_is_made_once_and_found_again() {
     assert_eq!(made.policy, Policy::development(ours.uid));
     let others = Peer { uid: ours.uid + 1, ..ours };
     assert_eq!(made.policy.identify(&others), None);
-    let text = made.root_key.source(None).unwrap().read().unwrap();
+    let text = made.root_key.source(&made.door, None).unwrap().read().unwrap();
     assert_eq!(text.as_slice(), key);
 
     assert_eq!(Config::development(&directory).unwrap(), made);

@@ -51,6 +51,7 @@ pub(super) struct Written {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) memory: Memory,
+    pub(super) egress: Option<Spanned<Egress>>,
     alerts: Later,
     backup: Later,
     refresh: Later,
@@ -112,6 +113,12 @@ pub(super) struct RootKey {
     pub(super) secret_id: Option<Text>,
     pub(super) sts_endpoint: Option<Text>,
     pub(super) token: Option<Spanned<Held>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Egress {
+    pub(super) socket: Text,
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,8 @@ pub struct Dowry {
     pub variables: Vec<(String, OsString)>,
     /// `FileDescriptorName=` and the socket; up to three.
     pub sockets: Vec<(&'static str, OwnedFd)>,
+    /// A program, with its arguments, that becomes the daemon.
+    pub before: Vec<String>,
 }
 
 /// Descriptors 0, 1 and 2 of the shell carry the sockets: those a parent can set.
@@ -33,7 +35,7 @@ impl Dowry {
         let mut command = Command::new("sh");
         command.args(["-c", LAUNCH, "sh"]);
         command.arg(room.join("out.log")).arg(room.join("err.log")).arg(self.sockets.len().to_string());
-        command.arg(env!("CARGO_BIN_EXE_tokenkeepd")).arg("--config").arg(configuration);
+        command.args(&self.before).arg(env!("CARGO_BIN_EXE_tokenkeepd")).arg("--config").arg(configuration);
         let socket = |at: usize| match self.sockets.get(at) {
             Some((_, socket)) => Stdio::from(socket.try_clone().expect("a descriptor")),
             None => Stdio::null(),

@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{LONGEST_LIST, RootKeySource, SourceError, json, remote};
-use crate::net::outbound::{Answer, Deadlines, Endpoint, Request, Roots};
+use crate::net::outbound::{Answer, Deadlines, Door, Endpoint, Request, Roots};
 
 pub use held::Held;
 
@@ -80,6 +80,7 @@ pub enum Wrapping {
 /// The secret.
 pub struct OpenBao {
     settings: Settings,
+    door: Door,
     credentials: Option<PathBuf>,
     reached: Mutex<Reached>,
 }
@@ -94,8 +95,8 @@ struct Reached {
 impl OpenBao {
     /// The secret. `credentials` is the directory of systemd's credentials.
     #[must_use]
-    pub fn new(settings: Settings, credentials: Option<PathBuf>) -> Self {
-        Self { settings, credentials, reached: Mutex::default() }
+    pub fn new(settings: Settings, door: Door, credentials: Option<PathBuf>) -> Self {
+        Self { settings, door, credentials, reached: Mutex::default() }
     }
 
     fn ask(&self, request: Request, token: Option<&Zeroizing<String>>) -> Result<Answer, SourceError> {
@@ -107,7 +108,7 @@ impl OpenBao {
         if let Some(token) = token {
             request = request.with_header("x-vault-token", token.clone());
         }
-        remote::ask(&self.settings.address, &self.settings.roots, request, Deadlines::REMOTE)
+        remote::ask(&self.door, &self.settings.address, &self.settings.roots, request, Deadlines::REMOTE)
     }
 
     fn read_with(&self, token: &Zeroizing<String>) -> Result<Zeroizing<Vec<u8>>, SourceError> {
