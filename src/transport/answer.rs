@@ -188,7 +188,9 @@ pub fn finish(mut answer: Answer, request: RequestId, in_flight: InFlight, mut s
     if !others.is_empty() {
         answer.headers_mut().extend(others);
     }
-    answer.body_mut().in_flight = Some(in_flight);
+    let body = answer.body_mut();
+    body.piece = body.piece.take().map(|piece| in_flight.until_sent(piece));
+    body.in_flight = Some(in_flight);
     answer
 }
 

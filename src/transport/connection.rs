@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::answer;
 use super::application::Application;
-use super::pulse::{Deadlines, Felt, Pulse};
+use super::pulse::{Deadlines, Felt, Pulse, Stand};
 use super::standing::Standing;
 use crate::net::wiped_io::wiped;
 use crate::vault::caller::Caller;
@@ -64,12 +64,14 @@ pub async fn serve<T>(
             }
             // Everything but the requests themselves is seen to once a second: nothing else is polled with them.
             _ = tick.tick() => {
-                if pulse.tick(&deadlines) {
+                let stand = pulse.tick(&deadlines);
+                if stand == Stand::Overdue {
                     tracing::debug!("a connection was dropped: a deadline is over");
                     return;
                 }
                 // Who was let in a moment before the end has not said yet what it wants: it has until the next tick.
-                let over = told || (!fresh && *stopping.borrow()) || standing.has_lapsed();
+                let ends = stand == Stand::Ending;
+                let over = told || ends || (!fresh && *stopping.borrow()) || standing.has_lapsed();
                 fresh = false;
                 if over && !told {
                     told = true;

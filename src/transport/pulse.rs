@@ -4,6 +4,10 @@
 //! holds a place. The answer: each state has its deadline, counted in ticks, and the connection is dropped
 //! when it is over.
 //!
+//! HTTP/2 has a hard problem of its own: h2 keeps in buffers of the connection what has passed through them, header fields
+//! (a pass!) among it, and neither wipes them nor lets anybody else do so. The answer: such a connection ends soon after
+//! its last answer, and its buffers are wiped as they are freed; HTTP/1.1 keeps its connections.
+//!
 //! Never reads the clock.
 
 use std::pin::Pin;
@@ -11,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Deadlines of a connection, in ticks.
@@ -24,19 +29,41 @@ pub struct Deadlines {
     pub request: u32,
 }
 
+/// Ticks without a request after which a connection of HTTP/2 is told to end, and is ended. A client that runs asks again
+/// within the first, or opens another connection.
+const REST_TOLD: u32 = 2;
+const REST_OVER: u32 = 3;
+/// Ticks after which one that never rests is told to end too.
+const LIFE: u32 = 60;
+
+/// How a connection stands at a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand {
+    /// It goes on.
+    Fine,
+    /// It ends as soon as nothing is in flight: the client is told.
+    Ending,
+    /// It is over.
+    Overdue,
+}
+
 /// The state of one connection.
 #[derive(Debug, Default)]
 pub struct Pulse {
     ticks: AtomicU32,
+    age: AtomicU32,
     in_flight: AtomicU32,
+    /// Answers over HTTP/2 that the socket has not taken to their end.
+    unsent: AtomicU32,
     reads_header: AtomicBool,
     multiplexed: AtomicBool,
 }
 
 impl Pulse {
-    /// One more tick; whether the connection is overdue.
-    pub fn tick(&self, deadlines: &Deadlines) -> bool {
+    /// One more tick.
+    pub fn tick(&self, deadlines: &Deadlines) -> Stand {
         let ticks = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+        let age = self.age.fetch_add(1, Ordering::Relaxed) + 1;
         let deadline = if self.in_flight.load(Ordering::Relaxed) > 0 {
             deadlines.request
         } else if self.reads_header.load(Ordering::Relaxed) {
@@ -44,7 +71,19 @@ impl Pulse {
         } else {
             deadlines.idle
         };
-        ticks > deadline
+        match self.rest(ticks) {
+            _ if ticks > deadline => Stand::Overdue,
+            Some(REST_OVER..) => Stand::Overdue,
+            Some(REST_TOLD..) => Stand::Ending,
+            _ if age >= LIFE && self.multiplexed.load(Ordering::Relaxed) => Stand::Ending,
+            _ => Stand::Fine,
+        }
+    }
+
+    /// For how many ticks a connection of HTTP/2 has had nothing to do; none of another, or where it has.
+    fn rest(&self, ticks: u32) -> Option<u32> {
+        let busy = self.in_flight.load(Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed) > 0;
+        (self.multiplexed.load(Ordering::Relaxed) && !busy).then_some(ticks)
     }
 
     /// A request has come in whole, but for its body.
@@ -74,6 +113,37 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.0.ticks.store(0, Ordering::Relaxed);
+    }
+}
+
+impl InFlight {
+    /// The piece of an answer; over HTTP/2, one that says when the socket has taken it. h2 takes a piece whole, and the
+    /// request is no longer in flight by then.
+    pub fn until_sent(&self, piece: Bytes) -> Bytes {
+        if !self.0.multiplexed.load(Ordering::Relaxed) {
+            return piece;
+        }
+        self.0.unsent.fetch_add(1, Ordering::Relaxed);
+        Bytes::from_owner(Unsent { piece, pulse: Arc::clone(&self.0) })
+    }
+}
+
+/// A piece of an answer that the socket has not taken yet.
+struct Unsent {
+    piece: Bytes,
+    pulse: Arc<Pulse>,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.pulse.unsent.fetch_sub(1, Ordering::Relaxed);
+        self.pulse.ticks.store(0, Ordering::Relaxed);
     }
 }
 
@@ -141,7 +211,7 @@ mod tests {
     const DEADLINES: Deadlines = Deadlines { header: 2, idle: 5, request: 3 };
 
     fn ticks_until_overdue(pulse: &Pulse) -> u32 {
-        (1..100).find(|_| pulse.tick(&DEADLINES)).expect("overdue in the end")
+        (1..100).find(|_| pulse.tick(&DEADLINES) == Stand::Overdue).expect("overdue in the end")
     }
 
     #[test]
@@ -163,10 +233,46 @@ mod tests {
         let pulse = Pulse::default();
         for _ in 0..DEADLINES.header {
             pulse.bytes_came();
-            assert!(!pulse.tick(&DEADLINES));
+            assert_eq!(pulse.tick(&DEADLINES), Stand::Fine);
         }
         pulse.bytes_came();
-        assert!(pulse.tick(&DEADLINES));
+        assert_eq!(pulse.tick(&DEADLINES), Stand::Overdue);
+    }
+
+    const LONG: Deadlines = Deadlines { header: 1000, idle: 1000, request: 1000 };
+
+    #[test]
+    fn a_connection_of_http_2_ends_soon_after_its_last_answer() {
+        let pulse = Arc::new(Pulse::default());
+        drop(pulse.begin(true));
+        let stands: Vec<Stand> = (0..REST_OVER).map(|_| pulse.tick(&LONG)).collect();
+        assert_eq!(stands, [Stand::Fine, Stand::Ending, Stand::Overdue]);
+        let pulse = Arc::new(Pulse::default());
+        drop(pulse.begin(false));
+        assert!((0..500).all(|_| pulse.tick(&LONG) == Stand::Fine), "one of HTTP/1.1 is kept");
+    }
+
+    #[test]
+    fn an_answer_that_is_still_being_sent_does_not_end() {
+        let pulse = Arc::new(Pulse::default());
+        let request = pulse.begin(true);
+        let piece = request.until_sent(Bytes::from_static(b"an answer"));
+        drop(request);
+        assert_eq!(piece, "an answer");
+        assert!((0..LIFE - 1).all(|_| pulse.tick(&LONG) == Stand::Fine));
+        drop(piece);
+        assert_eq!(ticks_until_overdue(&pulse), REST_OVER);
+    }
+
+    #[test]
+    fn one_that_never_rests_is_told_to_end_all_the_same() {
+        let pulse = Arc::new(Pulse::default());
+        let stand = |pulse: &Arc<Pulse>| {
+            drop(pulse.begin(true));
+            pulse.tick(&LONG)
+        };
+        assert!((1..LIFE).all(|_| stand(&pulse) == Stand::Fine));
+        assert_eq!(stand(&pulse), Stand::Ending);
     }
 
     #[tokio::test]
