@@ -11,7 +11,7 @@ use super::config::{Config, RootKey};
 use crate::crypto::key_list::{KeyListError, RootKeys};
 use crate::crypto::random;
 use crate::crypto::root_key::patience::{Patience, fetch};
-use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::crypto::root_key::{Reach, RootKeySource, SourceError};
 use crate::os::service_manager::ServiceManager;
 use crate::service::rotation::ReadRootKeys;
 
@@ -69,6 +69,11 @@ pub(super) fn await_at_boot(config: &Config, manager: &ServiceManager) -> Result
 pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
     let root_key = config.root_key.clone();
     Arc::new(move || {
+        if let RootKey::Exec { .. } = root_key {
+            return Err(
+                "source = \"exec\" runs a program, and a running daemon runs none; restart it".to_owned()
+            );
+        }
         let source = source(&root_key).map_err(|why| why.to_string())?;
         read(&*source, &Patience::NONE).map_err(|why| why.to_string())
     })
@@ -78,6 +83,12 @@ pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
 #[must_use]
 pub(super) fn describe(config: &Config) -> String {
     source(&config.root_key).map_or_else(|why| why.to_string(), |source| source.describe())
+}
+
+/// What [`reader`] touches.
+#[must_use]
+pub(super) fn reach(config: &Config) -> Reach {
+    source(&config.root_key).map(|source| source.reach()).unwrap_or_default()
 }
 
 fn source(root_key: &RootKey) -> Result<Box<dyn RootKeySource>, RootKeyError> {
@@ -111,6 +122,10 @@ impl RootKeySource for Awaited<'_> {
                 tracing::warn!(attempt, %why, "waiting for the root key");
             }
         })
+    }
+
+    fn reach(&self) -> Reach {
+        self.source.reach()
     }
 
     fn describe(&self) -> String {

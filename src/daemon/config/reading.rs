@@ -16,8 +16,8 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Source};
 use super::{
-    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, WrittenSockets,
-    written,
+    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, Sandbox,
+    WrittenSockets, written,
 };
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
@@ -73,6 +73,7 @@ impl Reading<'_> {
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,
             memory: self.memory(&written.memory)?,
+            sandbox: Sandbox { landlock: self.demand(written.sandbox.landlock.as_ref())? },
             state_directory,
         })
     }

@@ -51,6 +51,8 @@ pub(super) struct Written {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) memory: Memory,
+    #[serde(default)]
+    pub(super) sandbox: Sandbox,
     alerts: Later,
     backup: Later,
     refresh: Later,
@@ -263,6 +265,12 @@ pub(super) struct Log {
 pub(super) struct Memory {
     pub(super) lock: Option<Text>,
     pub(super) secret_pages: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Sandbox {
+    pub(super) landlock: Option<Text>,
 }
 
 /// Declares the areas of the log, and gives each with what is written of it.

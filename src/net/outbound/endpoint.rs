@@ -63,6 +63,12 @@ impl Endpoint {
         (if self.host == "localhost" { "127.0.0.1" } else { &self.host }, self.port)
     }
 
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What stands before the path of a request.
     #[must_use]
     pub fn base(&self) -> &str {
