@@ -32,7 +32,7 @@ use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
 use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
-use crate::os::{hardening, private_file, resolver, user};
+use crate::os::{crash, hardening, private_file, resolver, user};
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
@@ -82,6 +82,7 @@ struct Arguments {
 /// Runs the daemon to its end.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    crash::tell_by_place();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(shown) => {
@@ -147,7 +148,8 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
         return Ok(());
     };
     let on_forbidden = if arguments.sandbox_log { OnForbidden::Tell } else { OnForbidden::End };
-    let rules = sandbox::rules(&boot.config, boot.origin.directory(), sockets.made(), on_forbidden)?;
+    let rules = sandbox::rules(&boot.config, boot.origin.directory(), sockets.made(), on_forbidden)
+        .map_err(|why| Failure::new(why.exit(), &why))?;
     let safety = Safety { memory, walls: sandbox::enter(&boot.config, &rules)? };
     // Its threads are born within the walls.
     let runtime = runtime()?;

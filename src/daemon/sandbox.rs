@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::config::{Config, ConfigError, Demand};
 use super::exit::Exit;
@@ -27,6 +28,9 @@ const KERNEL: [&str; 4] =
 const RESOLVER: [&str; 5] =
     ["/etc/gai.conf", "/etc/host.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"];
 
+/// A resolver gives up sooner.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The walls that stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walls {
@@ -41,7 +45,7 @@ pub(super) fn enter(config: &Config, rules: &Rules) -> Result<Walls, Failure> {
     if cfg!(feature = "dangerous-without-sandbox") {
         return Ok(Walls::None);
     }
-    let wall = sandbox::enter(rules).map_err(|why| Failure::new(Exit::Fault, &why))?;
+    let wall = sandbox::enter(rules, PATIENCE).map_err(|why| Failure::new(Exit::Fault, &why))?;
     if wall == FileWall::Absent && config.sandbox.landlock == Demand::Required {
         let what = "the kernel has no Landlock, which keeps the daemon to its own files; add landlock to lsm= on the \
                     kernel's command line, or set landlock = \"preferred\" in [sandbox]";
@@ -54,12 +58,12 @@ pub(super) fn enter(config: &Config, rules: &Rules) -> Result<Walls, Failure> {
 ///
 /// # Errors
 /// The audit directory cannot be made: later it could not be either.
-pub(super) fn rules(
+pub fn rules(
     config: &Config,
     configuration: PathBuf,
     sockets: impl IntoIterator<Item = PathBuf>,
     on_forbidden: OnForbidden,
-) -> Result<Rules, Failure> {
+) -> Result<Rules, ConfigError> {
     let mut read: Vec<PathBuf> = KERNEL.iter().map(PathBuf::from).collect();
     read.push(configuration);
     read.extend(of_mtls(config).iter().flat_map(|file| around(file)));
@@ -80,15 +84,12 @@ pub(super) fn rules(
     })
 }
 
-fn written(config: &Config) -> Result<Vec<PathBuf>, Failure> {
+fn written(config: &Config) -> Result<Vec<PathBuf>, ConfigError> {
     let (state, audit) = (&config.state_directory, &config.audit.directory);
     if audit.starts_with(state) {
         return Ok(vec![state.clone()]);
     }
-    private_file::create_directory(audit).map_err(|why| {
-        let why = ConfigError::from(why);
-        Failure::new(why.exit(), &why)
-    })?;
+    private_file::create_directory(audit)?;
     Ok(vec![state.clone(), audit.clone()])
 }
 

@@ -3,6 +3,7 @@
 //! Knows nothing of the vault.
 
 pub mod activation;
+pub mod crash;
 pub mod exec;
 pub mod hardening;
 pub mod host;

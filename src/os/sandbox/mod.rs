@@ -77,15 +77,13 @@ impl fmt::Display for SandboxError {
 
 impl std::error::Error for SandboxError {}
 
-/// Threads that have ended are seen for a moment longer, and one that waits for a resolver takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Puts them up, for this process and whatever comes of it.
+/// Puts them up, for this process and whatever comes of it. Other threads have so long to end: one that has is seen for
+/// a moment longer, and one that waits for a resolver takes its time.
 ///
 /// # Errors
 /// See [`SandboxError`]. The process must end then: some of it may hold.
-pub fn enter(rules: &Rules) -> Result<FileWall, SandboxError> {
-    alone()?;
+pub fn enter(rules: &Rules, patience: Duration) -> Result<FileWall, SandboxError> {
+    alone(patience)?;
     // Before there are walls, so that a fault in it does not leave the process between them.
     let calls = calls::filters(&rules.outbound, rules.on_forbidden, std::process::id())
         .map_err(|why| SandboxError::Calls(why.to_string()))?;
@@ -99,13 +97,13 @@ pub fn enter(rules: &Rules) -> Result<FileWall, SandboxError> {
     Ok(wall)
 }
 
-fn alone() -> Result<(), SandboxError> {
+fn alone(patience: Duration) -> Result<(), SandboxError> {
     let began = Instant::now();
     loop {
         let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
         match threads {
             1 => return Ok(()),
-            _ if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(1)),
+            _ if began.elapsed() < patience => std::thread::sleep(Duration::from_millis(1)),
             threads => return Err(SandboxError::Threads(threads)),
         }
     }

@@ -80,6 +80,7 @@ mod tests {
             "about the bytes of HTTP/1.1",
         ),
         ("root_key", "where the daemon's own key comes from"),
+        ("sandbox.rs", "about the process, whoever asks"),
         ("service_manager", "about the life of the daemon and its sockets"),
         ("start_faults", "there is no door yet"),
         ("witnesses.rs", "about journal and audit log"),
