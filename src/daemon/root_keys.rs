@@ -11,7 +11,7 @@ use super::config::{Config, RootKey};
 use crate::crypto::key_list::{KeyListError, RootKeys};
 use crate::crypto::random;
 use crate::crypto::root_key::patience::{Patience, fetch};
-use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::crypto::root_key::{Reach, RootKeySource, SourceError};
 use crate::net::outbound::Door;
 use crate::os::service_manager::ServiceManager;
 use crate::service::rotation::{ReadRootKeys, Unread};
@@ -79,6 +79,10 @@ pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
     let (root_key, door) = (config.root_key.clone(), config.door.clone());
     Arc::new(move || {
         let unread = |why: RootKeyError| Unread { why: why.to_string(), reason: why.reason() };
+        if let RootKey::Exec { .. } = root_key {
+            let why = "source = \"exec\" runs a program, and a running daemon runs none; restart it";
+            return Err(Unread { why: why.to_owned(), reason: "source_runs_a_program" });
+        }
         let source = source(&root_key, &door).map_err(unread)?;
         read(&*source, &Patience::NONE).map_err(unread)
     })
@@ -88,6 +92,12 @@ pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
 #[must_use]
 pub(super) fn describe(config: &Config) -> String {
     source(&config.root_key, &config.door).map_or_else(|why| why.to_string(), |source| source.describe())
+}
+
+/// What [`reader`] touches.
+#[must_use]
+pub(super) fn reach(config: &Config) -> Reach {
+    source(&config.root_key, &config.door).map(|source| source.reach()).unwrap_or_default()
 }
 
 fn source(root_key: &RootKey, door: &Door) -> Result<Box<dyn RootKeySource>, RootKeyError> {
@@ -121,6 +131,10 @@ impl RootKeySource for Awaited<'_> {
                 tracing::warn!(attempt, %why, "waiting for the root key");
             }
         })
+    }
+
+    fn reach(&self) -> Reach {
+        self.source.reach()
     }
 
     fn describe(&self) -> String {

@@ -107,7 +107,7 @@ fn boot_and_serve(arguments: &Arguments, manager: &ServiceManager) -> Result<(),
 /// The configuration, and where it says that this program listens.
 fn load(file: &std::path::Path) -> Result<(Config, PathBuf), Failure> {
     let of = |why: ConfigError| Failure(why.exit(), why.to_string());
-    let config = Config::load(file).map_err(of)?;
+    let config = Config::load(file, &user::resolve).map_err(of)?;
     config.judge_user(user::effective()).map_err(of)?;
     match &config.door {
         WayOut::Egress(socket) => {

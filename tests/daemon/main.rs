@@ -23,6 +23,7 @@ mod pass;
 mod refused_early;
 mod root_key;
 mod rotation;
+mod sandbox;
 mod service_manager;
 mod slow_clients;
 mod start_faults;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError, file};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError, file};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// Names the directory of the unit's credentials.
@@ -64,6 +64,10 @@ impl RootKeySource for CredentialSource {
                 error => file::judged(&error),
             },
         )
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::files(self.directory.iter().map(|directory| directory.join(&self.name)))
     }
 
     fn describe(&self) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError};
 use crate::os::exec::{self, ExecError};
 
 /// The program.
@@ -44,6 +44,11 @@ impl RootKeySource for ExecSource {
             ),
             error => judged(&error),
         })
+    }
+
+    /// Nothing: no program is run from within a sandbox.
+    fn reach(&self) -> Reach {
+        Reach::default()
     }
 
     fn describe(&self) -> String {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// The file.
@@ -43,6 +43,10 @@ impl RootKeySource for FileSource {
             ),
             error => judged(&error),
         })
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::files([self.path.clone()])
     }
 
     fn describe(&self) -> String {

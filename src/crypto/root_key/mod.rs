@@ -12,11 +12,14 @@ pub mod file;
 pub mod json;
 pub mod openbao;
 pub mod patience;
+pub mod reach;
 pub mod remote;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub use reach::Reach;
 
 /// Most that a key list may have: over a thousand Fernet keys.
 pub const LONGEST_LIST: usize = 64 * 1024;
@@ -28,6 +31,9 @@ pub trait RootKeySource: Send + Sync {
     /// # Errors
     /// See [`SourceError`].
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError>;
+
+    /// What reading it once more touches, for a sandbox to leave open.
+    fn reach(&self) -> Reach;
 
     /// Names the source for logs and reports; says nothing of the key.
     fn describe(&self) -> String;

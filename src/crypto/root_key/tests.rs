@@ -33,6 +33,10 @@ impl RootKeySource for Scripted {
         }
     }
 
+    fn reach(&self) -> Reach {
+        Reach::default()
+    }
+
     fn describe(&self) -> String {
         "script".into()
     }

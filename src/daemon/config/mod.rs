@@ -30,7 +30,7 @@ use crate::domain::provider::Provider;
 use crate::net::outbound::Door;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
-use crate::os::user::{self, UserError};
+use crate::os::user::UserError;
 use crate::vault::open_orgs::Bounds;
 
 pub use error::{ConfigError, Fault};
@@ -75,6 +75,8 @@ pub struct Config {
     pub memory: Memory,
     /// How connections to other hosts leave.
     pub door: Door,
+    /// What is asked of the kernel to keep the daemon in.
+    pub sandbox: Sandbox,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.
@@ -320,6 +322,13 @@ pub struct Memory {
     pub secret_pages: Demand,
 }
 
+/// What is asked of the kernel to keep the daemon in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sandbox {
+    /// That it reaches its own files alone (landlock(7)).
+    pub landlock: Demand,
+}
+
 /// How much a protection is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Demand {
@@ -331,13 +340,13 @@ pub enum Demand {
 }
 
 impl Config {
-    /// Reads the file.
+    /// Reads the file. `resolve` gives the ids of users.
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path, resolve: &dyn Fn(&str) -> Result<u32, UserError>) -> Result<Self, ConfigError> {
         let bytes = private_file::read_configuration(path, LONGEST_FILE)?;
-        Self::parse(&bytes, path, &user::resolve)
+        Self::parse(&bytes, path, resolve)
     }
 
     /// Reads the text of the file. `path` is only named in errors; `resolve` gives the ids of users.
@@ -357,8 +366,11 @@ impl Config {
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn development(directory: &Path) -> Result<Self, ConfigError> {
-        development::find_or_make(directory)
+    pub fn development(
+        directory: &Path,
+        resolve: &dyn Fn(&str) -> Result<u32, UserError>,
+    ) -> Result<Self, ConfigError> {
+        development::find_or_make(directory, resolve)
     }
 
     /// Whether this user may run the daemon: root only for development.

@@ -17,8 +17,8 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Source};
 use super::{
-    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, WrittenSockets,
-    written,
+    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, Sandbox,
+    WrittenSockets, written,
 };
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
@@ -79,6 +79,7 @@ impl Reading<'_> {
             log: self.log(&written.log)?,
             memory: self.memory(&written.memory)?,
             door: self.door(written)?,
+            sandbox: Sandbox { landlock: self.demand(written.sandbox.landlock.as_ref())? },
             state_directory,
         })
     }

@@ -52,6 +52,8 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) memory: Memory,
     pub(super) egress: Option<Spanned<Egress>>,
+    #[serde(default)]
+    pub(super) sandbox: Sandbox,
     alerts: Later,
     backup: Later,
     refresh: Later,
@@ -272,6 +274,12 @@ pub(super) struct Log {
 pub(super) struct Memory {
     pub(super) lock: Option<Text>,
     pub(super) secret_pages: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Sandbox {
+    pub(super) landlock: Option<Text>,
 }
 
 /// Declares the areas of the log, and gives each with what is written of it.

@@ -61,6 +61,12 @@ impl Endpoint {
         &self.destination
     }
 
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.destination.port()
+    }
+
     /// What stands before the path of a request.
     #[must_use]
     pub fn base(&self) -> &str {

@@ -12,6 +12,7 @@ mod credentials;
 mod failure;
 mod instance;
 pub mod profile;
+mod reach;
 mod settled;
 mod signing;
 mod web_identity;
@@ -23,7 +24,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::remote::{self, Variables};
-use super::{LONGEST_LIST, RootKeySource, SourceError, json};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError, json};
 use crate::net::destination::Destination;
 use crate::net::outbound::{Deadlines, Door, Endpoint, Request, Roots};
 
@@ -110,6 +111,11 @@ impl RootKeySource for AwsSecretsManager {
             return Err(failure::of_secrets_manager(&asked, answer.status, &answer.body));
         }
         key_list(&answer.body)
+    }
+
+    fn reach(&self) -> Reach {
+        let host = settled::Host { settings: &self.settings, door: &self.door, variables: &*self.variables };
+        reach::of(&host)
     }
 
     fn describe(&self) -> String {

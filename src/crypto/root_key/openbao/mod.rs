@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError, json, remote};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError, json, remote};
 use crate::net::outbound::{Answer, Deadlines, Door, Endpoint, Request, Roots};
 
 pub use held::Held;
@@ -157,6 +157,18 @@ impl RootKeySource for OpenBao {
             }
         }
         list
+    }
+
+    fn reach(&self) -> Reach {
+        let held = match &self.settings.identity {
+            Identity::Token(held) => held,
+            Identity::AppRole { secret_id, .. } => secret_id,
+        };
+        let file = match held {
+            Held::Credential(name) => self.credentials.as_ref().map(|directory| directory.join(name)),
+            Held::File(path) => Some(path.clone()),
+        };
+        Reach::files(file).and_asks([&self.settings.address], &self.settings.roots)
     }
 
     fn describe(&self) -> String {
