@@ -1,7 +1,7 @@
 //! tokenkeep: a hardened local daemon that keeps other people's OAuth tokens.
 //!
 //! Layers, top to bottom; imports point down only (`tests/architecture.rs`):
-//! bin, egress, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto, net, then chain, clock, digits, os and room.
+//! bin, egress, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto, net, then chain, clock, digits, lacking, os and room.
 
 pub mod audit;
 pub mod chain;
@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod digits;
 pub mod domain;
 pub mod egress;
+pub mod lacking;
 pub mod metrics;
 pub mod net;
 pub mod os;

@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["store"],
     &["crypto"],
     &["net"],
-    &["chain", "clock", "digits", "os", "room"],
+    &["chain", "clock", "digits", "lacking", "os", "room"],
 ];
 
 /// Crates that only these layers may use.

@@ -46,6 +46,9 @@ fn lines(status: &Status) -> Vec<String> {
             audit.sequence
         ),
     ];
+    if !status.lacks.is_empty() {
+        lines.push(format!("LACKS        {}: a build for tests only", status.lacks.join(", ")));
+    }
     lines.extend(status.key_pages.as_ref().map(|pages| format!("keys         in {pages} memory")));
     lines
 }

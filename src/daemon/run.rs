@@ -28,6 +28,7 @@ use super::{examination, progress};
 use crate::audit;
 use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
+use crate::lacking;
 use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
 use crate::os::sandbox::OnForbidden;
@@ -136,6 +137,7 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     let origin = Origin { place, users: Arc::default() };
     let config = origin.load().map_err(|why| Failure::new(why.exit(), &why))?;
     let own_uid = user::effective();
+    config.judge_build(lacking::parts()).map_err(|why| Failure::new(why.exit(), &why))?;
     config.judge_user(own_uid).map_err(|why| Failure::new(why.exit(), &why))?;
     let levels = logging::begin(&config.log).map_err(|why| Failure::new(Exit::Configuration, &why))?;
     if !arguments.check_configuration {
@@ -392,12 +394,20 @@ fn ready_line(sockets: &Sockets, development: bool) -> String {
             "; FOR DEVELOPMENT ONLY: your user may do everything, and the root key lies beside the data",
         );
     }
+    let lacking = lacking::parts();
+    if !lacking.is_empty() {
+        line.push_str(&format!("; FOR TESTS ONLY: this build lacks {}", lacking.join(", ")));
+    }
     line.push('\n');
     line
 }
 
 fn tell_ready(config: &Config, line: &str, manager: &ServiceManager, watchdog: &Watchdog) {
     tracing::info!(environment = config.environment, "ready");
+    let lacking = lacking::parts();
+    if !lacking.is_empty() {
+        tracing::warn!(lacks = lacking.join(", "), "this build is for tests only");
+    }
     drop(std::io::stdout().write_all(line.as_bytes()));
     manager.ready(&watchdog.status());
 }

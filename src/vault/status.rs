@@ -10,6 +10,7 @@ use super::request_id::RequestId;
 use crate::audit::State as AuditState;
 use crate::crypto::hex;
 use crate::domain::action::Action;
+use crate::lacking;
 use crate::room;
 use crate::store::State as StoreState;
 
@@ -66,6 +67,7 @@ impl Vault {
                 serial: remote.and_then(|remote| remote.serial.clone()),
             },
             ready: self.unready().is_none(),
+            lacks: lacking::parts().into_iter().map(str::to_owned).collect(),
             store: StoreStatus {
                 state: store_state.to_owned(),
                 reason: store_reason,

@@ -15,6 +15,8 @@ use crate::os::private_file::PrivateFileError;
 pub enum ConfigError {
     /// The file or directory is not there, not readable, or others can change it.
     File(PrivateFileError),
+    /// This build is for tests alone: it lacks these parts.
+    LackingBuild(Vec<&'static str>),
     /// The daemon must not run as root.
     RootUser,
     /// What the file says is wrong.
@@ -42,6 +44,7 @@ impl ConfigError {
             Self::File(
                 PrivateFileError::Loose(..) | PrivateFileError::NotRegular(_) | PrivateFileError::Owner(..),
             )
+            | Self::LackingBuild(_)
             | Self::RootUser => Exit::Unsafe,
             Self::File(_) | Self::Text(_) => Exit::Configuration,
         }
@@ -52,6 +55,12 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => write!(f, "configuration: {error}"),
+            Self::LackingBuild(parts) => write!(
+                f,
+                "this build is for tests: it lacks {}; install one that was built without `dangerous-` features, \
+                 or set environment = \"development\"",
+                parts.join(", ")
+            ),
             Self::RootUser => f.write_str(
                 "the daemon does not run as root; give it a user of its own (User=tokenkeep in the systemd \
                  unit), or set environment = \"development\"",

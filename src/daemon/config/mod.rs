@@ -373,6 +373,15 @@ impl Config {
         development::find_or_make(directory, resolve)
     }
 
+    /// Whether a build that lacks these parts may run it: only for development.
+    ///
+    /// # Errors
+    /// `LackingBuild`.
+    pub fn judge_build(&self, lacking: Vec<&'static str>) -> Result<(), ConfigError> {
+        let may = lacking.is_empty() || self.environment == DEVELOPMENT;
+        if may { Ok(()) } else { Err(ConfigError::LackingBuild(lacking)) }
+    }
+
     /// Whether this user may run the daemon: root only for development.
     ///
     /// # Errors

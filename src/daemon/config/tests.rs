@@ -394,6 +394,17 @@ fn root_runs_the_daemon_for_development_alone() {
 }
 
 #[test]
+fn a_build_that_lacks_something_runs_for_development_alone() {
+    let lacking = || vec!["sandbox", "wiped-io"];
+    let production = parse(LEAST).unwrap();
+    assert!(production.judge_build(Vec::new()).is_ok());
+    let refused = production.judge_build(lacking()).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Unsafe);
+    assert!(refused.to_string().contains("lacks sandbox, wiped-io;"), "{refused}");
+    assert!(parse(&LEAST.replace("production", "development")).unwrap().judge_build(lacking()).is_ok());
+}
+
+#[test]
 fn a_directory_for_development_is_made_once_and_found_again() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join(r#"a "quoted" \ näme"#);

@@ -1,49 +1,89 @@
-//! HTTP/2 with prior knowledge (RFC 9113, section 3.3), one connection a request.
+//! HTTP/2 with prior knowledge (RFC 9113, section 3.3), over a connection for many requests.
 
 use std::path::Path;
+use std::pin::Pin;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2;
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
 
 use super::{PATIENCE, Request, Response};
 
-/// Sends a request over a connection of its own.
-pub fn send(socket: &Path, request: &Request) -> Response {
-    send_over(request, async { UnixStream::connect(socket).await.expect("the daemon listens") })
+type Sender = SendRequest<Full<Bytes>>;
+type Connecting = Pin<Box<dyn Future<Output = Sender> + Send>>;
+
+/// A connection that is made anew where the daemon has ended it: it ends those that rest.
+pub struct Session {
+    runtime: Runtime,
+    connect: Box<dyn Fn() -> Connecting + Send>,
+    sender: Sender,
 }
 
-/// Sends a request over the connection that `connecting` makes.
-pub fn send_over<S>(request: &Request, connecting: impl Future<Output = S>) -> Response
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let exchange =
-        async { tokio::time::timeout(PATIENCE, async { exchange(connecting.await, request).await }).await };
-    runtime.block_on(exchange).expect("an answer in time")
+impl Session {
+    /// Over the connections that `connect` makes.
+    pub fn over<S, C>(connect: impl Fn() -> C + Send + 'static) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        C: Future<Output = S> + Send + 'static,
+    {
+        let connect = move || -> Connecting {
+            let connecting = connect();
+            Box::pin(async {
+                let stream = TokioIo::new(connecting.await);
+                let (sender, connection) =
+                    http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+                tokio::spawn(connection);
+                sender
+            })
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let sender = in_time(&runtime, connect());
+        Self { runtime, connect: Box::new(connect), sender }
+    }
+
+    /// Over a Unix socket.
+    pub fn at(socket: &Path) -> Self {
+        let socket = socket.to_owned();
+        Self::over(move || {
+            let socket = socket.clone();
+            async { UnixStream::connect(socket).await.expect("the daemon listens") }
+        })
+    }
+
+    pub fn send(&mut self, request: &Request) -> Response {
+        let answer = in_time(&self.runtime, exchange(&mut self.sender, request));
+        let answer = answer.or_else(|_| {
+            self.sender = in_time(&self.runtime, (self.connect)());
+            in_time(&self.runtime, exchange(&mut self.sender, request))
+        });
+        answer.expect("an answer over a new connection")
+    }
 }
 
-async fn exchange<S>(stream: S, request: &Request) -> Response
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.expect("HTTP/2");
-    tokio::spawn(connection);
+fn in_time<T>(runtime: &Runtime, task: impl Future<Output = T>) -> T {
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, task).await }).expect("in time")
+}
+
+/// An error is of a request that was not sent.
+async fn exchange(sender: &mut Sender, request: &Request) -> Result<Response, hyper::Error> {
     let mut message =
         hyper::Request::builder().method(request.method).uri(format!("http://tokenkeep{}", request.target));
     for (name, value) in &request.headers {
         message = message.header(name, value);
     }
-    let body = Full::new(bytes::Bytes::from(request.body.clone().unwrap_or_default()));
+    let body = Full::new(Bytes::from(request.body.clone().unwrap_or_default()));
     let message = message.body(body).expect("a request");
-    let answer = sender.send_request(message).await.expect("an answer");
+    let answer = match sender.send_request(message).await {
+        Err(why) if why.is_canceled() => return Err(why),
+        answer => answer.expect("an answer"),
+    };
     let (head, body) = answer.into_parts();
     let text = |value: &hyper::header::HeaderValue| value.to_str().expect("ASCII").to_owned();
     let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
     let body = body.collect().await.expect("the whole body").to_bytes().to_vec();
-    Response { status: head.status.as_u16(), headers, body }
+    Ok(Response { status: head.status.as_u16(), headers, body })
 }

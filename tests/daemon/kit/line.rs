@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::entry::AuditPrincipal;
 use super::http::Wire;
-use super::tls::TlsCaller;
+use super::tls::{TlsCaller, strict};
 use super::{Request, Response, http2, own_uid};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,19 +30,37 @@ pub(super) enum Reach {
     Tls(TlsCaller),
 }
 
+/// A connection that stays.
+pub enum Connection {
+    Http1(Wire),
+    Http2(http2::Session),
+}
+
+impl Connection {
+    /// Sends a request and reads its answer.
+    ///
+    /// # Errors
+    /// The daemon hung up.
+    pub fn send(&mut self, request: &Request) -> io::Result<Response> {
+        match self {
+            Self::Http1(wire) => wire.send(request),
+            Self::Http2(session) => Ok(session.send(request)),
+        }
+    }
+}
+
 impl Line {
     /// Sends a request over a connection of its own.
     pub fn send(&self, request: &Request) -> Response {
-        let answer = match (&self.reach, self.protocol) {
-            (Reach::Socket(socket), Protocol::Http2) => http2::send(socket, request),
-            (Reach::Socket(_), Protocol::Http1) => {
-                self.wire().and_then(|mut wire| wire.send(request)).expect("the daemon answers")
+        let answer = self.connect().and_then(|mut connection| connection.send(request));
+        let answer = answer.expect("the daemon answers");
+        match self.reach {
+            Reach::Socket(_) => {
+                assert_eq!(answer.header("strict-transport-security"), None, "only TLS promises TLS");
+                answer.well_kept()
             }
-            (Reach::Tls(caller), Protocol::Http1) => return caller.send(request),
-            (Reach::Tls(caller), Protocol::Http2) => return caller.send_http2(request),
-        };
-        assert_eq!(answer.header("strict-transport-security"), None, "only TLS promises TLS");
-        answer.well_kept()
+            Reach::Tls(_) => strict(answer),
+        }
     }
 
     pub fn get(&self, target: &str) -> Response {
@@ -70,6 +88,18 @@ impl Line {
             Reach::Socket(socket) => Wire::connect(socket),
             Reach::Tls(caller) => caller.wire(),
         }
+    }
+
+    /// A connection that stays, for one request after the other.
+    ///
+    /// # Errors
+    /// Nobody is there, or they do not want this caller.
+    pub fn connect(&self) -> io::Result<Connection> {
+        Ok(match (&self.reach, self.protocol) {
+            (_, Protocol::Http1) => Connection::Http1(self.wire()?),
+            (Reach::Socket(socket), Protocol::Http2) => Connection::Http2(http2::Session::at(socket)),
+            (Reach::Tls(caller), Protocol::Http2) => Connection::Http2(caller.http2()),
+        })
     }
 
     /// A principal that the daemon shows is this one, as this door proves it.

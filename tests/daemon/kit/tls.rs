@@ -99,14 +99,23 @@ impl TlsCaller {
 
     /// The same over HTTP/2.
     pub fn send_http2(&self, request: &Request) -> Response {
-        let config = Arc::clone(&self.offering(&["h2"]).config);
-        strict(http2::send_over(request, async {
-            let socket = tokio::net::TcpStream::connect(self.address).await.expect("the daemon listens");
-            let name = ServerName::try_from("localhost").expect("a name");
-            let stream = tokio_rustls::TlsConnector::from(config).connect(name, socket).await.expect("TLS");
-            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            stream
-        }))
+        strict(self.http2().send(request))
+    }
+
+    /// A connection for HTTP/2.
+    pub fn http2(&self) -> http2::Session {
+        let (config, address) = (self.offering(&["h2"]).config, self.address);
+        http2::Session::over(move || {
+            let config = Arc::clone(&config);
+            async move {
+                let socket = tokio::net::TcpStream::connect(address).await.expect("the daemon listens");
+                let name = ServerName::try_from("localhost").expect("a name");
+                let stream =
+                    tokio_rustls::TlsConnector::from(config).connect(name, socket).await.expect("TLS");
+                assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+                stream
+            }
+        })
     }
 
     /// Why there is no answer: the daemon broke off the handshake, or the connection right after it.
@@ -116,7 +125,7 @@ impl TlsCaller {
     }
 }
 
-fn strict(answer: Response) -> Response {
+pub(super) fn strict(answer: Response) -> Response {
     let found = answer.header("strict-transport-security");
     assert_eq!(found, Some("max-age=63072000; includeSubDomains"), "{}", answer.shown());
     answer.well_kept()

@@ -242,6 +242,12 @@ impl TestVault {
         Ended { code: status.code(), line: errors.lines().last().unwrap_or_default().to_owned() }
     }
 
+    /// How it ended, by a signal.
+    #[allow(dead_code, reason = "for the tests of its memory")]
+    pub fn crashed(&mut self) -> std::process::ExitStatus {
+        self.daemon.take().expect("a daemon").wait().expect("wait")
+    }
+
     /// Tells the daemon to read its files again.
     pub fn hang_up(&self) {
         self.signal(Signal::SIGHUP);
@@ -272,11 +278,17 @@ impl TestVault {
 
     /// The tests' own way in.
     pub fn line(&self) -> Line {
-        let reach = match &self.pki {
-            None => Reach::Socket(self.socket()),
-            Some((_, own)) => Reach::Tls(self.tls_caller(own)),
+        self.line_by(self.way)
+    }
+
+    /// A way in that may be another: a vault that has certificates has the socket too.
+    pub fn line_by(&self, way: Way) -> Line {
+        let reach = match (way.door, &self.pki) {
+            (Door::Unix, _) => Reach::Socket(self.socket()),
+            (Door::Mtls, Some((_, own))) => Reach::Tls(self.tls_caller(own)),
+            (Door::Mtls, None) => panic!("this vault has no second door"),
         };
-        Line { protocol: self.way.protocol, reach }
+        Line { protocol: way.protocol, reach }
     }
 
     /// Somebody with this certificate.

@@ -48,6 +48,9 @@ pub struct Status {
     pub principal: PrincipalOut,
     /// Whether it may serve.
     pub ready: bool,
+    /// What this build lacks of all that protects memory: absent, except in builds for tests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
     /// `ok`, `full` or `failed`, with what is known.
     pub store: StoreStatus,
     /// `ok` or `failed`, with what is known.

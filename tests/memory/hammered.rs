@@ -1,0 +1,130 @@
+//! While 64 connections read tokens as fast as they can, a look through the memory finds at most the tokens of the requests
+//! under way.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::json;
+use tokenkeep_scanner::{Kind, Needles, Process, Scanner, Through};
+
+use crate::canaries::Canaries;
+use crate::kit::line::Connection;
+use crate::kit::{Line, Request, WAYS};
+use crate::load;
+use crate::survey::may_look;
+
+const CONNECTIONS: usize = 64;
+/// Tokens that each connection reads in turn.
+const TOKENS: usize = 16;
+/// Looks of each kind.
+const LOOKS: usize = 5;
+
+struct Reader {
+    connection: Connection,
+    targets: Vec<(String, String)>,
+}
+
+impl Reader {
+    fn new(line: &Line, canaries: &Canaries, at: usize) -> Self {
+        let mut connection = line.connect().expect("the daemon listens");
+        let org = format!("o{at}");
+        let mut done = |request: Request| {
+            let answer = connection.send(&request).expect("an answer");
+            assert!(answer.status < 300, "{}", answer.shown());
+        };
+        done(Request::new("PUT", format!("/v1/orgs/{org}")));
+        let targets = (0..TOKENS).map(|token| {
+            let (path, text) =
+                (format!("/v1/orgs/{org}/connections/github/{token}"), canaries.plant(&format!("{line:?}")));
+            done(Request::put(path.clone(), &json!({"access_token": text, "expires_in": 3600})));
+            (format!("{path}/token"), text)
+        });
+        let targets = targets.collect();
+        Self { connection, targets }
+    }
+
+    /// Until it is told to stop; counts what it has read.
+    fn read(&mut self, stop: &AtomicBool, served: &AtomicUsize) {
+        for (target, text) in self.targets.clone().iter().cycle() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let answer = self.connection.send(&Request::get(target.clone())).expect("an answer");
+            assert!(answer.text().contains(text.as_str()));
+            served.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A look: what was found, of how many requests it can have been.
+struct Look {
+    how: &'static str,
+    found: usize,
+    bound: usize,
+    keys: usize,
+}
+
+#[test]
+fn under_load_there_is_no_more_plaintext_than_requests_under_way() {
+    let (mut vault, keys) = load::vault();
+    vault.start();
+    if !may_look(&vault) {
+        return;
+    }
+    let canaries = Canaries::default();
+    let lines = WAYS.map(|way| vault.line_by(way));
+    let mut readers: Vec<_> =
+        (0..CONNECTIONS).map(|at| Reader::new(&lines[at % lines.len()], &canaries, at)).collect();
+    let mut needles = Needles::default();
+    canaries.add_to(&mut needles);
+    crate::keys::add_to(&mut needles, &vault, &keys.roots[..1]);
+    let scanner = Scanner::new(needles);
+    let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let looks = std::thread::scope(|scope| {
+        for reader in &mut readers {
+            scope.spawn(|| reader.read(&stop, &served));
+        }
+        let looks = look(Process::new(vault.pid()), &scanner, &served);
+        stop.store(true, Ordering::Relaxed);
+        looks
+    });
+    for Look { how, found, bound, keys } in &looks {
+        println!("{how}: {found} tokens of at most {bound} under way, {keys} key hits");
+    }
+    let seen: usize = looks.iter().map(|look| look.found).sum();
+    assert!(seen > 0, "requests are under way, and their plaintext is seen");
+    for Look { how, found, bound, keys } in looks {
+        assert!(found <= bound && keys == 0, "{how}: {found} > {bound}, {keys} key hits");
+    }
+}
+
+fn look(process: Process, scanner: &Scanner, served: &AtomicUsize) -> Vec<Look> {
+    let mut looks = Vec::new();
+    for _ in 0..LOOKS {
+        crate::kit::poll("the readers to read", {
+            let before = served.load(Ordering::Relaxed);
+            move || (served.load(Ordering::Relaxed) > before + 4 * CONNECTIONS).then_some(())
+        });
+        let before = served.load(Ordering::Relaxed);
+        let report = process.scan(scanner, Through::Mem).expect("its memory");
+        // It goes on while it is looked through: what began meanwhile may be seen too.
+        let meanwhile = served.load(Ordering::Relaxed) - before;
+        let found = |canaries: BTreeSet<&str>| canaries.len();
+        looks.push(Look {
+            how: "running",
+            found: found(report.distinct(Kind::Canary)),
+            bound: CONNECTIONS + meanwhile,
+            keys: report.count(Kind::Key),
+        });
+        let still = process.stop().expect("it is ours");
+        let report = process.scan(scanner, Through::Mem).expect("its memory");
+        drop(still);
+        looks.push(Look {
+            how: "stopped",
+            found: found(report.distinct(Kind::Canary)),
+            bound: CONNECTIONS,
+            keys: report.count(Kind::Key),
+        });
+    }
+    looks
+}
