@@ -109,8 +109,8 @@ mkdir -m 700 "$work/state"
 $tokenkeep key generate --file "$work/root.key" >/dev/null
 (umask 077 && : >"$secrets")
 uid=$(id -u)
-# Root may run the daemon nowhere but in development.
-environment=$([ "$uid" = 0 ] && echo development || echo demo)
+# Elsewhere root may not run the daemon, nor a plain user where there is swap on a disk.
+environment=development
 (umask 077 && cat >"$work/tokenkeep.toml") <<TOML
 environment = "$environment"
 state_directory = "$work/state"
@@ -132,6 +132,11 @@ allow = ["org:create", "connection:*", "token:read", "refresh-token:read"]
 
 [[provider]]
 id = "issuer"
+
+# A plain user may lock little memory; production asks for both, which is what is taken where nothing stands here.
+[memory]
+lock = "preferred"
+secret_pages = "preferred"
 TOML
 start
 say "environment $environment; the client \"app\" is uid $uid and may act for org acme alone"

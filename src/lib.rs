@@ -1,7 +1,7 @@
 //! tokenkeep: a hardened local daemon that keeps other people's OAuth tokens.
 //!
 //! Layers, top to bottom; imports point down only (`tests/architecture.rs`):
-//! bin, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto, net, then clock, chain, digits and os.
+//! bin, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto, net, then chain, clock, digits, os and room.
 
 pub mod audit;
 pub mod chain;
@@ -14,6 +14,7 @@ pub mod domain;
 pub mod metrics;
 pub mod net;
 pub mod os;
+pub mod room;
 pub mod service;
 pub mod store;
 pub mod transport;

@@ -102,7 +102,8 @@ fn write_configuration(state: &Path, sockets: &Path, mtls: SocketAddr) -> PathBu
          [[client]]\nname = \"bench\"\nunix = {{ user = {uid} }}\nmtls = {{ san = \"{client}\" }}\norgs = [\"*\"]\nproviders = [\"github\"]\n\
          allow = [\"org:create\", \"connection:*\", \"token:read\"]\n\
          rate = {{ per_second = 1000000, burst = 1000000 }}\n\
-         [audit]\nsync = \"interval 50ms\"\n",
+         [audit]\nsync = \"interval 50ms\"\n\
+         [memory]\nlock = \"preferred\"\nsecret_pages = \"preferred\"\n",
         uid = nix::unistd::geteuid(),
         client = tls::CLIENT,
     );

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokenkeep::daemon::config::{
-    ApplicationKey, AuditSync, Config, KeyPlace, Log, LogFormat, LogLevel, Mtls, RootKey, TlsKey,
+    ApplicationKey, AuditSync, Config, Demand, KeyPlace, Log, LogFormat, LogLevel, Mtls, RootKey, TlsKey,
 };
 use tokenkeep::domain::action::Action;
 use tokenkeep::domain::policy::{Among, Client};
@@ -75,6 +75,9 @@ fn write(config: &Config) -> String {
     let directory = path(&config.audit.directory);
     add(&mut out, format_args!("[audit]\ndirectory = {directory}\nsync = \"{sync}\"\n"));
     write_limits(&mut out, config);
+    let demand = |demand| if demand == Demand::Required { "required" } else { "preferred" };
+    let (lock, secret_pages) = (demand(config.memory.lock), demand(config.memory.secret_pages));
+    add(&mut out, format_args!("[memory]\nlock = \"{lock}\"\nsecret_pages = \"{secret_pages}\"\n"));
     out
 }
 
@@ -157,12 +160,14 @@ fn write_limits(out: &mut String, config: &Config) {
         out,
         format_args!(
             "[limits]\nconnections = {}\nconnections_per_user = {}\nheader_deadline = \"{}\"\n\
-             body_deadline = \"{}\"\nidle_deadline = \"{}\"\n",
+             body_deadline = \"{}\"\nidle_deadline = \"{}\"\norg_keys = {}\norg_key_idle = \"{}\"\n",
             limits.connections,
             limits.connections_per_user,
             span(limits.header_deadline),
             span(limits.body_deadline),
             span(limits.idle_deadline),
+            limits.org_keys.most,
+            span(limits.org_keys.idle),
         ),
     );
     write_log(out, &config.log);

@@ -27,6 +27,7 @@ use tokenkeep::vault::Vault;
 use tokenkeep::vault::application_keys::ApplicationKeys;
 use tokenkeep::vault::connections::Condition;
 use tokenkeep::vault::open::Options;
+use tokenkeep::vault::open_orgs::Bounds;
 use tokenkeep::vault::request_id::RequestIds;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::secret::{AccessToken, RefreshToken};
@@ -119,6 +120,7 @@ impl Daemon {
             policy: Policy::new(CLIENTS.map(client).to_vec()).expect("a policy"),
             providers: Providers::Any,
             application_keys: ApplicationKeys::default(),
+            org_keys: Bounds::default(),
             own_uid: ADMIN,
             progress: Box::new(|_| {}),
             clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_700_000_000))),

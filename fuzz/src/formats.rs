@@ -5,7 +5,7 @@
 //! Never takes two texts for one meaning.
 
 use tokenkeep::audit::line;
-use tokenkeep::crypto::key::{KeyText, SealingKey};
+use tokenkeep::crypto::key::SealingKey;
 use tokenkeep::crypto::seal::{Place, SealError, open, seal};
 use tokenkeep::store::journal::record;
 use tokenkeep::vault::place::Field;
@@ -16,7 +16,7 @@ use crate::KEY;
 /// A sealed value opens in its own place as what it was; elsewhere, changed or cut off, not at all.
 pub fn frame(data: &[u8]) {
     let Some((head, value)) = data.split_first_chunk::<60>() else { return };
-    let key = SealingKey::new(&KeyText::parse(KEY.as_bytes()).expect("a key"));
+    let key = SealingKey::parse(KEY.as_bytes()).expect("a key");
     let mut place = Place { vault: [0; 16], table: head[0], record: [0; 32], field: head[1] };
     place.vault.copy_from_slice(&head[2..18]);
     place.record.copy_from_slice(&head[18..50]);

@@ -28,7 +28,7 @@ fn lines(status: &Status) -> Vec<String> {
     let ready = if status.ready { "ready" } else { "not ready" };
     let you = &status.principal;
     let (store, audit) = (&status.store, &status.audit);
-    vec![
+    let mut lines = vec![
         format!("tokenkeepd   {}, {ready}", status.version),
         format!("vault        {}", status.vault_id),
         format!("environment  {}", status.environment),
@@ -45,7 +45,9 @@ fn lines(status: &Status) -> Vec<String> {
             with_reason(&audit.state, audit.reason.as_deref()),
             audit.sequence
         ),
-    ]
+    ];
+    lines.extend(status.key_pages.as_ref().map(|pages| format!("keys         in {pages} memory")));
+    lines
 }
 
 fn process(you: &PrincipalOut) -> String {

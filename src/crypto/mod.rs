@@ -13,3 +13,4 @@ pub mod multi_fernet;
 pub mod random;
 pub mod root_key;
 pub mod seal;
+pub mod wrap;

@@ -17,10 +17,12 @@
 //! Never opens with a key that was not named: the id stands outside, and no key is tried in turn.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use tokenkeep_client::secret::WipedBytes;
 
 use super::key::{SealingKey, sextet};
+use crate::room::within;
 
 /// Bytes of a frame before its value.
 pub const FRAME_HEADER: usize = 59;
@@ -102,14 +104,28 @@ impl fmt::Debug for Opened {
 pub fn seal(key: &SealingKey, place: &Place, generation: u64, value: &[u8]) -> String {
     debug_assert!(value.len() <= VALUE_LIMIT, "values are capped at the edge");
     let mut frame = WipedBytes::with_capacity(FRAME_HEADER + value.len());
-    frame.push(VERSION);
-    frame.extend_from_slice(&place.vault);
-    frame.push(place.table);
-    frame.extend_from_slice(&place.record);
-    frame.push(place.field);
-    frame.extend_from_slice(&generation.to_be_bytes());
+    frame.extend_from_slice(&frame_header(place, generation));
     frame.extend_from_slice(value);
-    key.fernet.encrypt(&frame)
+    let (mut token, now) = (String::new(), now());
+    within(|inside| token = key.fernet(inside).encrypt_at_time(&frame, now));
+    token
+}
+
+/// What stands before the value.
+pub(super) fn frame_header(place: &Place, generation: u64) -> [u8; FRAME_HEADER] {
+    let mut header = [0; FRAME_HEADER];
+    header[0] = VERSION;
+    header[1..17].copy_from_slice(&place.vault);
+    header[17] = place.table;
+    header[18..50].copy_from_slice(&place.record);
+    header[50] = place.field;
+    header[51..].copy_from_slice(&generation.to_be_bytes());
+    header
+}
+
+/// `fernet` stamps a token with the time, and panics where the clock stands before 1970: nothing may panic in a section.
+pub(super) fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 /// Opens a token that must belong to `place`.
@@ -118,14 +134,21 @@ pub fn seal(key: &SealingKey, place: &Place, generation: u64, value: &[u8]) -> S
 /// See [`SealError`]; none says more of the value.
 pub fn open(key: &SealingKey, place: &Place, token: &[u8]) -> Result<Opened, SealError> {
     let frame = dangerous_open_without_place(key, token)?;
-    if frame.len() < FRAME_HEADER || frame[0] != VERSION {
+    value_at(place, &frame)?;
+    Ok(Opened { frame })
+}
+
+/// The value in a frame that must belong to `place`.
+pub(super) fn value_at<'a>(place: &Place, frame: &'a [u8]) -> Result<&'a [u8], SealError> {
+    let (header, value) = frame.split_first_chunk::<FRAME_HEADER>().ok_or(SealError::Frame)?;
+    if header[0] != VERSION {
         return Err(SealError::Frame);
     }
-    let placed = frame[1..17] == place.vault
-        && frame[17] == place.table
-        && frame[18..50] == place.record
-        && frame[50] == place.field;
-    if placed { Ok(Opened { frame }) } else { Err(SealError::Misplaced) }
+    let placed = header[1..17] == place.vault
+        && header[17] == place.table
+        && header[18..50] == place.record
+        && header[50] == place.field;
+    if placed { Ok(value) } else { Err(SealError::Misplaced) }
 }
 
 /// Opens a token that somebody else made, and that says nothing of where it belongs: whoever hands it in is believed.
@@ -135,8 +158,13 @@ pub fn open(key: &SealingKey, place: &Place, token: &[u8]) -> Result<Opened, Sea
 /// `Shut`.
 pub fn dangerous_open_without_place(key: &SealingKey, token: &[u8]) -> Result<WipedBytes, SealError> {
     let token = canonical(token).ok_or(SealError::Shut)?;
-    let value = key.fernet.decrypt_at_time(token, None, END_OF_TIME).map_err(|_| SealError::Shut)?;
-    Ok(WipedBytes::from(value))
+    let mut value = WipedBytes::default();
+    let opens = within(|inside| {
+        // The buffer itself leaves, not a copy: its address, its room and its length.
+        let opened = key.fernet(inside).decrypt_at_time(token, None, END_OF_TIME);
+        opened.map(|bytes| value = WipedBytes::from(bytes)).is_ok()
+    });
+    if opens { Ok(value) } else { Err(SealError::Shut) }
 }
 
 /// Whether an opened value begins as a frame of this vault does: then it is the vault's own.

@@ -13,6 +13,7 @@ use tokenkeep_client::wire::Finding;
 
 use crate::net::server::Condition;
 use crate::os::host::{Facts, Found, Limit};
+use crate::room::Kind;
 
 /// Files that are open beside the connections: journal, index, audit log, sockets, the runtime's own.
 const OTHER_FILES: u64 = 256;
@@ -43,6 +44,8 @@ pub struct Checked {
     pub admin_socket: Found,
     /// Whether memory that holds keys can be swapped out.
     pub memory: Memory,
+    /// What the pages are that keys stand in.
+    pub key_pages: Kind,
     /// Where the root keys come from.
     pub root_key_source: String,
     /// How long the first root key has been sealing, where that is known.
@@ -72,6 +75,7 @@ pub fn findings(facts: &Facts, checked: &Checked) -> Vec<Finding> {
         open_files(facts, checked.connections),
         locked_memory(facts),
         swap(facts, checked.memory),
+        key_pages(checked.key_pages),
         state_directory(facts, &checked.state_directory),
         socket("unix_socket", &checked.unix_socket, 0o666),
         socket("admin_socket", &checked.admin_socket, 0o600),
@@ -174,6 +178,18 @@ fn locked_memory(facts: &Facts) -> Finding {
         ),
         Some(_) => ok("locked_memory", "enough memory may be locked"),
         None => unknown("locked_memory", "the limit of locked memory"),
+    }
+}
+
+fn key_pages(kind: Kind) -> Finding {
+    let mend = "run Linux 6.5 or later (5.14 with secretmem.enable=1) with memfd_secret(2) allowed, and set \
+                secret_pages = \"required\" in [memory]";
+    match kind {
+        Kind::Secret => ok("key_pages", "keys stand in memory that nobody else can read, not even root"),
+        Kind::Locked => warn("key_pages", "keys stand in locked memory, which root can read", mend),
+        Kind::Unlocked => {
+            warn("key_pages", "keys stand in memory that root can read and the swap can take", mend)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::doctor::{Checked, Memory, findings};
 use super::root_keys;
 use crate::net::server::TlsServer;
 use crate::os::host::{Facts, Found};
+use crate::room;
 
 /// An examination of the host under this configuration.
 #[must_use]
@@ -27,6 +28,7 @@ pub(super) fn of(
             unix_socket: Found::at(&listen.unix),
             admin_socket: Found::at(&listen.admin),
             memory: Memory::Swappable,
+            key_pages: room::kind(),
             root_key_source: root_key_source.clone(),
             root_key_age: None,
             tls: tls.as_ref().map(|tls| tls.condition()),

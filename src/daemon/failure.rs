@@ -42,9 +42,8 @@ pub(super) fn of_open(why: &OpenError) -> Failure {
         OpenError::Header(HeaderError::RootKeyMissing(_)) | OpenError::RootKeyMissing { .. } => {
             Exit::RootKeyWrong
         }
-        OpenError::Audit(audit::OpenError::Insecure(_)) | OpenError::Header(HeaderError::Insecure(_)) => {
-            Exit::Unsafe
-        }
+        OpenError::Audit(audit::OpenError::Insecure(_))
+        | OpenError::Header(HeaderError::Insecure(_) | HeaderError::NoRoom) => Exit::Unsafe,
         OpenError::Store(embedded::OpenError::Busy(_)) => Exit::Configuration,
         OpenError::Audit(_)
         | OpenError::AuditCutOff(_)

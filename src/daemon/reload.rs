@@ -95,6 +95,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         audit,
         limits,
         log,
+        memory,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -106,6 +107,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[audit]", *audit == old.audit),
         ("[limits]", *limits == old.limits),
         ("[log] format", log.format == old.log.format),
+        ("[memory]", *memory == old.memory),
     ];
     settled.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::application_keys;
-use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
+use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE, Demand};
 use super::exit::Exit;
 use super::failure::{Failure, of_application_key, of_open, of_root_key};
 use super::logging::{self, Levels};
@@ -30,6 +30,8 @@ use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
 use crate::os::service_manager::ServiceManager;
 use crate::os::{hardening, private_file, user};
+use crate::room::{self, SecretPages};
+use crate::service::idle_keys;
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
@@ -47,6 +49,8 @@ use crate::vault::request_id::RequestIds;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Beyond the drain: for the last syncs.
 const CLOSE: Duration = Duration::from_secs(10);
+/// Threads for what blocks: admins' queries of the audit log and the reading of keys. Each that uses a key has a secret stack.
+const BLOCKING_THREADS: usize = 32;
 /// Admins are few; their places are their own, so that a flood of applications never locks them out.
 const ADMIN_PLACES: Places = Places { all: 64, user: 64 };
 
@@ -125,6 +129,9 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     let own_uid = user::effective();
     config.judge_user(own_uid).map_err(|why| Failure::new(why.exit(), &why))?;
     let levels = logging::begin(&config.log).map_err(|why| Failure::new(Exit::Configuration, &why))?;
+    if !arguments.check_configuration {
+        furnish(&config)?;
+    }
     if arguments.check || arguments.check_configuration {
         return check(&config, arguments.check.then_some(manager));
     }
@@ -135,6 +142,19 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     let served = runtime.block_on(live(boot, sockets));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
+}
+
+/// Before the first key: the pages in which keys stand.
+fn furnish(config: &Config) -> Result<(), Failure> {
+    let wanted = match config.memory.secret_pages {
+        Demand::Preferred => SecretPages::Preferred,
+        Demand::Required => SecretPages::Required,
+    };
+    let kind = room::furnish(wanted).map_err(|why| Failure::new(Exit::Unsafe, &why))?;
+    if kind != room::Kind::Secret {
+        tracing::warn!(pages = kind.as_str(), "keys stand in memory that root can read");
+    }
+    Ok(())
 }
 
 /// Says what it found; with the root keys, where there is somebody to tell of the wait for them.
@@ -177,6 +197,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     builder
         .enable_all()
         .thread_name("tokenkeepd")
+        .max_blocking_threads(BLOCKING_THREADS)
+        // A thread that sleeps has its registers in every core.
+        .on_thread_park(room::clear_registers)
         .build()
         .map_err(|why| Failure::new(Exit::Fault, &format_args!("the runtime does not start: {why}")))
 }
@@ -235,6 +258,7 @@ async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -
     tell_ready(&config, &ready, &manager, &watchdog);
     let watching = manager.listens().then(|| tokio::spawn(watchdog.clone().run()));
     let keeping = tls.clone().map(|tls| tokio::spawn(mtls::keep(tls)));
+    let forgetting = Some(tokio::spawn(idle_keys::let_go(Arc::clone(&vault))));
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
     let ended = loop {
@@ -259,7 +283,7 @@ async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping].into_iter().flatten() {
+    for task in [watching, keeping, forgetting].into_iter().flatten() {
         task.abort();
     }
     listeners.shutdown().await;
@@ -282,6 +306,7 @@ fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManag
         application_keys: keys.application,
         policy: config.policy.clone(),
         providers: config.who_may_hold_tokens(),
+        org_keys: config.limits.org_keys,
         own_uid,
         clock: Arc::new(SystemClock),
         progress: progress::of_index(Arc::clone(manager)),

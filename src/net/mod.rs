@@ -7,3 +7,4 @@
 
 pub mod outbound;
 pub mod server;
+pub mod wiped_io;

@@ -14,3 +14,4 @@ pub mod service_manager;
 pub mod socket;
 pub mod space;
 pub mod user;
+pub mod wiping_allocator;

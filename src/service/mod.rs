@@ -1,4 +1,5 @@
 //! What the daemon does beside serving: one task each, each a principal of its own.
 
+pub mod idle_keys;
 pub mod records;
 pub mod rotation;

@@ -16,6 +16,7 @@ use super::answer;
 use super::application::Application;
 use super::pulse::{Deadlines, Felt, Pulse};
 use super::standing::Standing;
+use crate::net::wiped_io::wiped;
 use crate::vault::caller::Caller;
 
 /// hyper reads into one buffer of this size and keeps no more: what it has read lies in one place, and not for long.
@@ -36,7 +37,7 @@ pub async fn serve<T>(
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pulse = Arc::new(Pulse::default());
-    let io = TokioIo::new(Felt::new(io, Arc::clone(&pulse)));
+    let io = TokioIo::new(Felt::new(wiped(io), Arc::clone(&pulse)));
     let felt = Arc::clone(&pulse);
     let service = service_fn(move |incoming: Request<Incoming>| {
         let (application, caller) = (Arc::clone(&application), Arc::clone(&caller));

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tokenkeep_client::moment::Moment;
-use zeroize::Zeroizing;
 
 use super::place::{Field, Table, vault_place};
 use crate::crypto::hex;
-use crate::crypto::key::{KEY_TEXT_LENGTH, KeyId, KeyText, SealingKey};
+use crate::crypto::key::{KeyId, SealingKey};
 use crate::crypto::key_list::RootKeys;
-use crate::crypto::mac::{MAC_LENGTH, MacKey};
+use crate::crypto::mac::MacKey;
 use crate::crypto::random;
-use crate::crypto::seal::{open, seal};
+use crate::crypto::seal::Place;
+use crate::crypto::wrap::{WrapError, make_key, make_mac_key, open_key, open_mac_key, rewrap};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// The file in the state directory.
@@ -75,6 +75,8 @@ pub enum HeaderError {
     Io(String),
     /// Written by a newer program.
     NewerFormat(u32),
+    /// There is no room for the vault's own keys; with the mend.
+    NoRoom,
     /// The root key list lacks the key that wraps the system key.
     RootKeyMissing(KeyId),
 }
@@ -95,6 +97,7 @@ impl fmt::Display for HeaderError {
                 f,
                 "the store has format {format} and this program reads up to {FORMAT}; start the newer program"
             ),
+            Self::NoRoom => WrapError::NoRoom.fmt(f),
             Self::RootKeyMissing(id) => write!(
                 f,
                 "the root key list lacks key {id}, which wraps the system key; put that key back into the list"
@@ -184,7 +187,7 @@ impl Header {
     /// Makes the header of a new store.
     ///
     /// # Errors
-    /// [`HeaderError::Io`].
+    /// [`HeaderError::Io`], [`HeaderError::NoRoom`].
     pub fn create(
         directory: &Path,
         environment: &str,
@@ -192,16 +195,18 @@ impl Header {
         now: Moment,
     ) -> Result<(Self, VaultKeys), HeaderError> {
         let vault_id: [u8; 16] = random::bytes();
-        let text = KeyText::generate();
-        let system = SealingKey::new(&text);
+        let bound = environment.as_bytes();
+        let (system, sealed) =
+            make_key(root.primary(), &system_key_place(vault_id), bound).map_err(of_wrap)?;
+        let system_key = SealedKey { key_id: root.primary().id().to_string(), sealed };
         let fresh = |field| {
-            let key = Zeroizing::new(random::bytes::<MAC_LENGTH>());
-            let sealed = seal(&system, &vault_place(vault_id, Table::Vault, field), 1, &*key);
-            (MacKey::new(&key), SealedKey { key_id: system.id().to_string(), sealed })
+            let made = make_mac_key(&system, &vault_place(vault_id, Table::Vault, field));
+            let (key, sealed) = made.map_err(of_wrap)?;
+            Ok((key, SealedKey { key_id: system.id().to_string(), sealed }))
         };
-        let (index, index_key) = fresh(Field::IndexKey);
-        let (journal, journal_key) = fresh(Field::JournalKey);
-        let (audit, audit_key) = fresh(Field::AuditKey);
+        let (index, index_key) = fresh(Field::IndexKey)?;
+        let (journal, journal_key) = fresh(Field::JournalKey)?;
+        let (audit, audit_key) = fresh(Field::AuditKey)?;
         let header = Self {
             path: directory.join(FILE_NAME),
             written: Written {
@@ -211,7 +216,7 @@ impl Header {
                 incarnation: 1,
                 created_at: now,
                 complete: false,
-                system_key: wrap(vault_id, environment, root.primary(), text.expose().as_bytes()),
+                system_key,
                 index_key,
                 journal_key,
                 audit_key,
@@ -256,12 +261,12 @@ impl Header {
     /// See [`HeaderError`]; the old header stands then.
     pub fn rewrap(&mut self, root: &RootKeys) -> Result<(), HeaderError> {
         let old = root.find(self.root_key_id).ok_or(HeaderError::RootKeyMissing(self.root_key_id))?;
-        let opened = open_system_key(self.vault_id, old, &self.written)?;
-        let value = &opened.expose()[..KEY_TEXT_LENGTH];
-        let before = std::mem::replace(
-            &mut self.written.system_key,
-            wrap(self.vault_id, &self.written.environment, root.primary(), value),
-        );
+        let token = self.written.system_key.sealed.as_bytes();
+        let bound = self.written.environment.as_bytes();
+        let place = system_key_place(self.vault_id);
+        let sealed = rewrap(old, root.primary(), &place, token, bound).map_err(of_wrap)?;
+        let rewrapped = SealedKey { key_id: root.primary().id().to_string(), sealed };
+        let before = std::mem::replace(&mut self.written.system_key, rewrapped);
         match self.write() {
             Ok(()) => {
                 self.root_key_id = root.primary().id();
@@ -282,23 +287,9 @@ impl Header {
     }
 }
 
-/// The value is the text of the key and, after it, the environment: a header moved elsewhere does not open.
-fn wrap(vault_id: [u8; 16], environment: &str, key: &SealingKey, text: &[u8]) -> SealedKey {
-    let mut value = Zeroizing::new(Vec::with_capacity(text.len() + environment.len()));
-    value.extend_from_slice(text);
-    value.extend_from_slice(environment.as_bytes());
-    let place = vault_place(vault_id, Table::Vault, Field::SystemKey);
-    SealedKey { key_id: key.id().to_string(), sealed: seal(key, &place, 1, &value) }
-}
-
-fn open_system_key(
-    vault_id: [u8; 16],
-    root: &SealingKey,
-    written: &Written,
-) -> Result<crate::crypto::seal::Opened, HeaderError> {
-    let place = vault_place(vault_id, Table::Vault, Field::SystemKey);
-    open(root, &place, written.system_key.sealed.as_bytes())
-        .map_err(|why| HeaderError::Damaged(format!("the system key: {why}")))
+/// Bound to the environment, which stands behind the text of the key: a header moved elsewhere does not open.
+fn system_key_place(vault_id: [u8; 16]) -> Place {
+    vault_place(vault_id, Table::Vault, Field::SystemKey)
 }
 
 fn open_keys(
@@ -308,26 +299,13 @@ fn open_keys(
     root_key_id: KeyId,
     written: &Written,
 ) -> Result<VaultKeys, HeaderError> {
-    let damaged = |why: &str| HeaderError::Damaged(why.to_owned());
     let key = root.find(root_key_id).ok_or(HeaderError::RootKeyMissing(root_key_id))?;
-    let opened = open_system_key(vault_id, key, written)?;
-    let (text, sealed_environment) = opened
-        .expose()
-        .split_at_checked(KEY_TEXT_LENGTH)
-        .ok_or_else(|| damaged("the system key is too short"))?;
-    if sealed_environment != environment.as_bytes() {
-        return Err(damaged("the environment was changed by hand"));
-    }
-    let system = KeyText::parse(text).ok_or_else(|| damaged("the system key is not a Fernet key"))?;
-    let system = SealingKey::new(&system);
+    let token = written.system_key.sealed.as_bytes();
+    let opened = open_key(key, &system_key_place(vault_id), token, environment.as_bytes());
+    let system = opened.map_err(of_wrap)?;
     let mac_key = |sealed: &SealedKey, field| {
-        let opened = open(&system, &vault_place(vault_id, Table::Vault, field), sealed.sealed.as_bytes())
-            .map_err(|why| HeaderError::Damaged(format!("one of the vault's keys: {why}")))?;
-        let bytes: &[u8; MAC_LENGTH] = opened
-            .expose()
-            .try_into()
-            .map_err(|_| damaged("one of the vault's keys has the wrong length"))?;
-        Ok(MacKey::new(bytes))
+        let place = vault_place(vault_id, Table::Vault, field);
+        open_mac_key(&system, &place, sealed.sealed.as_bytes()).map_err(of_wrap)
     };
     Ok(VaultKeys {
         index: mac_key(&written.index_key, Field::IndexKey)?,
@@ -335,4 +313,13 @@ fn open_keys(
         audit: mac_key(&written.audit_key, Field::AuditKey)?,
         system,
     })
+}
+
+fn of_wrap(why: WrapError) -> HeaderError {
+    match why {
+        WrapError::Bound => HeaderError::Damaged("the environment was changed by hand".to_owned()),
+        WrapError::NoRoom => HeaderError::NoRoom,
+        WrapError::NotAKey => HeaderError::Damaged("one of its keys is not a key".to_owned()),
+        WrapError::Seal(why) => HeaderError::Damaged(format!("one of its keys: {why}")),
+    }
 }

@@ -20,6 +20,7 @@ mod last_reads;
 mod metering;
 mod note;
 pub mod open;
+pub mod open_orgs;
 pub mod orgs;
 pub mod page;
 pub mod passes;
@@ -34,10 +35,8 @@ pub mod tokens;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use quick_cache::sync::Cache;
-use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
 
@@ -51,14 +50,11 @@ use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
 use header::Header;
 use last_reads::LastReads;
-use orgs::Org;
+use open_orgs::{Bounds, OpenOrgs};
 use place::{Blind, Field, place};
 use record::RecordView;
 use refusal::Refusal;
 use rules::Standing;
-
-/// Org keys that stay open: beyond these, an org costs one more unwrap.
-const OPEN_ORGS: usize = 16_384;
 
 /// The vault, open.
 pub struct Vault {
@@ -76,7 +72,8 @@ pub struct Vault {
     root_keys: RwLock<Arc<RootKeys>>,
     /// Read: something is sealed under the primary root key. Write: the list of root keys changes.
     key_change: tokio::sync::RwLock<()>,
-    orgs: Cache<OrgId, Arc<Org>>,
+    open_orgs: OpenOrgs,
+    org_keys: Bounds,
     last_reads: LastReads,
     meters: Arc<Meters>,
 }
@@ -92,6 +89,17 @@ impl Vault {
 
     fn header(&self) -> MutexGuard<'_, Header> {
         self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often [`Vault::let_go_of_idle_keys`] is due.
+    #[must_use]
+    pub fn idle_turn(&self) -> Duration {
+        self.org_keys.turn()
+    }
+
+    /// Wipes the keys of orgs that nobody used for their time.
+    pub fn let_go_of_idle_keys(&self) {
+        self.open_orgs.turn();
     }
 
     /// The audit log, for those who read and verify it.

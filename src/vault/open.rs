@@ -10,17 +10,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
-use quick_cache::sync::Cache;
-
+use super::Vault;
 use super::application_keys::ApplicationKeys;
 use super::ask::Ask;
 use super::door::Became;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
+use super::open_orgs::{Bounds, OpenOrgs};
 use super::place::Blind;
 use super::request_id::RequestIds;
 use super::rules::Standing;
-use super::{OPEN_ORGS, Vault};
 use crate::audit::{self, AuditError, Log, Sync};
 use crate::chain::Mark;
 use crate::clock::Clock;
@@ -50,6 +49,8 @@ pub struct Options {
     pub providers: Providers,
     /// What applications have sealed by themselves is opened with these.
     pub application_keys: ApplicationKeys,
+    /// How many org keys are kept open, and for how long.
+    pub org_keys: Bounds,
     /// The daemon's own user.
     pub own_uid: u32,
     /// Tells the time.
@@ -180,7 +181,8 @@ impl Vault {
             blind: Blind::new(index),
             root_keys: RwLock::new(Arc::new(options.root_keys)),
             key_change: tokio::sync::RwLock::new(()),
-            orgs: Cache::new(OPEN_ORGS),
+            open_orgs: OpenOrgs::new(options.org_keys.most),
+            org_keys: options.org_keys,
             last_reads: LastReads::new(),
             meters: Arc::default(),
         });

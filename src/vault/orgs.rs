@@ -16,9 +16,10 @@ use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::{Vault, apart};
 use crate::chain::Mark;
-use crate::crypto::key::{KeyId, KeyText, SealingKey};
+use crate::crypto::key::{KeyId, SealingKey};
 use crate::crypto::key_list::RootKeys;
-use crate::crypto::seal::{open, seal};
+use crate::crypto::seal::seal;
+use crate::crypto::wrap::{make_key, open_key, rewrap};
 use crate::domain::action::Action;
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
 
@@ -113,7 +114,7 @@ impl Vault {
 
     /// The org, its key open.
     pub(super) fn org(&self, org: &OrgId) -> Result<Arc<Org>, Refusal> {
-        if let Some(open) = self.orgs.get(org) {
+        if let Some(open) = self.open_orgs.find(org) {
             return Ok(open);
         }
         let blind = self.blind.org(org);
@@ -123,7 +124,7 @@ impl Vault {
             return Err(Refusal::integrity("org", &"the record is another org's"));
         }
         let open = Arc::new(Org { id: metadata.org, blind, key });
-        self.orgs.insert(org.clone(), Arc::clone(&open));
+        self.open_orgs.put(Arc::clone(&open));
         Ok(open)
     }
 
@@ -145,29 +146,13 @@ impl Vault {
     }
 
     fn open_org(&self, key: &Key, record: &Record) -> Result<(SealingKey, Metadata), Refusal> {
-        let text = self.unwrap_org_key(key, record, &self.root_keys())?;
-        let org_key = SealingKey::new(&text);
+        let root = self.root_keys();
+        let (root_key, sealed) = wrapped(record, &root)?;
+        let org_key = open_key(root_key, &place(self.vault_id, key, Field::OrgKey), sealed, b"")?;
         let metadata = self.open_section(&org_key, key, &record.value, Field::Metadata)?;
         let metadata = serde_json::from_slice(metadata.expose())
             .map_err(|_| Refusal::integrity("org", &"its metadata is not what was written"))?;
         Ok((org_key, metadata))
-    }
-
-    /// Opens the wrap of an org key with the root key that its record names.
-    pub(super) fn unwrap_org_key(
-        &self,
-        key: &Key,
-        record: &Record,
-        root: &RootKeys,
-    ) -> Result<KeyText, Refusal> {
-        let view = parse(record)?;
-        let section =
-            view.section(Field::OrgKey).ok_or_else(|| Refusal::integrity("org", &"its key is missing"))?;
-        let root_key = root.find(section.key_id).ok_or_else(|| {
-            Refusal::integrity("org", &format_args!("root key {} is not loaded", section.key_id))
-        })?;
-        let opened = open(root_key, &place(self.vault_id, key, Field::OrgKey), section.token)?;
-        KeyText::parse(opened.expose()).ok_or_else(|| Refusal::integrity("org", &"its key is no Fernet key"))
     }
 
     /// The record of an org with its key wrapped by the primary root key, its other sections as they are.
@@ -177,9 +162,10 @@ impl Vault {
         record: &Record,
         root: &RootKeys,
     ) -> Result<Vec<u8>, Refusal> {
-        let text = self.unwrap_org_key(key, record, root)?;
+        let (old, sealed) = wrapped(record, root)?;
+        let at = place(self.vault_id, key, Field::OrgKey);
+        let sealed = rewrap(old, root.primary(), &at, sealed, b"")?;
         let view = parse(record)?;
-        let sealed = self.seal_org_key(key, &text, root.primary());
         let mut writer = RecordWriter::new(view.generation()).section(
             Field::OrgKey,
             root.primary().id(),
@@ -189,10 +175,6 @@ impl Vault {
             writer = writer.section(Field::Metadata, section.key_id, section.token);
         }
         Ok(writer.finish())
-    }
-
-    fn seal_org_key(&self, key: &Key, text: &KeyText, root: &SealingKey) -> String {
-        seal(root, &place(self.vault_id, key, Field::OrgKey), 1, text.expose().as_bytes())
     }
 
     /// Makes it; none where it is there already.
@@ -205,17 +187,12 @@ impl Vault {
         let _keys_stand = self.key_change.read().await;
         let root = self.root_keys();
         let key = org_key(self.blind.org(org));
-        let text = KeyText::generate();
-        let own_key = SealingKey::new(&text);
+        let (own_key, wrapped) = make_key(root.primary(), &place(self.vault_id, &key, Field::OrgKey), b"")?;
         let metadata = Metadata { org: org.clone(), created_at: self.now() };
         let value = serde_json::to_vec(&metadata).map_err(|_| Refusal::integrity("org", &"metadata"))?;
         let sealed = seal(&own_key, &place(self.vault_id, &key, Field::Metadata), 1, &value);
         let record = RecordWriter::new(1)
-            .section(
-                Field::OrgKey,
-                root.primary().id(),
-                self.seal_org_key(&key, &text, root.primary()).as_bytes(),
-            )
+            .section(Field::OrgKey, root.primary().id(), wrapped.as_bytes())
             .section(Field::Metadata, own_key.id(), sealed.as_bytes())
             .finish();
         let batch = Batch {
@@ -239,6 +216,16 @@ impl Vault {
 pub(super) fn wrapping_key(record: &Record) -> Result<KeyId, Refusal> {
     let section = parse(record)?.section(Field::OrgKey);
     section.map(|section| section.key_id).ok_or_else(|| Refusal::integrity("org", &"its key is missing"))
+}
+
+/// The wrap of an org key, and the root key that its record names.
+fn wrapped<'a>(record: &'a Record, root: &'a RootKeys) -> Result<(&'a SealingKey, &'a [u8]), Refusal> {
+    let section = parse(record)?.section(Field::OrgKey);
+    let section = section.ok_or_else(|| Refusal::integrity("org", &"its key is missing"))?;
+    let key = root.find(section.key_id).ok_or_else(|| {
+        Refusal::integrity("org", &format_args!("root key {} is not loaded", section.key_id))
+    })?;
+    Ok((key, section.token))
 }
 
 fn parse(record: &Record) -> Result<RecordView<'_>, Refusal> {

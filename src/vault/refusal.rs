@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::crypto::seal::SealError;
+use crate::crypto::wrap::WrapError;
 use crate::domain::pass::PassFault;
 use crate::store::{CommitError, ReadError};
 use tokenkeep_client::moment::Moment;
@@ -68,6 +69,20 @@ impl Refusal {
 impl From<SealError> for Refusal {
     fn from(why: SealError) -> Self {
         Self::integrity("sealed value", &why)
+    }
+}
+
+/// A sealed key that does not open, or has no place to be opened into.
+impl From<WrapError> for Refusal {
+    fn from(why: WrapError) -> Self {
+        match why {
+            WrapError::NoRoom => {
+                tracing::error!(%why, "an org key could not be opened");
+                let detail = "there is no locked memory left for another key; try again, or raise the limit";
+                Self { retry_after: Some(1), ..Self::new(Code::NotReady, detail) }
+            }
+            why => Self::integrity("sealed key", &why),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::request_id::RequestId;
 use crate::audit::State as AuditState;
 use crate::crypto::hex;
 use crate::domain::action::Action;
+use crate::room;
 use crate::store::State as StoreState;
 
 impl Vault {
@@ -77,6 +78,7 @@ impl Vault {
                 reason: audit_reason,
                 sequence: audit.head.sequence,
             },
+            key_pages: caller.is_admin().then(|| room::kind().as_str().to_owned()),
         }
     }
 }

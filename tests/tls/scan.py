@@ -79,6 +79,9 @@ mtls = {{ san = "spiffe://scan/client" }}
 orgs = ["*"]
 providers = ["*"]
 allow = ["token:read"]
+[memory]
+lock = "preferred"
+secret_pages = "preferred"
 """
     for name, text in [("root.key", Fernet.generate_key().decode()), ("tokenkeep.toml", configuration)]:
         (room / name).write_text(text)

@@ -31,7 +31,7 @@ impl Door {
             #[cfg(feature = "mtls")]
             Self::Mtls(door) => {
                 let (stream, epoch) = door.open().await?;
-                let probe = stream.get_ref().0.as_fd().try_clone_to_owned()?;
+                let probe = stream.get_ref().0.inner().as_fd().try_clone_to_owned()?;
                 Line::over(stream, probe, epoch).await
             }
             Self::Unix(socket) => {

@@ -50,6 +50,7 @@ mod schema;
 pub mod secret;
 #[cfg(feature = "tower")]
 pub mod tower;
+pub mod wiped_io;
 pub mod wire;
 
 pub use client::Client;

@@ -12,6 +12,7 @@
 
 use crate::door::{Closed, Door};
 use crate::error::{Handshake, Transport};
+use crate::wiped_io::WipedIo;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -126,7 +127,7 @@ impl Line {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let speaking = http1::handshake(TokioIo::new(stream)).await;
+        let speaking = http1::handshake(TokioIo::new(WipedIo::new(stream))).await;
         let (sender, connection) = speaking.map_err(|_| Closed::Io(io::ErrorKind::Other))?;
         // How it ends, the request in flight learns from its own answer.
         tokio::spawn(async move { drop(connection.await) });

@@ -69,6 +69,10 @@ fn text(directory: &Path, uid: u32) -> Result<String, ConfigError> {
          source = \"file\"\n\
          path = {key}\n\
          \n\
+         [memory] # a plain user may lock little; in production both are required\n\
+         lock = \"preferred\"\n\
+         secret_pages = \"preferred\"\n\
+         \n\
          [[client]]\n\
          name = \"dev\"\n\
          unix = {{ user = {uid} }}\n\

@@ -29,6 +29,7 @@ use crate::domain::provider::Provider;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
 use crate::os::user::{self, UserError};
+use crate::vault::open_orgs::Bounds;
 
 pub use error::{ConfigError, Fault};
 
@@ -68,6 +69,8 @@ pub struct Config {
     pub limits: Limits,
     /// The server log.
     pub log: Log,
+    /// What is asked of the kernel for memory that holds secrets.
+    pub memory: Memory,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.
@@ -243,6 +246,8 @@ pub struct Limits {
     pub body_deadline: Duration,
     /// Between two requests on a connection.
     pub idle_deadline: Duration,
+    /// Org keys that are kept open.
+    pub org_keys: Bounds,
 }
 
 impl Default for Limits {
@@ -255,6 +260,7 @@ impl Default for Limits {
             header_deadline: Duration::from_secs(5),
             body_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(60),
+            org_keys: Bounds::default(),
         }
     }
 }
@@ -295,6 +301,25 @@ pub enum LogFormat {
     Json,
     /// For people, on stderr.
     Text,
+}
+
+/// What is asked of the kernel for memory that holds secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// That no page of the daemon goes to the swap (mlockall(2)).
+    pub lock: Demand,
+    /// That keys lie in pages that nobody else can read, root included (memfd_secret(2)).
+    pub secret_pages: Demand,
+}
+
+/// How much a protection is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Demand {
+    /// Taken where the kernel gives it; `tokenkeep doctor` says where it does not.
+    Preferred,
+    /// Without it the daemon does not start.
+    #[default]
+    Required,
 }
 
 impl Config {

@@ -15,15 +15,22 @@ use tokenkeep_client::ids::{InvalidId, ProviderId};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, WrittenSockets, written};
+use super::{
+    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, WrittenSockets,
+    written,
+};
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
+use crate::vault::open_orgs::Bounds;
 
 type Text = Spanned<String>;
 type Resolve<'a> = &'a dyn Fn(&str) -> Result<u32, UserError>;
 
 /// Longest path of a socket in bytes (unix(7): 108 with the NUL).
 const LONGEST_SOCKET: usize = 107;
+
+/// Half of what the key room has places for: the other half is for those in use that gave way to others.
+const MOST_ORG_KEYS: usize = 262_144;
 
 /// An entry about a read may be late by this much at most: a crash loses what is younger.
 const LONGEST_SYNC: Duration = Duration::from_secs(1);
@@ -69,6 +76,7 @@ impl Reading<'_> {
             audit: self.audit(&written.audit, &state_directory)?,
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,
+            memory: self.memory(&written.memory)?,
             state_directory,
         })
     }
@@ -176,6 +184,10 @@ impl Reading<'_> {
             )?,
             body_deadline: self.span_within(written.body_deadline.as_ref(), usual.body_deadline, 1..=300)?,
             idle_deadline: self.span_within(written.idle_deadline.as_ref(), usual.idle_deadline, 1..=3600)?,
+            org_keys: Bounds {
+                most: self.count_within(written.org_keys.as_ref(), usual.org_keys.most, MOST_ORG_KEYS)?,
+                idle: self.span_within(written.org_key_idle.as_ref(), usual.org_keys.idle, 10..=86_400)?,
+            },
         })
     }
 
@@ -207,6 +219,24 @@ impl Reading<'_> {
             "warn" => LogLevel::Warn,
             _ => return Err(self.refuse(written, "no such level", "use error, warn, info, debug or trace")),
         })
+    }
+
+    fn memory(&self, written: &written::Memory) -> Result<Memory, ConfigError> {
+        Ok(Memory {
+            lock: self.demand(written.lock.as_ref())?,
+            secret_pages: self.demand(written.secret_pages.as_ref())?,
+        })
+    }
+
+    fn demand(&self, written: Option<&Text>) -> Result<Demand, ConfigError> {
+        let Some(text) = written else {
+            return Ok(Demand::default());
+        };
+        match text.get_ref().as_str() {
+            "preferred" => Ok(Demand::Preferred),
+            "required" => Ok(Demand::Required),
+            _ => Err(self.refuse(text, "not a demand", "use \"required\" or \"preferred\"")),
+        }
     }
 
     fn absolute(&self, written: &Text) -> Result<PathBuf, ConfigError> {

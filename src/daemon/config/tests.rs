@@ -41,6 +41,7 @@ fn the_least_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.audit.directory, Path::new("/var/lib/tokenkeep/audit"));
     assert_eq!(config.audit.sync, AuditSync::Interval(Duration::from_millis(50)));
     assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.memory, Memory { lock: Demand::Required, secret_pages: Demand::Required });
     assert!(config.policy.clients().is_empty() && config.providers.is_empty() && !config.any_provider);
 }
 
@@ -82,10 +83,15 @@ connections_per_user = 50
 header_deadline = "2s"
 body_deadline = "20s"
 idle_deadline = "5m"
+org_keys = 1000
+org_key_idle = "1h"
 [log]
 level = "debug"
 levels = { transport = "warn", store = "trace" }
 format = "json"
+[memory]
+lock = "required"
+secret_pages = "preferred"
 "#,
     )
     .unwrap();
@@ -95,6 +101,7 @@ format = "json"
     assert_eq!(config.audit, Audit { directory: "/srv/audit".into(), sync: AuditSync::Always });
     assert_eq!((config.limits.connections, config.limits.connections_per_user), (100, 50));
     assert_eq!(config.limits.idle_deadline, Duration::from_secs(300));
+    assert_eq!(config.limits.org_keys, Bounds { most: 1000, idle: Duration::from_secs(3600) });
     assert_eq!(
         config.log,
         Log {
@@ -103,6 +110,7 @@ format = "json"
             format: Some(LogFormat::Json),
         }
     );
+    assert_eq!(config.memory, Memory { lock: Demand::Required, secret_pages: Demand::Preferred });
     assert_eq!(config.providers[0].allowed_scopes, ["read:org", "repo:status"]);
 
     let peer = |uid, unit: Option<&str>| Peer { uid, gid: uid, pid: 1, unit: unit.map(Into::into) };
@@ -174,7 +182,9 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[listen]\nunix = '/a'\nadmin = '/a'", 8, "same socket"),
         ("[listen]\n[listen.mtls]\nkey = 'ghs_canary'", 7, "missing field `address`"),
         ("[backup]\nevery = 'ghs_canary'", 6, "backup is not available in this version"),
-        ("[memory]\nlock = 'ghs_canary'", 6, "memory is not available in this version"),
+        ("[memory]\nlock = 'ghs_canary'", 7, "not a demand"),
+        ("[memory]\nsecret_pages = true", 7, "not what belongs here: expected a string"),
+        ("[memory]\nsecret_page = 'ghs_canary'", 7, "unknown field `secret_page`"),
         ("[audit]\ndirectory = 'ghs_canary'", 7, "not an absolute path"),
         ("[audit]\nsync = 'interval ghs_canary'", 7, "not a way to sync"),
         ("[audit]\nsync = 'interval 2s'", 7, "not a way to sync"),
@@ -185,6 +195,9 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[limits]\nconnections = 10\nconnections_per_user = 11", 8, "use 1 to 10"),
         ("[limits]\nheader_deadline = 'ghs_canary'", 7, "not a span of time"),
         ("[limits]\nidle_deadline = '2h'", 7, "out of range"),
+        ("[limits]\norg_keys = 0", 7, "out of range"),
+        ("[limits]\norg_keys = 262145", 7, "out of range"),
+        ("[limits]\norg_key_idle = '9s'", 7, "out of range"),
         ("[[provider]]\nid = 'ghs_canary'", 7, "a provider is 1 to 63 characters"),
         ("[[provider]]\nid = 'a'\n[[provider]]\nid = 'a'", 9, "two providers"),
         ("[[provider]]\nid = 'a'\nallowed_scopes = ['ghs_canary b']", 8, "not a scope"),

@@ -49,14 +49,15 @@ pub(super) struct Written {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) log: Log,
+    #[serde(default)]
+    pub(super) memory: Memory,
     alerts: Later,
     backup: Later,
-    memory: Later,
     refresh: Later,
     retention: Later,
 }
 
-later!(Written: alerts, backup, memory, refresh, retention);
+later!(Written: alerts, backup, refresh, retention);
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -246,6 +247,8 @@ pub(super) struct Limits {
     pub(super) header_deadline: Option<Text>,
     pub(super) body_deadline: Option<Text>,
     pub(super) idle_deadline: Option<Text>,
+    pub(super) org_keys: Option<Spanned<usize>>,
+    pub(super) org_key_idle: Option<Text>,
 }
 
 #[derive(Deserialize, Default)]
@@ -255,6 +258,13 @@ pub(super) struct Log {
     pub(super) format: Option<Text>,
     #[serde(default)]
     pub(super) levels: Levels,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Memory {
+    pub(super) lock: Option<Text>,
+    pub(super) secret_pages: Option<Text>,
 }
 
 /// Declares the areas of the log, and gives each with what is written of it.

@@ -33,6 +33,7 @@ fn well() -> (Facts, Checked) {
         unix_socket: found("/run/tokenkeep/tokenkeep.sock", 0o666),
         admin_socket: found("/run/tokenkeep/admin.sock", 0o600),
         memory: Memory::Swappable,
+        key_pages: Kind::Secret,
         root_key_source: "file /run/keys/root.key".into(),
         tls: None,
         root_key_age: Some(DAY),
@@ -59,7 +60,7 @@ fn one(check: &str, level: &str) -> Vec<(String, String)> {
 fn a_host_where_all_is_well_has_nothing_to_mend() {
     assert_eq!(ailing(|_, _| ()), []);
     let (facts, checked) = well();
-    assert_eq!(findings(&facts, &checked).len(), 15);
+    assert_eq!(findings(&facts, &checked).len(), 16);
 }
 
 #[test]
@@ -98,6 +99,12 @@ fn a_daemon_of_root_is_noticed() {
         c.state_directory.uid = Some(0);
     });
     assert_eq!(ailments, one("user", "warn"));
+}
+
+#[test]
+fn keys_that_root_can_read_are_a_warning() {
+    assert_eq!(ailing(|_, c| c.key_pages = Kind::Locked), one("key_pages", "warn"));
+    assert_eq!(ailing(|_, c| c.key_pages = Kind::Unlocked), one("key_pages", "warn"));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 use super::{Answer, Deadlines, Endpoint, OutboundError, Request};
+use crate::net::wiped_io::{WipedIo, wiped};
 
 /// For the header of an answer: hyper's own is a hundred headers in 400 KiB.
 const LONGEST_HEADER: usize = 64 * 1024;
@@ -69,10 +70,10 @@ async fn shake_hands(
     stream: TcpStream,
     endpoint: &Endpoint,
     tls: Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, OutboundError> {
+) -> Result<TlsStream<WipedIo<TcpStream>>, OutboundError> {
     let name = ServerName::try_from(endpoint.host().to_owned());
     let name = name.map_err(|_| OutboundError::Untrusted("its name cannot stand in a certificate"))?;
-    TlsConnector::from(tls).connect(name, stream).await.map_err(|why| of_handshake(&why))
+    TlsConnector::from(tls).connect(name, wiped(stream)).await.map_err(|why| of_handshake(&why))
 }
 
 fn of_handshake(why: &io::Error) -> OutboundError {
@@ -117,7 +118,7 @@ where
     let mut protocol = hyper::client::conn::http1::Builder::new();
     protocol.max_buf_size(LONGEST_HEADER);
     let (mut sender, connection) =
-        protocol.handshake(TokioIo::new(stream)).await.map_err(|_| OutboundError::NotHttp)?;
+        protocol.handshake(TokioIo::new(wiped(stream))).await.map_err(|_| OutboundError::NotHttp)?;
     let driven = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(|_| OutboundError::NotHttp)?;
     let status = answer.status().as_u16();

@@ -18,6 +18,7 @@ use super::certificate::Certificate;
 use super::reason::Reason;
 use super::verifier::SHOWN;
 use super::{Standing, TlsServer};
+use crate::net::wiped_io::{WipedIo, wiped};
 
 /// How long a refused caller may take to hear why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ const LINGER_BYTES: u64 = 16 << 10;
 /// A caller that has proved its name.
 pub struct Session<S> {
     /// To speak with it.
-    pub stream: TlsStream<S>,
+    pub stream: TlsStream<WipedIo<S>>,
     /// What its certificate says.
     pub certificate: Certificate,
     /// What the connection stands on.
@@ -55,7 +56,8 @@ impl TlsServer {
         // First the turn, then the set: one that comes between is then looked at once more, not once too little.
         let turn = self.turn.load(Ordering::Acquire);
         let material = self.material();
-        let accepted = TlsAcceptor::from(Arc::clone(&material.tls)).accept(stream).into_fallible();
+        // rustls decrypts in the buffer that it reads into.
+        let accepted = TlsAcceptor::from(Arc::clone(&material.tls)).accept(wiped(stream)).into_fallible();
         let noting = SHOWN.scope(RefCell::new(None), async {
             let accepted = accepted.await;
             (accepted, SHOWN.with(RefCell::take))

@@ -25,6 +25,7 @@ async fn open(directory: &Path) -> (Arc<Vault>, Arc<EmbeddedStore>) {
         policy: Policy::new(Vec::new()).unwrap(),
         providers: Providers::Any,
         application_keys: ApplicationKeys::default(),
+        org_keys: Bounds::default(),
         own_uid: 1000,
         clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_795_284_000))),
         progress: Box::new(|_| {}),

@@ -65,6 +65,8 @@ pub struct Configuration {
     pub limits: &'static str,
     /// Lines of `[log]`.
     pub log: &'static str,
+    /// Lines of `[memory]`. Whoever runs the tests may not be allowed to lock what a daemon of production must.
+    pub memory: &'static str,
     /// Lines at the end.
     pub more: &'static str,
 }
@@ -78,6 +80,7 @@ impl Default for Configuration {
             root_key: "wait = \"0s\"",
             limits: "",
             log: "",
+            memory: "lock = \"preferred\"\nsecret_pages = \"preferred\"",
             more: "",
         }
     }
@@ -87,7 +90,7 @@ impl Configuration {
     /// The file. Three providers: two that take any scope, one that takes `read` alone.
     pub fn text(&self, room: &Path, state: &Path) -> String {
         let clients: String = self.clients.iter().map(Client::text).collect();
-        let Self { environment, mtls, root_key, limits, log, more, .. } = self;
+        let Self { environment, mtls, root_key, limits, log, memory, more, .. } = self;
         let (room, state) = (room.display(), state.display());
         let mtls = mtls.map_or(String::new(), |more| {
             let more = more.replace("ROOM", &room.to_string());
@@ -103,7 +106,7 @@ impl Configuration {
              {clients}\
              [[provider]]\nid = \"github\"\n\n[[provider]]\nid = \"slack\"\n\n\
              [[provider]]\nid = \"narrow\"\nallowed_scopes = [\"read\"]\n\n\
-             [limits]\n{limits}\n\n[log]\n{log}\n\n{more}\n"
+             [limits]\n{limits}\n\n[log]\n{log}\n\n[memory]\n{memory}\n\n{more}\n"
         )
     }
 }

@@ -15,6 +15,7 @@ pub use credentials::Credentials;
 pub use pem::Unusable;
 
 use crate::error::Handshake;
+use crate::wiped_io::WipedIo;
 use credentials::Current;
 use hyper::http::uri::Authority;
 use rustls::AlertDescription;
@@ -67,12 +68,12 @@ impl Mtls {
         self.current().reload()
     }
 
-    pub(crate) async fn open(&self) -> io::Result<(TlsStream<TcpStream>, u64)> {
+    pub(crate) async fn open(&self) -> io::Result<(TlsStream<WipedIo<TcpStream>>, u64)> {
         let (config, epoch) = self.current().look();
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
         // A request is one write and waits for its answer: nothing to gather.
         tcp.set_nodelay(true)?;
-        let connecting = TlsConnector::from(config).connect(self.name.clone(), tcp);
+        let connecting = TlsConnector::from(config).connect(self.name.clone(), WipedIo::new(tcp));
         Ok((connecting.await?, epoch))
     }
 

@@ -52,6 +52,9 @@ pub struct Status {
     pub store: StoreStatus,
     /// `ok` or `failed`, with what is known.
     pub audit: AuditStatus,
+    /// What the memory is that keys stand in: `secret` (nobody else can read it), `locked` or `unlocked` (root can). For admins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_pages: Option<String>,
 }
 
 /// The store, as `status` shows it.
