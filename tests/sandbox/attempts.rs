@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::UdpSocket;
+use std::net::{ToSocketAddrs, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -68,6 +68,10 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     attempt("what_replaces_its_configuration_is_read", Done, Files, |room| {
         done(fs::read(room.at("etc/root.key")))
     }),
+    attempt("what_a_link_is_turned_to_is_read", Done, Files, |room| {
+        done(fs::read(room.at("keys/..new/root.key")))
+    }),
+    attempt("a_name_is_looked_up", Done, Network, |_| done(("localhost", 1).to_socket_addrs())),
     attempt("who_calls_is_read", Done, Files, |room| done(fs::read(format!("/proc/{}/cgroup", room.parent)))),
     attempt("threads_are_made", Done, Calls, |_| {
         done(std::thread::Builder::new().spawn(|| ()).map(|t| t.join()))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokenkeep::daemon::config::Config;
 use tokenkeep::daemon::sandbox;
 use tokenkeep::os::sandbox::{self as walls, FileWall, OnForbidden, Rules, SandboxError};
-use tokenkeep::os::user;
+use tokenkeep::os::{resolver, user};
 
 use crate::attempts::{self, Attempt, Needs};
 use crate::crash;
@@ -46,6 +46,7 @@ pub(crate) fn attempt(arguments: &[String]) -> ExitCode {
     let attempt = attempts::named(name);
     let on_forbidden = if mode == "tell" { OnForbidden::Tell } else { OnForbidden::End };
     let rules = rules(&around, attempt.needs, on_forbidden);
+    resolver::keep_to_files_and_dns();
     // As the daemon does, which reads its keys on one that ends before: what tokio makes once is made then.
     drop(tokio::runtime::Builder::new_current_thread().enable_all().build());
     let wall = walls::enter(&rules, Duration::from_secs(1)).expect("walls");
@@ -77,14 +78,15 @@ fn from(place: &str, act: impl FnOnce() -> Outcome + Send + 'static) -> Outcome 
 
 /// Those of a daemon with this configuration.
 fn rules(around: &Surroundings, needs: Needs, on_forbidden: OnForbidden) -> Rules {
+    let key = around.at("keys/..data/root.key");
     let root_key = match needs {
         Needs::Calls | Needs::Files => {
-            format!("source = \"file\"\npath = \"{}\"", around.at("etc/root.key").display())
+            format!("source = \"file\"\npath = \"{}\"", key.display())
         }
         Needs::Network => format!(
             "source = \"openbao\"\naddress = \"http://127.0.0.1:{}\"\npath = \"x\"\ntoken = {{ file = \"{}\" }}",
             around.configured,
-            around.at("etc/root.key").display()
+            key.display()
         ),
     };
     let text = format!(

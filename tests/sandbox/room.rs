@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 
@@ -26,6 +27,11 @@ impl Room {
         fs::write(at("elsewhere/file"), "elsewhere").expect("a file");
         fs::write(at("etc/root.key"), "key").expect("a file");
         fs::write(at("state/program"), "#!/bin/sh\n").expect("a file");
+        for name in ["keys/..old", "keys/..new"] {
+            fs::create_dir_all(at(name)).expect("a directory");
+            fs::write(at(name).join("root.key"), "key").expect("a file");
+        }
+        symlink("..old", at("keys/..data")).expect("a link");
         let name = format!("tks-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("an address");
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
