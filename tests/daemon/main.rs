@@ -12,6 +12,7 @@ mod canary;
 mod client;
 mod errors;
 mod full_disk;
+mod http2_rest;
 mod import;
 mod kit;
 mod metrics;

@@ -30,8 +30,8 @@
 //! What a library cannot do for its application is to wipe what others free: buffers of rustls and serde_json between, and
 //! the connection's own when it closes. hyper keeps the head of the last request, with a pass in it where one was shown,
 //! until the next one. An application that wants none of that to be found either installs an allocator that writes zeros
-//! over what is freed (the crate `zeroizing-alloc` is one), keeps core dumps off (`prctl(PR_SET_DUMPABLE)`,
-//! `RLIMIT_CORE`), and turns swap off or encrypts it. The daemon and the command line do so.
+//! over what is freed (the crate `zeroizing-alloc` is one; daemon and command line have their own), keeps core dumps off (`prctl(PR_SET_DUMPABLE)`,
+//! `RLIMIT_CORE`), and turns swap off or encrypts it.
 //!
 //! ```ignore
 //! #[global_allocator]

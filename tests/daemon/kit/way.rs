@@ -63,6 +63,7 @@ mod tests {
         ("canary.rs::the_root_key_is_nowhere_but_in_its_file", "a root key comes in by no door"),
         ("client.rs::the_client_understands_that_its_certificate_is_not_taken", "about certificates"),
         ("full_disk.rs", "about the disk, of which there is one; errors.rs asks over each way"),
+        ("http2_rest.rs", "about the life of connections, which one loop serves at either door"),
         ("import.rs", "admins import, and they have a socket of their own"),
         ("kit", "the kit itself"),
         ("metrics.rs", "on the admin socket alone"),
