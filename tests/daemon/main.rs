@@ -13,6 +13,7 @@ mod client;
 mod egress;
 mod errors;
 mod full_disk;
+mod http2_rest;
 mod import;
 mod kit;
 mod metrics;

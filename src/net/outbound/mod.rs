@@ -8,7 +8,8 @@
 //! goes with it.
 //!
 //! Never retries, and never repeats a byte of what was sent or received in an error. What is sent and the body of
-//! what is received lie in wiped memory; the buffers of TLS and HTTP between are those of rustls and hyper.
+//! what is received lie in wiped memory; the buffers of rustls and hyper between are wiped while the exchange goes on
+//! ([`WipedIo`](super::wiped_io::WipedIo)) and when it frees them, which is when it ends.
 
 pub mod door;
 pub mod endpoint;

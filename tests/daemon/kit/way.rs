@@ -64,6 +64,7 @@ mod tests {
         ("client.rs::the_client_understands_that_its_certificate_is_not_taken", "about certificates"),
         ("egress", "about how the daemon asks others"),
         ("full_disk.rs", "about the disk, of which there is one; errors.rs asks over each way"),
+        ("http2_rest.rs", "about the life of connections, which one loop serves at either door"),
         ("import.rs", "admins import, and they have a socket of their own"),
         ("kit", "the kit itself"),
         ("metrics.rs", "on the admin socket alone"),
