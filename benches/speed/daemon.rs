@@ -26,6 +26,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it. The state is on the disk of the build; sockets have short paths elsewhere.
     pub(crate) fn start() -> Self {
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_tokenkeepd")))
+    }
+
+    /// As [`Daemon::start`], another build of it.
+    pub(crate) fn start_program(program: &Path) -> Self {
         let state = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let sockets = tempfile::tempdir().expect("a directory");
         let socket = sockets.path().join("tokenkeep.sock");
@@ -34,7 +39,7 @@ impl Daemon {
         let mtls = Address::Tls(port, state.path().to_owned());
         let file = write_configuration(state.path(), sockets.path(), port);
         let log = std::fs::File::create(sockets.path().join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeepd"));
+        let mut command = Command::new(program);
         command.arg("--config").arg(file).stderr(log);
         Self { server: Server::start(command), socket, mtls, _state: state, sockets }
     }

@@ -1,4 +1,4 @@
-//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal]`, all of them where none is named.
+//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal] [hygiene]`, all of them where none is named.
 //!
 //! The hard problem: a figure of one machine and one moment says nothing about another. The answer: each figure
 //! stands beside a yardstick that was measured in the same run, in turns with it, and the ratio comes first.
@@ -21,6 +21,7 @@ mod commit;
 mod daemon;
 mod flood;
 mod handshake;
+mod hygiene;
 mod load;
 mod process;
 mod read;
@@ -43,6 +44,11 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
+    /// Whether it is only to be seen that it works.
+    fn is_short(self) -> bool {
+        self.rounds == 1
+    }
+
     fn of_environment() -> Self {
         match std::env::var("BENCH").as_deref() {
             Ok("short") => {
@@ -76,6 +82,9 @@ fn main() {
     }
     if wanted("seal") {
         seal::measure(extent);
+    }
+    if wanted("hygiene") {
+        hygiene::measure(extent);
     }
     println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
 }

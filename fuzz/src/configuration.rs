@@ -77,6 +77,7 @@ fn write(config: &Config) -> String {
     write_limits(&mut out, config);
     let demand = |demand| if demand == Demand::Required { "required" } else { "preferred" };
     let (lock, secret_pages) = (demand(config.memory.lock), demand(config.memory.secret_pages));
+    add(&mut out, format_args!("[sandbox]\nlandlock = \"{}\"\n", demand(config.sandbox.landlock)));
     add(&mut out, format_args!("[memory]\nlock = \"{lock}\"\nsecret_pages = \"{secret_pages}\"\n"));
     out
 }

@@ -204,6 +204,18 @@ impl Log {
         Ok(mark)
     }
 
+    /// Writes entries, one after the other and nobody's between them; they are in the file, not yet on disk, when this
+    /// returns.
+    ///
+    /// # Errors
+    /// Not all of them are in the log: nothing of what they say may be released.
+    pub fn append_all<'e>(&self, entries: impl Iterator<Item = Entry<'e>>) -> Result<Mark, AuditError> {
+        let written = self.shared.writer().append_all(entries);
+        // Some may be in the file even where others are not.
+        self.shared.note_line();
+        written
+    }
+
     /// Takes an entry that may share its write with those of other requests; it is not in the file before
     /// [`Gathered::written`] says so. The order of entries is that of these calls.
     ///

@@ -160,6 +160,20 @@ impl Writer {
         Ok(self.written.head)
     }
 
+    /// Writes lines, as many at a time as have room, and before them whatever was gathered.
+    pub(super) fn append_all<'e>(
+        &mut self,
+        mut entries: impl Iterator<Item = Entry<'e>>,
+    ) -> Result<Mark, AuditError> {
+        let put = entries.try_for_each(|entry| {
+            self.put(&entry)?;
+            if self.lines.len() > GATHERED_MOST { self.flush() } else { Ok(()) }
+        });
+        // Where one could not be put, those before it do not wait for anybody.
+        self.flush().and(put)?;
+        Ok(self.written.head)
+    }
+
     /// Puts one line behind the others that wait for a write. Says whom to wait with, and whether the line is
     /// the first of them: then the caller sees to the write.
     pub(super) fn gather(&mut self, entry: &Entry<'_>) -> Result<(Arc<Turn>, Mark, bool), AuditError> {

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -40,7 +41,7 @@ impl Source {
                 return Err(Failure::usage("stdin is a terminal, which would show what is typed")
                     .mend("pipe the value in, or name a file with --file"));
             }
-            None => read_capped(io::stdin().lock(), most),
+            None => stdin().and_then(|file| read_capped(file, most)),
         };
         let bytes = read.map_err(|error| self.failure(&error))?;
         if bytes.len() > most {
@@ -90,6 +91,12 @@ pub(super) fn socket_of_environment() -> Result<Option<PathBuf>, Failure> {
         _ => Err(Failure::usage("TOKENKEEP_ADMIN is not a Unix socket")
             .mend("write it as unix:///run/tokenkeep/admin.sock")),
     }
+}
+
+/// stdin without the buffer that the standard library keeps for it: what was read through that stays there until the
+/// program ends.
+fn stdin() -> io::Result<File> {
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
 }
 
 /// One byte more than `most`, so that too much is noticed.

@@ -31,6 +31,7 @@ use tokenkeep_client::Client;
 
 use self::failure::Failure;
 use self::output::{Exit, Format, Screen};
+use crate::os::crash;
 
 /// Where the daemon's package puts the admin socket.
 const ADMIN_SOCKET: &str = "/run/tokenkeep/admin.sock";
@@ -96,6 +97,7 @@ struct Session {
 /// Runs the command line `args`, program name first, on this process's own streams.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crash::tell_by_place();
     let args: Vec<OsString> = args.into_iter().collect();
     let format = Format::in_args(&args);
     match Args::try_parse_from(args) {

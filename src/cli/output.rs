@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
 
@@ -134,8 +135,13 @@ impl Screen {
 
     fn write(&mut self, line: &str) {
         if self.broken.is_none() {
+            // One piece that ends as a line: stdout passes it on as it is. In parts it would keep it in a buffer of its
+            // own, until the program ends, and it may be a key.
+            let mut whole = Zeroizing::new(String::with_capacity(line.len() + 1));
+            whole.push_str(line);
+            whole.push('\n');
             let mut stdout = io::stdout().lock();
-            let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+            let written = stdout.write_all(whole.as_bytes()).and_then(|()| stdout.flush());
             self.broken = written.err().map(|error| error.kind());
         }
     }

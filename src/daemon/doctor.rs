@@ -11,15 +11,15 @@ use std::time::{Duration, SystemTime};
 
 use tokenkeep_client::wire::Finding;
 
+use super::sandbox::Walls;
 use crate::net::server::Condition;
 use crate::os::host::{Facts, Found, Limit};
+use crate::os::sandbox::{FileWall, OnForbidden};
+use crate::os::swap::Medium;
 use crate::room::Kind;
 
 /// Files that are open beside the connections: journal, index, audit log, sockets, the runtime's own.
 const OTHER_FILES: u64 = 256;
-
-/// Locked memory for keys and their stacks, with room to spare (64 MiB).
-const ENOUGH_LOCKED: u64 = 64 << 20;
 
 /// Below this much free space, `doctor` warns: a busy vault writes it in days.
 const LITTLE_FREE: u64 = 1 << 30;
@@ -42,10 +42,12 @@ pub struct Checked {
     pub unix_socket: Found,
     /// The socket of admins.
     pub admin_socket: Found,
-    /// Whether memory that holds keys can be swapped out.
+    /// Whether memory can be swapped out.
     pub memory: Memory,
     /// What the pages are that keys stand in.
     pub key_pages: Kind,
+    /// What keeps the daemon in.
+    pub walls: Walls,
     /// Where the root keys come from.
     pub root_key_source: String,
     /// How long the first root key has been sealing, where that is known.
@@ -54,12 +56,12 @@ pub struct Checked {
     pub tls: Option<Condition>,
 }
 
-/// What keeps keys from the swap.
+/// What keeps memory from the swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// It is locked, or secret pages (`mlock(2)`, `memfd_secret(2)`).
+    /// All of it is locked (mlockall(2)).
     Locked,
-    /// Nothing does.
+    /// Nothing does, beyond what keys have of their own.
     Swappable,
 }
 
@@ -73,9 +75,10 @@ pub fn findings(facts: &Facts, checked: &Checked) -> Vec<Finding> {
         inspection(facts),
         tracing(facts),
         open_files(facts, checked.connections),
-        locked_memory(facts),
+        locked_memory(facts, checked.memory),
         swap(facts, checked.memory),
         key_pages(checked.key_pages),
+        sandbox(checked.walls),
         state_directory(facts, &checked.state_directory),
         socket("unix_socket", &checked.unix_socket, 0o666),
         socket("admin_socket", &checked.admin_socket, 0o600),
@@ -156,7 +159,7 @@ fn tracing(facts: &Facts) -> Finding {
     }
 }
 
-fn open_files(facts: &Facts, connections: usize) -> Finding {
+pub(super) fn open_files(facts: &Facts, connections: usize) -> Finding {
     let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     match facts.open_files {
         Some(Limit { soft: Some(soft), .. }) if soft < needed => fail(
@@ -169,15 +172,14 @@ fn open_files(facts: &Facts, connections: usize) -> Finding {
     }
 }
 
-fn locked_memory(facts: &Facts) -> Finding {
-    match facts.locked_memory {
-        Some(Limit { soft: Some(soft), .. }) if soft < ENOUGH_LOCKED => warn(
-            "locked_memory",
-            format!("{} KiB of memory may be locked", soft >> 10),
-            "set LimitMEMLOCK=64M in the systemd unit (containers: --ulimit memlock=67108864)",
-        ),
-        Some(_) => ok("locked_memory", "enough memory may be locked"),
-        None => unknown("locked_memory", "the limit of locked memory"),
+fn locked_memory(facts: &Facts, memory: Memory) -> Finding {
+    let mend = "set LimitMEMLOCK=infinity in the systemd unit (containers: --ulimit memlock=-1), and restart the daemon";
+    match (memory, facts.locked_memory) {
+        (Memory::Locked, _) => ok("locked_memory", "all memory of the daemon is locked"),
+        (Memory::Swappable, Some(Limit { soft: Some(soft), .. })) => {
+            warn("locked_memory", format!("memory is not locked: {} KiB of it may be", soft >> 10), mend)
+        }
+        (Memory::Swappable, _) => warn("locked_memory", "memory is not locked", mend),
     }
 }
 
@@ -193,21 +195,49 @@ fn key_pages(kind: Kind) -> Finding {
     }
 }
 
-fn swap(facts: &Facts, memory: Memory) -> Finding {
+pub(super) fn swap(facts: &Facts, memory: Memory) -> Finding {
+    if memory == Memory::Locked {
+        return ok("swap", "whether there is some or not, memory is locked");
+    }
     let Some(swaps) = &facts.swaps else {
         return unknown("swap", "whether there is swap");
     };
-    let on_disk: Vec<&str> =
-        swaps.iter().filter(|swap| !swap.is_memory()).map(|swap| swap.name.as_str()).collect();
-    match (on_disk.as_slice(), memory) {
-        ([], _) if swaps.is_empty() => ok("swap", "there is none"),
-        ([], _) => ok("swap", "there is compressed memory alone, nothing on disk"),
-        (_, Memory::Locked) => ok("swap", "there is some, and memory with keys is locked"),
-        (names, Memory::Swappable) => fail(
-            "swap",
-            format!("keys and tokens may reach the disk, by {}", names.join(", ")),
-            "swapoff -a and remove it from /etc/fstab, or MemorySwapMax=0 in the systemd unit",
+    let mut on_disk = swaps.iter().filter(|swap| swap.medium == Medium::Plain).map(|swap| swap.name.as_str());
+    match on_disk.next() {
+        None if swaps.is_empty() => ok("swap", "there is none for the daemon"),
+        None => ok("swap", "what is swapped stays in memory, or is encrypted"),
+        Some(first) => {
+            let names = on_disk.fold(first.to_owned(), |names, name| format!("{names}, {name}"));
+            fail(
+                "swap",
+                format!("keys and tokens may reach the disk, by {names}, which is not encrypted"),
+                "let the daemon lock its memory (LimitMEMLOCK=infinity in the systemd unit), or run swapoff -a and \
+                 remove it from /etc/fstab, or set MemorySwapMax=0 in the systemd unit",
+            )
+        }
+    }
+}
+
+fn sandbox(walls: Walls) -> Finding {
+    let kernel = "run Linux 6.12 or later, with landlock in lsm=";
+    match walls {
+        Walls::Both(_, OnForbidden::Tell) => warn(
+            "sandbox",
+            "the daemon runs with --sandbox-log: a forbidden system call is refused and logged, and does not end it",
+            "restart it without",
         ),
+        Walls::Both(FileWall::Whole, _) => {
+            ok("sandbox", "system calls and files are restricted (seccomp, Landlock)")
+        }
+        Walls::Both(FileWall::Older, _) => warn(
+            "sandbox",
+            "system calls and files are restricted, as far as this kernel's Landlock goes",
+            kernel,
+        ),
+        Walls::Both(FileWall::Absent, _) => {
+            warn("sandbox", "system calls are restricted, files are not: the kernel has no Landlock", kernel)
+        }
+        Walls::None => fail("sandbox", "there is none in this build", "run an ordinary build"),
     }
 }
 

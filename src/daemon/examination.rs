@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokenkeep_client::wire::Finding;
 
 use super::config::Config;
-use super::doctor::{Checked, Memory, findings};
+use super::doctor::{Checked, findings};
 use super::root_keys;
+use super::safety::{self, Safety};
 use crate::net::server::TlsServer;
 use crate::os::host::{Facts, Found};
 use crate::room;
@@ -15,10 +16,10 @@ use crate::room;
 #[must_use]
 pub(super) fn of(
     config: &Config,
+    safety: Safety,
     tls: Option<Arc<TlsServer>>,
 ) -> Box<dyn Fn() -> Vec<Finding> + Send + Sync> {
-    let doors = if tls.is_some() { 2 } else { 1 };
-    let (connections, listen) = (config.limits.connections * doors, config.listen.clone());
+    let (connections, listen) = (safety::connections(config), config.listen.clone());
     let state_directory = config.state_directory.clone();
     let root_key_source = root_keys::describe(config);
     Box::new(move || {
@@ -27,8 +28,9 @@ pub(super) fn of(
             state_directory: Found::at(&state_directory),
             unix_socket: Found::at(&listen.unix),
             admin_socket: Found::at(&listen.admin),
-            memory: Memory::Swappable,
+            memory: safety.memory,
             key_pages: room::kind(),
+            walls: safety.walls,
             root_key_source: root_key_source.clone(),
             root_key_age: None,
             tls: tls.as_ref().map(|tls| tls.condition()),

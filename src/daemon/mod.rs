@@ -14,6 +14,8 @@ mod progress;
 mod reload;
 mod root_keys;
 pub mod run;
+mod safety;
+pub mod sandbox;
 mod signals;
 mod sockets;
 mod watchdog;

@@ -10,27 +10,60 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::config::Config;
+use super::config::{Config, ConfigError};
 use super::logging::Levels;
 use crate::domain::provider::Providers;
 use crate::net::server::TlsServer;
+use crate::os::user::{UserError, Users};
 use crate::vault::Vault;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(super) enum Place {
     /// `--dev DIR`.
     Development(PathBuf),
     /// `--config FILE`.
     File(PathBuf),
 }
 
+/// The configuration's place, and the users that it named at start.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) place: Place,
+    pub(super) users: Arc<Users>,
+}
+
 impl Origin {
-    pub(super) fn load(&self) -> Result<Config, super::config::ConfigError> {
-        match self {
-            Self::Development(directory) => Config::development(directory),
-            Self::File(file) => Config::load(file),
+    /// At start: names of users are asked for.
+    pub(super) fn load(&self) -> Result<Config, ConfigError> {
+        self.load_with(&|name| self.users.learn(name))
+    }
+
+    /// Later: nobody can be asked any more.
+    fn load_again(&self) -> Result<Config, ConfigError> {
+        self.load_with(&|name| self.users.recall(name))
+    }
+
+    fn load_with(&self, resolve: &dyn Fn(&str) -> Result<u32, UserError>) -> Result<Config, ConfigError> {
+        match &self.place {
+            Place::Development(directory) => Config::development(directory, resolve),
+            Place::File(file) => Config::load(file, resolve),
         }
+    }
+
+    /// The directory in which the file lies: what takes its place does so there.
+    pub(super) fn directory(&self) -> PathBuf {
+        match &self.place {
+            Place::Development(directory) => directory.clone(),
+            Place::File(file) => match file.parent() {
+                Some(directory) if !directory.as_os_str().is_empty() => directory.to_owned(),
+                _ => PathBuf::from("."),
+            },
+        }
+    }
+
+    pub(super) fn is_development(&self) -> bool {
+        matches!(self.place, Place::Development(_))
     }
 }
 
@@ -53,7 +86,7 @@ impl Reload {
     /// One line that says what to do.
     pub(super) async fn run(&mut self) -> Result<(), String> {
         let origin = self.origin.clone();
-        let loaded = tokio::task::spawn_blocking(move || origin.load()).await;
+        let loaded = tokio::task::spawn_blocking(move || origin.load_again()).await;
         let new = loaded.map_err(|_| "reading it did not end".to_owned())?.map_err(|why| why.to_string())?;
         new.judge_user(self.own_uid).map_err(|why| why.to_string())?;
         let fixed = needs_restart(&self.config, &new);
@@ -96,6 +129,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         limits,
         log,
         memory,
+        door,
+        sandbox,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -108,6 +143,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[limits]", *limits == old.limits),
         ("[log] format", log.format == old.log.format),
         ("[memory]", *memory == old.memory),
+        ("[egress]", *door == old.door),
+        ("[sandbox]", *sandbox == old.sandbox),
     ];
     settled.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }

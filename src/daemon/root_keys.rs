@@ -11,9 +11,10 @@ use super::config::{Config, RootKey};
 use crate::crypto::key_list::{KeyListError, RootKeys};
 use crate::crypto::random;
 use crate::crypto::root_key::patience::{Patience, fetch};
-use crate::crypto::root_key::{RootKeySource, SourceError};
+use crate::crypto::root_key::{Reach, RootKeySource, SourceError};
+use crate::net::outbound::Door;
 use crate::os::service_manager::ServiceManager;
-use crate::service::rotation::ReadRootKeys;
+use crate::service::rotation::{ReadRootKeys, Unread};
 
 /// Why there are no root keys.
 #[derive(Debug)]
@@ -38,6 +39,14 @@ impl RootKeyError {
             Self::Unusable(why)
         }
     }
+
+    /// In one word, for the audit log.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Absent(why) | Self::Refused(why) | Self::Unusable(why) => why.reason(),
+            Self::NotAList(_) => "source_not_a_key_list",
+        }
+    }
 }
 
 impl fmt::Display for RootKeyError {
@@ -59,7 +68,7 @@ const READING: Duration = Duration::from_secs(360);
 /// # Errors
 /// See [`RootKeyError`].
 pub(super) fn await_at_boot(config: &Config, manager: &ServiceManager) -> Result<RootKeys, RootKeyError> {
-    let source = source(&config.root_key)?;
+    let source = source(&config.root_key, &config.door)?;
     let awaited = Awaited { source, attempts: AtomicU32::new(0), manager };
     read(&awaited, &Patience::within(config.root_key_wait))
 }
@@ -67,22 +76,33 @@ pub(super) fn await_at_boot(config: &Config, manager: &ServiceManager) -> Result
 /// Reads the root keys again, once.
 #[must_use]
 pub(super) fn reader(config: &Config) -> Arc<ReadRootKeys> {
-    let root_key = config.root_key.clone();
+    let (root_key, door) = (config.root_key.clone(), config.door.clone());
     Arc::new(move || {
-        let source = source(&root_key).map_err(|why| why.to_string())?;
-        read(&*source, &Patience::NONE).map_err(|why| why.to_string())
+        let unread = |why: RootKeyError| Unread { why: why.to_string(), reason: why.reason() };
+        if let RootKey::Exec { .. } = root_key {
+            let why = "source = \"exec\" runs a program, and a running daemon runs none; restart it";
+            return Err(Unread { why: why.to_owned(), reason: "source_runs_a_program" });
+        }
+        let source = source(&root_key, &door).map_err(unread)?;
+        read(&*source, &Patience::NONE).map_err(unread)
     })
 }
 
 /// Names the source.
 #[must_use]
 pub(super) fn describe(config: &Config) -> String {
-    source(&config.root_key).map_or_else(|why| why.to_string(), |source| source.describe())
+    source(&config.root_key, &config.door).map_or_else(|why| why.to_string(), |source| source.describe())
 }
 
-fn source(root_key: &RootKey) -> Result<Box<dyn RootKeySource>, RootKeyError> {
+/// What [`reader`] touches.
+#[must_use]
+pub(super) fn reach(config: &Config) -> Reach {
+    source(&config.root_key, &config.door).map(|source| source.reach()).unwrap_or_default()
+}
+
+fn source(root_key: &RootKey, door: &Door) -> Result<Box<dyn RootKeySource>, RootKeyError> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into);
-    root_key.source(credentials).map_err(RootKeyError::of)
+    root_key.source(door, credentials).map_err(RootKeyError::of)
 }
 
 fn read(source: &dyn RootKeySource, patience: &Patience) -> Result<RootKeys, RootKeyError> {
@@ -111,6 +131,10 @@ impl RootKeySource for Awaited<'_> {
                 tracing::warn!(attempt, %why, "waiting for the root key");
             }
         })
+    }
+
+    fn reach(&self) -> Reach {
+        self.source.reach()
     }
 
     fn describe(&self) -> String {

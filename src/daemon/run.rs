@@ -17,8 +17,10 @@ use super::exit::Exit;
 use super::failure::{Failure, of_application_key, of_open, of_root_key};
 use super::logging::{self, Levels};
 use super::mtls;
-use super::reload::{Origin, Reload};
+use super::reload::{Origin, Place, Reload};
 use super::root_keys;
+use super::safety::{self, Safety};
+use super::sandbox;
 use super::signals::{Signals, Told};
 use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
@@ -29,8 +31,9 @@ use crate::crypto::key_list::RootKeys;
 use crate::lacking;
 use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
+use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
-use crate::os::{hardening, private_file, user};
+use crate::os::{crash, hardening, private_file, resolver, user};
 use crate::room::{self, SecretPages};
 use crate::service::idle_keys;
 use crate::service::rotation::Rotation;
@@ -72,6 +75,10 @@ struct Arguments {
     /// only to the daemon itself.
     #[arg(long, conflicts_with = "check")]
     check_configuration: bool,
+    /// Names each system call that the sandbox forbids on stderr, and refuses it, instead of ending: to find out what
+    /// a new kernel or C library needs.
+    #[arg(long)]
+    sandbox_log: bool,
     /// Prints the manual, and ends.
     #[arg(long)]
     man: bool,
@@ -80,6 +87,7 @@ struct Arguments {
 /// Runs the daemon to its end.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    crash::tell_by_place();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(shown) => {
@@ -122,10 +130,11 @@ struct Boot {
 fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Result<(), Failure> {
     let handed = Handed::of_environment().map_err(|why| Failure::new(Exit::Configuration, &why))?;
     hardening::harden().map_err(|why| Failure::new(Exit::Unsafe, &why))?;
-    let origin = match &arguments.dev {
-        Some(directory) => Origin::Development(directory.clone()),
-        None => Origin::File(arguments.config.clone()),
+    let place = match &arguments.dev {
+        Some(directory) => Place::Development(directory.clone()),
+        None => Place::File(arguments.config.clone()),
     };
+    let origin = Origin { place, users: Arc::default() };
     let config = origin.load().map_err(|why| Failure::new(why.exit(), &why))?;
     let own_uid = user::effective();
     config.judge_build(lacking::parts()).map_err(|why| Failure::new(why.exit(), &why))?;
@@ -137,11 +146,23 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     if arguments.check || arguments.check_configuration {
         return check(&config, arguments.check.then_some(manager));
     }
+    let memory = safety::secure_memory(&config)?;
     let _lock = own_state(&config)?;
     let sockets = Sockets::open(&config, handed)?;
-    let runtime = runtime()?;
     let boot = Boot { origin, config, levels, own_uid, manager: Arc::clone(manager) };
-    let served = runtime.block_on(live(boot, sockets));
+    let Some((keys, signals)) = fetch(&boot)? else {
+        let (listeners, files) = sockets.part();
+        drop(listeners);
+        files.remove();
+        return Ok(());
+    };
+    let on_forbidden = if arguments.sandbox_log { OnForbidden::Tell } else { OnForbidden::End };
+    let rules = sandbox::rules(&boot.config, boot.origin.directory(), sockets.made(), on_forbidden)
+        .map_err(|why| Failure::new(why.exit(), &why))?;
+    let safety = Safety { memory, walls: sandbox::enter(&boot.config, &rules)? };
+    // Its threads are born within the walls.
+    let runtime = runtime()?;
+    let served = runtime.block_on(serve(boot, keys, sockets, signals, safety));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
@@ -203,24 +224,28 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         // A thread that sleeps has its registers in every core.
         .on_thread_park(room::clear_registers)
         .build()
-        .map_err(|why| Failure::new(Exit::Fault, &format_args!("the runtime does not start: {why}")))
+        .map_err(|why| of_runtime(&why))
 }
 
-async fn live(boot: Boot, sockets: Sockets) -> Result<(), Failure> {
-    let mut signals = Signals::catch().map_err(|why| Failure::new(Exit::Fault, &why))?;
-    let keys = tokio::select! {
-        keys = await_keys(&boot) => Some(keys?),
-        () = signals.stop() => None,
-    };
-    match keys {
-        Some(keys) => serve(boot, keys, sockets, signals).await,
-        None => {
-            let (listeners, files) = sockets.part();
-            drop(listeners);
-            files.remove();
-            Ok(())
+/// Reads the keys, on threads that are gone when this returns; none where the daemon was told to stop meanwhile.
+fn fetch(boot: &Boot) -> Result<Option<(Keys, Signals)>, Failure> {
+    resolver::keep_to_files_and_dns();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| of_runtime(&why))?;
+    let fetched = runtime.block_on(async {
+        let mut signals = Signals::catch().map_err(|why| Failure::new(Exit::Fault, &why))?;
+        // From here on they are kept for whoever asks next: also between this runtime and the one that serves.
+        tokio::select! {
+            keys = await_keys(boot) => Ok(Some((keys?, signals))),
+            () = signals.stop() => Ok(None),
         }
-    }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    fetched
+}
+
+fn of_runtime(why: &std::io::Error) -> Failure {
+    Failure::new(Exit::Fault, &format_args!("the runtime does not start: {why}"))
 }
 
 /// The keys that are read at boot.
@@ -240,16 +265,22 @@ async fn await_keys(boot: &Boot) -> Result<Keys, Failure> {
     waited.await.map_err(fault)?
 }
 
-async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -> Result<(), Failure> {
+async fn serve(
+    boot: Boot,
+    keys: Keys,
+    sockets: Sockets,
+    mut signals: Signals,
+    safety: Safety,
+) -> Result<(), Failure> {
     let Boot { origin, config, levels, own_uid, manager } = boot;
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
     let (stop, stopping) = watch::channel(false);
-    let ready = ready_line(&sockets, matches!(origin, Origin::Development(_)));
+    let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let mut listeners = listen(&served, &vault, doors, &stopping)?;
+    let mut listeners = listen(&served, safety, &vault, doors, &stopping)?;
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
         manager: Arc::clone(&manager),
@@ -317,6 +348,7 @@ fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManag
 
 fn listen(
     config: &Config,
+    safety: Safety,
     vault: &Arc<Vault>,
     doors: Doors,
     stopping: &watch::Receiver<bool>,
@@ -327,7 +359,7 @@ fn listen(
         vault: Arc::clone(vault),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
-            examine: examination::of(config, doors.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
+            examine: examination::of(config, safety, doors.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
         },
         request_ids: RequestIds::new(),
         body_deadline: limits.body_deadline,

@@ -69,6 +69,12 @@ impl Sockets {
     }
 
     /// The listeners, and the files that lead to them.
+    /// Where those are that were made here.
+    pub(super) fn made(&self) -> impl Iterator<Item = PathBuf> {
+        let sockets = [&self.application, &self.admin];
+        sockets.into_iter().filter(|socket| socket.file.is_some()).map(|socket| socket.path.clone())
+    }
+
     pub(super) fn part(self) -> (Doors, Files) {
         let files = [self.application.file, self.admin.file];
         let doors =

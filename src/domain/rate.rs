@@ -56,6 +56,10 @@ impl Rate {
 #[derive(Debug, Clone)]
 pub struct Bucket {
     rate: Rate,
+    /// Of the rate, divided once and not for each request.
+    spacing: Duration,
+    /// From empty to full.
+    depth: Duration,
     full_at: Duration,
 }
 
@@ -63,7 +67,8 @@ impl Bucket {
     /// A full one.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        Self { rate, full_at: Duration::ZERO }
+        let spacing = rate.spacing();
+        Self { rate, spacing, depth: spacing * rate.burst, full_at: Duration::ZERO }
     }
 
     /// Of which rate it is.
@@ -78,10 +83,8 @@ impl Bucket {
     /// # Errors
     /// How long until there is one again. Nothing was taken.
     pub fn take(&mut self, now: Duration) -> Result<(), Duration> {
-        let spacing = self.rate.spacing();
-        let full_at = self.full_at.max(now) + spacing;
-        let room = spacing * self.rate.burst;
-        let over = full_at.saturating_sub(now).saturating_sub(room);
+        let full_at = self.full_at.max(now) + self.spacing;
+        let over = full_at.saturating_sub(now).saturating_sub(self.depth);
         if over > Duration::ZERO {
             return Err(over);
         }

@@ -10,6 +10,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::utsname::uname;
 
+use super::swap::{self, Swap};
 use super::{space, user};
 
 /// A resource limit (getrlimit(2)); `None` is without limit.
@@ -19,23 +20,6 @@ pub struct Limit {
     pub soft: Option<u64>,
     /// What the process may raise it to.
     pub hard: Option<u64>,
-}
-
-/// A swap area (proc_swaps(5)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Swap {
-    /// The device or file.
-    pub name: String,
-    /// Its size in KiB.
-    pub kibibytes: u64,
-}
-
-impl Swap {
-    /// Whether what is swapped there stays in memory (compressed: zram) and never reaches a disk.
-    #[must_use]
-    pub fn is_memory(&self) -> bool {
-        self.name.starts_with("/dev/zram")
-    }
 }
 
 /// A file or directory as it is.
@@ -98,7 +82,7 @@ impl Facts {
             is_dumpable: prctl::get_dumpable().ok(),
             locked_memory: limit(Resource::RLIMIT_MEMLOCK),
             open_files: limit(Resource::RLIMIT_NOFILE),
-            swaps: fs::read_to_string("/proc/swaps").ok().map(|text| parse_swaps(&text)),
+            swaps: swap::in_use(),
             ptrace_scope: ptrace_scope(),
             is_clock_synchronised: is_clock_synchronised(),
             free: space::free(state_directory).ok(),
@@ -126,34 +110,9 @@ fn is_clock_synchronised() -> Option<bool> {
     fs::exists("/run/systemd/timesync/synchronized").ok()
 }
 
-/// Lines of name, type, size, used, priority below a heading. Blanks in a name are written `\040`.
-fn parse_swaps(text: &str) -> Vec<Swap> {
-    text.lines()
-        .skip(1)
-        .filter_map(|line| {
-            let mut fields = line.split_whitespace();
-            let name = fields.next()?.to_owned();
-            let kibibytes = fields.nth(1)?.parse().ok()?;
-            Some(Swap { name, kibibytes })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn swap_areas_are_read_and_compressed_memory_is_told_from_disk() {
-        let text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
-                    /swap\\040file                           file\t\t2097148\t\t0\t\t-2\n\
-                    /dev/zram0                              partition\t8388604\t\t12\t\t100\n";
-        let swaps = parse_swaps(text);
-        assert_eq!(swaps[0], Swap { name: r"/swap\040file".to_owned(), kibibytes: 2_097_148 });
-        assert_eq!(swaps.iter().map(Swap::is_memory).collect::<Vec<_>>(), [false, true]);
-        assert_eq!(parse_swaps("Filename Type Size Used Priority\n"), []);
-        assert_eq!(parse_swaps(""), []);
-    }
 
     #[test]
     fn the_facts_of_this_process_can_be_had() {

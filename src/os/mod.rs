@@ -3,15 +3,23 @@
 //! Knows nothing of the vault.
 
 pub mod activation;
+pub mod crash;
+pub mod descriptor;
+pub mod environment;
 pub mod exec;
 pub mod hardening;
 pub mod host;
 pub mod journal;
 pub mod lock;
+pub mod memory;
 pub mod peer;
 pub mod private_file;
+pub mod resolver;
+pub mod sandbox;
 pub mod service_manager;
+pub mod signals;
 pub mod socket;
 pub mod space;
+pub mod swap;
 pub mod user;
 pub mod wiping_allocator;

@@ -13,8 +13,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
@@ -139,6 +140,25 @@ pub fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = TcpListener::bind(address)?;
     socket.set_nonblocking(true)?;
     listen(&socket, Backlog::MAXALLOWABLE)?;
+    Ok(socket)
+}
+
+/// Connects to a Unix socket, and waits for no more than `patience` where its queue is full (socket(7),
+/// `SO_SNDTIMEO`). What is written and read afterwards may take as long, each time.
+///
+/// # Errors
+/// The kernel's; `WouldBlock` where it took too long; whoever could replace the socket is not trusted.
+pub fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let address = UnixAddr::new(path)?;
+    judge_directory(path).map_err(|why| match why {
+        SocketError::LooseDirectory(_) => io::Error::new(io::ErrorKind::PermissionDenied, why.to_string()),
+        _ => io::ErrorKind::NotFound.into(),
+    })?;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = UnixStream::from(socket);
+    socket.set_write_timeout(Some(patience))?;
+    socket.set_read_timeout(Some(patience))?;
+    connect(socket.as_raw_fd(), &address)?;
     Ok(socket)
 }
 

@@ -20,7 +20,16 @@ use crate::vault::refusal::Refusal;
 use crate::vault::request_id::{RequestId, RequestIds};
 
 /// Reads the root keys from their source; blocks while it does.
-pub type ReadRootKeys = dyn Fn() -> Result<RootKeys, String> + Send + Sync;
+pub type ReadRootKeys = dyn Fn() -> Result<RootKeys, Unread> + Send + Sync;
+
+/// Why there are none.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// For the admin who asked: what happened, and the mend.
+    pub why: String,
+    /// For the audit log: one word.
+    pub reason: &'static str,
+}
 
 /// The life of the root keys at run time.
 pub struct Rotation {
@@ -56,12 +65,11 @@ impl Rotation {
         let loaded = async {
             let read = Arc::clone(&self.read);
             let root = tokio::task::spawn_blocking(move || read()).await;
-            let root = root.unwrap_or_else(|_| Err("reading it did not end".to_owned()));
-            let root = root.map_err(|why| {
-                Refusal::new(
-                    Code::NotReady,
-                    format!("the root key source gave no key list: {why}; the old list stands"),
-                )
+            let unended =
+                |_| Err(Unread { why: "reading it did not end".to_owned(), reason: "source_unavailable" });
+            let root = root.unwrap_or_else(unended).map_err(|Unread { why, reason }| {
+                let detail = format!("the root key source gave no key list: {why}; the old list stands");
+                Refusal { reason: Some(reason), ..Refusal::new(Code::NotReady, detail) }
             })?;
             self.vault.replace_root_keys(root).await?;
             self.describe()

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
@@ -25,8 +25,17 @@ use crate::vault::request_id::RequestId;
 #[derive(Debug)]
 pub struct AnswerBody {
     piece: Option<Bytes>,
+    usual: Usual,
     /// Goes with the body: the request is in flight until then.
     in_flight: Option<InFlight>,
+}
+
+/// The usual fields of an answer. They become header fields in [`finish`], in the map of the request's: no map is made
+/// for an answer that has no others.
+#[derive(Debug, Default)]
+struct Usual {
+    kind: Option<HeaderValue>,
+    generation: Option<u64>,
 }
 
 impl Body for AnswerBody {
@@ -131,15 +140,7 @@ pub fn document(refusal: &Refusal, request: RequestId) -> Problem {
 /// Adds the generation or version as entity tag.
 #[must_use]
 pub fn tagged(mut answer: Answer, generation: u64) -> Answer {
-    let digits = digits(generation);
-    let mut tag = Vec::with_capacity(digits.len() + 2);
-    tag.push(b'"');
-    tag.extend_from_slice(&digits);
-    tag.push(b'"');
-    // Of exact size: `Bytes` takes it over as it is.
-    if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::from(tag)) {
-        answer.headers_mut().insert(ETAG, tag);
-    }
+    answer.body_mut().usual.generation = Some(generation);
     answer
 }
 
@@ -167,13 +168,25 @@ pub fn strict(mut answer: Answer) -> Answer {
     answer
 }
 
-/// Adds what every answer carries; the request is in flight until the body has gone.
+/// Adds what every answer carries; the request is in flight until the body has gone. The fields are written into `spare`,
+/// the map of the request's, which nobody needs any more.
 #[must_use]
-pub fn finish(mut answer: Answer, request: RequestId, in_flight: InFlight) -> Answer {
-    let headers = answer.headers_mut();
-    headers.insert(CACHE_CONTROL, NO_STORE);
+pub fn finish(mut answer: Answer, request: RequestId, in_flight: InFlight, mut spare: HeaderMap) -> Answer {
+    spare.clear();
+    let Usual { kind, generation } = std::mem::take(&mut answer.body_mut().usual);
+    if let Some(kind) = kind {
+        spare.insert(CONTENT_TYPE, kind);
+    }
+    if let Some(tag) = generation.and_then(entity_tag) {
+        spare.insert(ETAG, tag);
+    }
+    spare.insert(CACHE_CONTROL, NO_STORE);
     if let Ok(id) = HeaderValue::from_str(request.as_str()) {
-        headers.insert(X_REQUEST_ID, id);
+        spare.insert(X_REQUEST_ID, id);
+    }
+    let others = std::mem::replace(answer.headers_mut(), spare);
+    if !others.is_empty() {
+        answer.headers_mut().extend(others);
     }
     let body = answer.body_mut();
     body.piece = body.piece.take().map(|piece| in_flight.until_sent(piece));
@@ -181,11 +194,19 @@ pub fn finish(mut answer: Answer, request: RequestId, in_flight: InFlight) -> An
     answer
 }
 
+fn entity_tag(generation: u64) -> Option<HeaderValue> {
+    let digits = digits(generation);
+    let mut tag = Vec::with_capacity(digits.len() + 2);
+    tag.push(b'"');
+    tag.extend_from_slice(&digits);
+    tag.push(b'"');
+    // Of exact size: `Bytes` takes it over as it is.
+    HeaderValue::from_maybe_shared(Bytes::from(tag)).ok()
+}
+
 fn with_body(status: StatusCode, kind: Option<HeaderValue>, piece: Option<Bytes>) -> Answer {
-    let mut answer = Response::new(AnswerBody { piece, in_flight: None });
+    let usual = Usual { kind, generation: None };
+    let mut answer = Response::new(AnswerBody { piece, usual, in_flight: None });
     *answer.status_mut() = status;
-    if let Some(kind) = kind {
-        answer.headers_mut().insert(CONTENT_TYPE, kind);
-    }
     answer
 }

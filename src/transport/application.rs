@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
+use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode, Version};
 use tokenkeep_client::problem::Code;
 
@@ -32,13 +33,13 @@ pub struct Application {
 }
 
 impl Application {
-    /// Answers a request of this caller.
+    /// Answers a request of this caller. Gives the map of its header fields back, to be used again.
     pub async fn answer(
         &self,
         caller: &Arc<Caller>,
         request: RequestId,
         incoming: Request<Incoming>,
-    ) -> Answer {
+    ) -> (Answer, HeaderMap) {
         // A connection may be older than the rules that stand now.
         let renewed = self.vault.identified_anew(caller).map(Arc::new);
         let caller = renewed.as_ref().unwrap_or(caller);
@@ -50,7 +51,8 @@ impl Application {
         let mut exchange =
             Exchange { application: self, caller, request, parts, operation: operation::UNPARSED, unread };
         let answer = exchange.answer(body).await;
-        if exchange.leaves_bytes() { answer::closing(answer) } else { answer }
+        let answer = if exchange.leaves_bytes() { answer::closing(answer) } else { answer };
+        (answer, exchange.parts.headers)
     }
 }
 

@@ -44,8 +44,8 @@ pub async fn serve<T>(
         let in_flight = felt.begin(incoming.version() == Version::HTTP_2);
         async move {
             let request = application.request_ids.next();
-            let answer = application.answer(&caller, request, incoming).await;
-            let answer = answer::finish(answer, request, in_flight);
+            let (answer, spare) = application.answer(&caller, request, incoming).await;
+            let answer = answer::finish(answer, request, in_flight, spare);
             Ok::<_, Infallible>(if caller.is_remote() { answer::strict(answer) } else { answer })
         }
     });

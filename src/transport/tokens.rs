@@ -90,9 +90,11 @@ impl Exchange<'_> {
         for (at, (id, result)) in asked.connections.iter().zip(&results).enumerate() {
             out.extend_from_slice(if at == 0 { b"" } else { b"," });
             // Identifiers need no escapes: their alphabets have neither quote nor backslash.
-            out.extend_from_slice(
-                format!("{{\"provider\":\"{}\",\"name\":\"{}\",", id.provider, id.name).as_bytes(),
-            );
+            out.extend_from_slice(b"{\"provider\":\"");
+            out.extend_from_slice(id.provider.as_str().as_bytes());
+            out.extend_from_slice(b"\",\"name\":\"");
+            out.extend_from_slice(id.name.as_str().as_bytes());
+            out.extend_from_slice(b"\",");
             match result {
                 Ok(token) => {
                     out.extend_from_slice(b"\"token\":");

@@ -55,6 +55,18 @@ impl<'a> Permit<'a> {
         result
     }
 
+    /// Notes what became of a read, one of many that are recorded together with [`Vault::settle_all`]. Until then it
+    /// counts as abandoned. It took from `begun_at` until `ended_at`.
+    pub(super) fn took<T>(
+        self,
+        result: Result<T, Refusal>,
+        begun_at: Duration,
+        ended_at: Duration,
+    ) -> Settling<'a, T> {
+        self.vault.meters.took(self.ask.action, ended_at.saturating_sub(begun_at));
+        Settling { permit: self, result }
+    }
+
     /// As [`Permit::settle`], for one item of a batch that waits for the disk as a whole.
     pub(super) fn settle_in_batch<T>(
         mut self,
@@ -103,7 +115,7 @@ impl<'a> Permit<'a> {
     }
 
     fn note_span(&self) {
-        let span = self.vault.started.elapsed().saturating_sub(self.admitted_at);
+        let span = self.vault.uptime().saturating_sub(self.admitted_at);
         self.vault.meters.took(self.ask.action, span);
     }
 
@@ -124,6 +136,13 @@ impl<'a> Permit<'a> {
     pub fn caller(&self) -> &Caller {
         self.caller
     }
+}
+
+/// A read whose outcome is known and not recorded yet.
+#[must_use = "nothing is given out before it is recorded"]
+pub(super) struct Settling<'a, T> {
+    permit: Permit<'a>,
+    result: Result<T, Refusal>,
 }
 
 impl Drop for Permit<'_> {
@@ -169,8 +188,9 @@ impl Vault {
     /// # Errors
     /// The refusal; `audit_unavailable` where even that could not be recorded.
     pub fn admit<'a>(&'a self, caller: &'a Caller, ask: Ask<'a>) -> Result<Permit<'a>, Refusal> {
-        self.take_allowance(caller, &ask)?;
-        self.admit_in_batch(caller, ask)
+        let now = self.uptime();
+        self.refuse_excess(caller.take(now), caller, &ask)?;
+        self.admit_at(caller, ask, now)
     }
 
     /// As [`Vault::admit`], for one item of a batch whose allowance was taken as a whole.
@@ -179,11 +199,47 @@ impl Vault {
         caller: &'a Caller,
         ask: Ask<'a>,
     ) -> Result<Permit<'a>, Refusal> {
+        self.admit_at(caller, ask, self.uptime())
+    }
+
+    /// As [`Vault::admit_in_batch`], with the time since the vault was opened: one look at the clock serves several.
+    pub(super) fn admit_at<'a>(
+        &'a self,
+        caller: &'a Caller,
+        ask: Ask<'a>,
+        now: Duration,
+    ) -> Result<Permit<'a>, Refusal> {
         if let Err(refusal) = caller.verdict(&ask) {
             self.record_denial(caller, &ask, &refusal)?;
             return Err(refusal);
         }
-        Ok(Permit { vault: self, caller, ask, admitted_at: self.started.elapsed(), settled: false })
+        Ok(Permit { vault: self, caller, ask, admitted_at: now, settled: false })
+    }
+
+    /// Records what became of many reads, in one write, and only then gives it out: all of it or nothing.
+    ///
+    /// # Errors
+    /// `audit_unavailable`.
+    pub(super) async fn settle_all<T>(
+        &self,
+        mut reads: Vec<Settling<'_, T>>,
+        generation: impl Fn(&T) -> Option<u64>,
+    ) -> Result<Vec<Result<T, Refusal>>, Refusal> {
+        for read in &mut reads {
+            read.permit.settled = true;
+        }
+        let entries = reads.iter().map(|Settling { permit, result }| {
+            let generation = result.as_ref().ok().and_then(&generation);
+            self.entry(permit.caller, &permit.ask, Became::of(result), generation, None)
+        });
+        self.audit.append_all(entries).map_err(refuse_unaudited)?;
+        self.end_batch().await?;
+        Ok(reads.into_iter().map(|read| read.result).collect())
+    }
+
+    /// Since the vault was opened.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Lets a change in: as [`Vault::admit`], and there must be room to record it durably.
@@ -253,11 +309,7 @@ impl Vault {
     ) -> Result<(), Refusal> {
         let ask = Ask::new(request, Action::Connect);
         self.take_allowance(caller, &ask)?;
-        self.refuse_excess(
-            self.rules.now().allowances.take_turned_away(self.started.elapsed()),
-            caller,
-            &ask,
-        )?;
+        self.refuse_excess(self.rules.now().allowances.take_turned_away(self.uptime()), caller, &ask)?;
         let became = Became { outcome: Code::Unauthenticated.as_str(), reason: Some(reason) };
         let mut entry = self.entry(caller, &ask, became, None, None);
         entry.decision = Decision::Deny;
@@ -289,7 +341,7 @@ impl Vault {
     }
 
     pub(super) fn take_allowance(&self, caller: &Caller, ask: &Ask<'_>) -> Result<(), Refusal> {
-        self.refuse_excess(caller.take(self.started.elapsed()), caller, ask)
+        self.refuse_excess(caller.take(self.uptime()), caller, ask)
     }
 
     /// One entry a second says that somebody goes beyond.

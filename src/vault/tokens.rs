@@ -6,6 +6,7 @@
 //! A read of an access token never opens a refresh token.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -19,6 +20,8 @@ use super::Vault;
 use super::ask::Ask;
 use super::caller::Caller;
 use super::connection_record::REFRESH_NOT_AVAILABLE;
+use super::door::{Permit, Settling};
+use super::orgs::Org;
 use super::place::Field;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
@@ -146,23 +149,52 @@ impl Vault {
             self.record_denial(caller, &whole, &refusal)?;
             return Err(refusal);
         }
-        let mut results = Vec::with_capacity(ids.len());
+        let admitted_at = self.uptime();
+        let mut refused = Vec::with_capacity(ids.len());
+        let mut permits = Vec::with_capacity(ids.len());
         for id in ids {
-            let permit = match self
-                .admit_in_batch(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))
-            {
+            let ask = Ask::new(&request, Action::TokenRead).of(org).on_connection(id);
+            match self.admit_at(caller, ask, admitted_at) {
                 Err(refusal) if refusal.code == Code::AuditUnavailable => return Err(refusal),
-                Err(refusal) => {
-                    results.push(Err(refusal));
-                    continue;
+                Err(refusal) => refused.push(Some(refusal)),
+                Ok(permit) => {
+                    refused.push(None);
+                    permits.push((id, permit));
                 }
-                Ok(permit) => permit,
-            };
-            let opened = self.open_token(org, id, Wanted::LivesFor(min_ttl));
-            results.push(permit.settle_in_batch(opened, |token| Some(token.generation()))?);
+            }
         }
-        self.end_batch().await?;
-        Ok(results)
+        let opened = self.open_tokens(org, permits, Wanted::LivesFor(min_ttl));
+        let mut settled = self.settle_all(opened, |token| Some(token.generation())).await?.into_iter();
+        Ok(refused.into_iter().filter_map(|refusal| refusal.map(Err).or_else(|| settled.next())).collect())
+    }
+
+    /// Opens what was admitted. First all records are found, then each is opened: the processor waits for memory
+    /// for several of them at once.
+    fn open_tokens<'a>(
+        &self,
+        org: &OrgId,
+        permits: Vec<(&ConnectionId, Permit<'a>)>,
+        wanted: Wanted,
+    ) -> Vec<Settling<'a, OpenToken>> {
+        let (org, now) = (self.org(org), self.now());
+        let keys =
+            |org: &Arc<Org>| permits.iter().map(|(id, _)| self.blind.connection(org.blind, id)).collect();
+        let keys: Vec<Key> = org.as_ref().map(keys).unwrap_or_default();
+        let records: Vec<_> = keys.iter().map(|key| self.store.read(key)).collect();
+        let mut found = keys.iter().zip(records);
+        let mut at = self.uptime();
+        let open = permits.into_iter().map(|(_, permit)| {
+            let opened = match (&org, found.next()) {
+                (Ok(org), Some((key, record))) => record
+                    .map_err(Refusal::from)
+                    .and_then(|record| self.open_found(org, key, record, wanted, now)),
+                (Err(refusal), _) => Err(refusal.clone()),
+                (Ok(_), None) => Err(Refusal::not_found("connection")),
+            };
+            let begun_at = std::mem::replace(&mut at, self.uptime());
+            permit.took(opened, begun_at, at)
+        });
+        open.collect()
     }
 
     /// The refresh token of a connection, for applications that still refresh themselves.
@@ -193,19 +225,30 @@ impl Vault {
     fn open_token(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Result<OpenToken, Refusal> {
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
-        let record = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;
-        let value = self.open_section(&org.key, &key, &record.value, Field::AccessToken)?;
+        let record = self.store.read(&key)?;
+        self.open_found(&org, &key, record, wanted, self.now())
+    }
+
+    fn open_found(
+        &self,
+        org: &Org,
+        key: &Key,
+        record: Option<Record>,
+        wanted: Wanted,
+        now: Moment,
+    ) -> Result<OpenToken, Refusal> {
+        let record = record.ok_or_else(|| Refusal::not_found("connection"))?;
+        let value = self.open_section(&org.key, key, &record.value, Field::AccessToken)?;
         let body_starts = value.expose().get(8) == Some(&b'{');
         if !body_starts {
             return Err(Refusal::integrity("access token", &"its body is not what was written"));
         }
         let token = OpenToken { value };
-        self.check_fresh(&key, &token, wanted)?;
+        self.check_fresh(key, &token, wanted, now)?;
         Ok(token)
     }
 
-    fn check_fresh(&self, key: &Key, token: &OpenToken, wanted: Wanted) -> Result<(), Refusal> {
-        let now = self.now();
+    fn check_fresh(&self, key: &Key, token: &OpenToken, wanted: Wanted, now: Moment) -> Result<(), Refusal> {
         let good = match wanted {
             Wanted::LivesFor(span) => token.expires_at().is_none_or(|end| end >= now.after(span)),
             Wanted::NewerThan(generation) => token.generation() > generation,

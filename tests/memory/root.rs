@@ -81,7 +81,8 @@ fn root_reads_no_secret_page() {
         let file = File::open(format!("/proc/{}/map_files/{}", vault.pid(), mapping.range))?;
         file.read_exact_at(&mut [0; 64], 0)
     };
-    let ways: [(&str, &dyn Fn(&Mapping) -> io::Result<()>); 3] =
+    type Read<'a> = &'a dyn Fn(&Mapping) -> io::Result<()>;
+    let ways: [(&str, Read<'_>); 3] =
         [("/proc/PID/mem", &mem), ("process_vm_readv", &readv), ("peek of gdb", &peek)];
     for (way, read) in ways {
         read(&heap).unwrap_or_else(|why| panic!("{way} works on what is not secret: {why}"));

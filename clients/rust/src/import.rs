@@ -22,6 +22,7 @@ pub struct ImportIn {
     pub terms: Terms,
     /// At most 1,000.
     #[cfg_attr(feature = "schema", schemars(length(max = ITEMS)))]
+    #[serde(deserialize_with = "crate::wire::items::up_to::<ITEMS, _, _>")]
     pub items: Vec<ImportItem>,
 }
 

@@ -23,6 +23,21 @@
 //!
 //! None of them is on by itself: whoever reads tokens at the socket builds no cryptography.
 //!
+//! # What stays in memory
+//!
+//! Secrets come in types of their own ([`secret`]) that are wiped when they go, bodies in buffers that are wiped, and what
+//! hyper and rustls read into is wiped before they read again ([`wiped_io`]): a connection that idles holds no answer.
+//! What a library cannot do for its application is to wipe what others free: buffers of rustls and serde_json between, and
+//! the connection's own when it closes. hyper keeps the head of the last request, with a pass in it where one was shown,
+//! until the next one. An application that wants none of that to be found either installs an allocator that writes zeros
+//! over what is freed (the crate `zeroizing-alloc` is one; daemon and command line have their own), keeps core dumps off (`prctl(PR_SET_DUMPABLE)`,
+//! `RLIMIT_CORE`), and turns swap off or encrypts it.
+//!
+//! ```ignore
+//! #[global_allocator]
+//! static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+//! ```
+//!
 //! Also the home of what both sides must agree on: identifiers, secret types, wire shapes and problem
 //! codes. The daemon builds on these, so that the two cannot drift.
 //!

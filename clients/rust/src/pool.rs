@@ -34,6 +34,10 @@ const OPEN: usize = 16;
 /// A connection unused for so long is closed at the next opportunity.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
+/// hyper reads into one buffer of this size and no larger one, so that a connection that idles has wiped it all. The head of
+/// an answer has less than 1 KiB.
+const BUFFER: usize = 8192;
+
 pub(crate) struct Pool {
     door: Door,
     slots: Semaphore,
@@ -127,7 +131,8 @@ impl Line {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let speaking = http1::handshake(TokioIo::new(WipedIo::new(stream))).await;
+        let speaking =
+            http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(WipedIo::new(stream))).await;
         let (sender, connection) = speaking.map_err(|_| Closed::Io(io::ErrorKind::Other))?;
         // How it ends, the request in flight learns from its own answer.
         tokio::spawn(async move { drop(connection.await) });

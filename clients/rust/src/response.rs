@@ -1,19 +1,20 @@
 //! An answer: its status and its body, in one buffer that is wiped when it goes.
 //!
-//! The body is read into a buffer of its announced length, so that no growth leaves a copy behind. What
-//! hyper's own read buffer held is beyond reach from here: the memory of an application that asked for a
-//! token is the application's to keep.
+//! The body is read into a buffer of its announced length, so that no growth leaves a copy behind. What hyper hands over
+//! is a piece of its own read buffer: that is wiped by whoever holds it last, which is hyper itself, before it reads
+//! again ([`WipedIo`](crate::wiped_io::WipedIo)), or this, where hyper has gone on to another buffer.
 //!
 //! Never larger than the request allowed.
 
 use crate::error::{Error, Transport};
 use crate::problem::Problem;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// First buffer for a body of unannounced length.
 const UNANNOUNCED: usize = 4096;
@@ -120,6 +121,29 @@ async fn read(mut body: Incoming, limit: usize) -> Result<Zeroizing<Vec<u8>>, Un
             whole = larger;
         }
         whole.extend_from_slice(&data);
+        drop(wiped(data));
     }
     Ok(whole)
+}
+
+/// A piece of hyper's buffer with zeros in it; none where hyper still has that buffer.
+fn wiped(piece: Bytes) -> Option<BytesMut> {
+    let mut last = piece.try_into_mut().ok()?;
+    last.as_mut().zeroize();
+    Some(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_wiped_by_whoever_holds_it_last() {
+        let mut buffer = bytes::BytesMut::from(&b"canary"[..]);
+        let (first, second) = (buffer.split_to(3).freeze(), buffer.freeze());
+        let place = second.as_ptr();
+        assert_eq!(wiped(first), None, "its buffer is still in use");
+        let last = wiped(second).expect("nobody else holds it");
+        assert_eq!((&last[..], last.as_ptr()), (&[0; 3][..], place), "in its place, not in a copy");
+    }
 }

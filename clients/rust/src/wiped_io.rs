@@ -4,7 +4,10 @@
 //! the last request, lies there until another one comes: for as long as the connection idles. The answer: a reader that
 //! idles has offered its buffer, and waits; so it is wiped at that moment, and stays so until there is something to read.
 //!
-//! Not wiped again while the same room is offered and nothing came: whoever waits asks more than once.
+//! A buffer of 8 KiB, wiped for each request of 100 bytes, would show on the path of every read. So this remembers from where
+//! on a buffer is zeros, and wipes only what was read since. A buffer is known by its end: where another one ends at the same
+//! address, the first was freed. Readers move what they have read towards the front alone (`BytesMut::reserve`, the
+//! deframer of rustls), and decrypt it in place: behind what was read last, they write nothing.
 //!
 //! Never touches what was read: only the room behind it.
 
@@ -23,22 +26,23 @@ pub struct WipedIo<T> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wiping {
-    /// The next room, whichever it is.
-    Due,
-    /// This room is wiped, and nothing was read since.
-    Done(Room),
     /// Not at all.
     Off,
+    /// What is not known to be zeros.
+    On(Zeros),
 }
 
-/// Where a buffer is read into: what begins at this address and has this length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Room(usize, usize);
+/// The end of a buffer, as far as it is zeros. Of no buffer at first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Zeros {
+    from: usize,
+    end: usize,
+}
 
 impl<T> WipedIo<T> {
     /// Wraps a stream.
     pub fn new(io: T) -> Self {
-        Self { io, wiping: Wiping::Due }
+        Self { io, wiping: Wiping::On(Zeros::default()) }
     }
 
     /// Wraps a stream and wipes nothing: for a build that shows what is found without it.
@@ -52,28 +56,33 @@ impl<T> WipedIo<T> {
     }
 }
 
-impl Wiping {
-    fn of(self, buf: &mut ReadBuf<'_>) -> Self {
-        let room = Room(buf.filled().as_ptr_range().end.addr(), buf.remaining());
-        if self != Self::Off && self != Self::Done(room) {
-            // What the reader calls initialised may hold old bytes; what it does not, is initialised with zeros.
-            let filled = buf.filled().len();
-            buf.initialized_mut()[filled..].fill(0);
-            buf.initialize_unfilled();
-        }
-        if self == Self::Off { Self::Off } else { Self::Done(room) }
+impl Zeros {
+    /// Wipes the room that is offered. Its beginning, as far as it was read into since it was last wiped.
+    fn complete(&mut self, buf: &mut ReadBuf<'_>) {
+        let from = start_of(buf);
+        let (filled, end) = (buf.filled().len(), from + buf.remaining());
+        let dirty = if end == self.end { self.from.saturating_sub(from).min(end - from) } else { end - from };
+        // What the reader calls initialised may hold old bytes; what it does not, is initialised with zeros.
+        let initialised = buf.initialized_mut();
+        let old = initialised.len().min(filled + dirty);
+        initialised[filled..old].fill(0);
+        buf.initialize_unfilled_to(dirty);
+        *self = Self { from, end };
     }
+}
+
+/// Where the room of a buffer begins.
+fn start_of(buf: &ReadBuf<'_>) -> usize {
+    buf.filled().as_ptr_range().end.addr()
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for WipedIo<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.wiping = this.wiping.of(buf);
-        let before = buf.filled().len();
+        let Wiping::On(zeros) = &mut this.wiping else { return Pin::new(&mut this.io).poll_read(cx, buf) };
+        zeros.complete(buf);
         let polled = Pin::new(&mut this.io).poll_read(cx, buf);
-        if this.wiping != Wiping::Off && buf.filled().len() != before {
-            this.wiping = Wiping::Due;
-        }
+        zeros.from = start_of(buf);
         polled
     }
 }
@@ -123,6 +132,7 @@ mod tests {
     }
 
     /// Offers the room behind so many bytes; how many came, and what the room holds by then.
+    #[expect(unsafe_code, reason = "to see what a reader would not look at")]
     fn offer(
         io: &mut WipedIo<UnixStream>,
         buffer: &mut [MaybeUninit<u8>],
@@ -131,8 +141,9 @@ mod tests {
         let mut buf = ReadBuf::uninit(&mut buffer[filled..]);
         let polled = Pin::new(io).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf);
         assert!(!matches!(polled, Poll::Ready(Err(_))));
-        // All of it is: otherwise this shows less than the room.
-        (buf.filled().len(), buf.initialized().to_vec())
+        let read = buf.filled().len();
+        // SAFETY: every buffer of these tests is made of bytes that were written.
+        (read, buffer[filled..].iter().map(|byte| unsafe { byte.assume_init() }).collect())
     }
 
     fn stale() -> [MaybeUninit<u8>; 64] {
@@ -174,6 +185,34 @@ mod tests {
         assert_eq!(offer(&mut io, &mut buffer, 0).0, 10);
         // The reader has done with them and offers the room from its start, as hyper does between requests.
         assert_eq!(offer(&mut io, &mut buffer, 0), (0, vec![0; 64]));
+    }
+
+    #[tokio::test]
+    async fn room_that_was_read_into_piece_by_piece_is_wiped_whole() {
+        let (mut io, mut far) = pair();
+        let mut buffer = stale();
+        for at in [0, 10, 20] {
+            far.write_all(&[CANARY; 10]).expect("written");
+            io.io.readable().await.expect("something to read");
+            let (read, room) = offer(&mut io, &mut buffer, at);
+            assert_eq!((read, &room[10..]), (10, &vec![0; 54 - at][..]));
+        }
+        // It has moved the last ten to the front.
+        buffer.copy_within(20..30, 0);
+        assert_eq!(offer(&mut io, &mut buffer, 10), (0, vec![0; 54]));
+        assert_eq!(offer(&mut io, &mut buffer, 0), (0, vec![0; 64]));
+    }
+
+    #[tokio::test]
+    async fn a_buffer_that_grew_or_another_one_is_wiped_whole() {
+        let (mut io, _far) = pair();
+        let mut buffer = stale();
+        assert_eq!(offer(&mut io, &mut buffer[..32], 0), (0, vec![0; 32]));
+        assert_eq!(offer(&mut io, &mut buffer, 0), (0, vec![0; 64]));
+        let mut other = stale();
+        assert_eq!(offer(&mut io, &mut other, 0), (0, vec![0; 64]));
+        buffer.fill(MaybeUninit::new(CANARY));
+        assert_eq!(offer(&mut io, &mut buffer, 0), (0, vec![0; 64]), "used for something else meanwhile");
     }
 
     #[tokio::test]

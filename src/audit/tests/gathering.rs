@@ -89,6 +89,41 @@ fn a_line_that_cannot_wait_takes_those_before_it_along() {
 }
 
 #[test]
+fn the_entries_of_a_batch_follow_each_other_and_take_along_what_waits() {
+    let kit = Kit { sync: NEVER, ..Kit::new() };
+    let (log, opened) = kit.open();
+    let principal = asked_by("billing.service");
+    let gathered = log.gather(&read_of(&principal, "read")).unwrap();
+    let ids: Vec<String> = (0..500).map(|number| format!("item-{number}")).collect();
+    let last = log.append_all(ids.iter().map(|id| read_of(&principal, id))).unwrap();
+    assert_eq!(last.sequence, opened.head.sequence + 501);
+    assert_eq!(wait(gathered.written()).unwrap().sequence, opened.head.sequence + 1);
+    let text = lines(&kit.path(&kit.files()[0]));
+    assert_eq!(text.len(), 502);
+    let asked = |at: usize| ids.get(at).unwrap().as_str();
+    assert!((0..500).all(|at| text[at + 2].contains(&format!("\"{}\"", asked(at)))), "in the order given");
+    log.verify().unwrap();
+}
+
+#[test]
+fn an_entry_that_cannot_be_written_refuses_its_batch_and_keeps_nobody_waiting() {
+    let kit = Kit { sync: NEVER, ..Kit::new() };
+    let (log, _) = kit.open();
+    let principal = asked_by("billing.service");
+    let gathered = log.gather(&read_of(&principal, "read")).unwrap();
+    let long = "x".repeat(70_000);
+    let batch = ["first", &long, "never"].map(|id| read_of(&principal, id));
+    assert_eq!(log.append_all(batch.into_iter()), Err(AuditError::TooLong));
+    wait(gathered.written()).unwrap();
+    let text = lines(&kit.path(&kit.files()[0]));
+    assert!(text.len() == 3 && text[2].contains("first"), "{} lines", text.len());
+    log.verify().unwrap();
+    log.close();
+    let closed = log.append_all(["late"].map(|id| read_of(&principal, id)).into_iter());
+    assert!(matches!(closed, Err(AuditError::Unavailable(_))));
+}
+
+#[test]
 fn a_day_that_ends_meanwhile_parts_them() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, _) = kit.open();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError, file};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError, file};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// Names the directory of the unit's credentials.
@@ -32,10 +32,10 @@ impl CredentialSource {
         if is_credential_name(&name) {
             return Ok(Self { directory, name });
         }
-        Err(SourceError::Unusable {
-            what: "the name of the credential is not one that systemd takes".into(),
-            mend: "use letters, digits, '.', '_' and '-'".into(),
-        })
+        Err(SourceError::unusable(
+            "the name of the credential is not one that systemd takes",
+            "use letters, digits, '.', '_' and '-'",
+        ))
     }
 }
 
@@ -50,20 +50,24 @@ impl RootKeySource for CredentialSource {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
         let load = || format!("set LoadCredential={}:PATH in the systemd unit", self.name);
         let Some(directory) = self.directory.as_ref().filter(|directory| directory.is_absolute()) else {
-            return Err(SourceError::Unusable {
-                what: format!("{DIRECTORY_VARIABLE} is not set, so systemd gave no credential"),
-                mend: load(),
-            });
+            return Err(SourceError::unusable(
+                format!("{DIRECTORY_VARIABLE} is not set, so systemd gave no credential"),
+                load(),
+            ));
         };
         private_file::read_credential(&directory.join(&self.name), LONGEST_LIST).map_err(
             |error| match error {
-                PrivateFileError::Absent(_) => SourceError::Unusable {
-                    what: format!("systemd gave no credential of the name {}", self.name),
-                    mend: load(),
-                },
+                PrivateFileError::Absent(_) => SourceError::unusable(
+                    format!("systemd gave no credential of the name {}", self.name),
+                    load(),
+                ),
                 error => file::judged(&error),
             },
         )
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::files(self.directory.iter().map(|directory| directory.join(&self.name)))
     }
 
     fn describe(&self) -> String {

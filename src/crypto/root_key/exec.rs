@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError};
 use crate::os::exec::{self, ExecError};
 
 /// The program.
@@ -35,15 +35,20 @@ impl RootKeySource for ExecSource {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
         let output = exec::output_of(&self.program, &self.arguments, self.deadline, LONGEST_LIST);
         output.map_err(|error| match error {
-            ExecError::Failed(_) | ExecError::Io(_) | ExecError::TimedOut(_) => SourceError::Retryable {
-                what: error.to_string(),
-                mend: format!(
+            ExecError::Failed(_) | ExecError::Io(_) | ExecError::TimedOut(_) => SourceError::retryable(
+                error.to_string(),
+                format!(
                     "run {} as the daemon's user, in / and with PATH alone in its environment, to see why",
                     self.program.display()
                 ),
-            },
+            ),
             error => judged(&error),
         })
+    }
+
+    /// Nothing: no program is run from within a sandbox.
+    fn reach(&self) -> Reach {
+        Reach::default()
     }
 
     fn describe(&self) -> String {
@@ -55,11 +60,11 @@ fn judged(error: &ExecError) -> SourceError {
     let what = error.to_string();
     let mend = match error {
         ExecError::Loose(_) => {
-            return SourceError::Refused { what, mend: "whoever can change it gets the root keys".into() };
+            return SourceError::refused(what, "whoever can change it gets the root keys");
         }
         ExecError::NotAbsolute => "write its path from the root directory on",
         ExecError::OutputTooLarge(_) => "it must write the key list, one Fernet key a line, and nothing else",
         _ => "install it, or correct the path",
     };
-    SourceError::Unusable { what, mend: mend.into() }
+    SourceError::unusable(what, mend)
 }

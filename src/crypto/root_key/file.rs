@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// The file.
@@ -27,22 +27,26 @@ impl FileSource {
         if path.is_absolute() {
             return Ok(Self { path });
         }
-        Err(SourceError::Unusable {
-            what: "the path of the root key file is relative".into(),
-            mend: "write it from the root directory on".into(),
-        })
+        Err(SourceError::unusable(
+            "the path of the root key file is relative",
+            "write it from the root directory on",
+        ))
     }
 }
 
 impl RootKeySource for FileSource {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
         private_file::read(&self.path, LONGEST_LIST).map_err(|error| match error {
-            PrivateFileError::Absent(_) => SourceError::Retryable {
-                what: error.to_string(),
-                mend: "put the key list there, with mode 0600, owned by the daemon's user".into(),
-            },
+            PrivateFileError::Absent(_) => SourceError::retryable(
+                error.to_string(),
+                "put the key list there, with mode 0600, owned by the daemon's user",
+            ),
             error => judged(&error),
         })
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::files([self.path.clone()])
     }
 
     fn describe(&self) -> String {
@@ -53,8 +57,8 @@ impl RootKeySource for FileSource {
 /// Whether it is unsafe or of no use, and the mend where the error does not name one.
 pub(super) fn judged(error: &PrivateFileError) -> SourceError {
     let what = error.to_string();
-    let unusable = |mend: &str| SourceError::Unusable { what: what.clone(), mend: mend.into() };
-    let refused = |mend: &str| SourceError::Refused { what: what.clone(), mend: mend.into() };
+    let unusable = |mend: &str| SourceError::unusable(what.clone(), mend);
+    let refused = |mend: &str| SourceError::refused(what.clone(), mend);
     match error {
         PrivateFileError::Absent(_) => unusable("see that it is put there before the daemon starts"),
         PrivateFileError::Io(..) => {

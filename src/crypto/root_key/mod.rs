@@ -12,11 +12,14 @@ pub mod file;
 pub mod json;
 pub mod openbao;
 pub mod patience;
+pub mod reach;
 pub mod remote;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub use reach::Reach;
 
 /// Most that a key list may have: over a thousand Fernet keys.
 pub const LONGEST_LIST: usize = 64 * 1024;
@@ -28,6 +31,9 @@ pub trait RootKeySource: Send + Sync {
     /// # Errors
     /// See [`SourceError`].
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError>;
+
+    /// What reading it once more touches, for a sandbox to leave open.
+    fn reach(&self) -> Reach;
 
     /// Names the source for logs and reports; says nothing of the key.
     fn describe(&self) -> String;
@@ -42,6 +48,8 @@ pub enum SourceError {
         what: String,
         /// What to do.
         mend: String,
+        /// In one word, for the audit log.
+        reason: &'static str,
     },
     /// The source is not there yet, or failed in passing.
     Retryable {
@@ -49,6 +57,8 @@ pub enum SourceError {
         what: String,
         /// What to do if it stays so.
         mend: String,
+        /// In one word, for the audit log.
+        reason: &'static str,
     },
     /// It cannot be what was meant: a wrong path, no credential, something far too large. Trying again is of no
     /// use.
@@ -57,20 +67,42 @@ pub enum SourceError {
         what: String,
         /// What to do.
         mend: String,
+        /// In one word, for the audit log.
+        reason: &'static str,
     },
 }
 
 impl SourceError {
     fn refused(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Refused { what: what.into(), mend: mend.into() }
+        Self::Refused { what: what.into(), mend: mend.into(), reason: "source_refused" }
     }
 
     fn retryable(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Retryable { what: what.into(), mend: mend.into() }
+        Self::Retryable { what: what.into(), mend: mend.into(), reason: "source_unavailable" }
     }
 
     fn unusable(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Unusable { what: what.into(), mend: mend.into() }
+        Self::Unusable { what: what.into(), mend: mend.into(), reason: "source_unusable" }
+    }
+
+    /// With a closer reason.
+    fn because(mut self, closer: &'static str) -> Self {
+        match &mut self {
+            Self::Refused { reason, .. } | Self::Retryable { reason, .. } | Self::Unusable { reason, .. } => {
+                *reason = closer;
+            }
+        }
+        self
+    }
+
+    /// In one word, for the audit log.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused { reason, .. } | Self::Retryable { reason, .. } | Self::Unusable { reason, .. } => {
+                reason
+            }
+        }
     }
 
     /// Whether it was refused for safety.
@@ -89,7 +121,9 @@ impl SourceError {
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { what, mend } | Self::Retryable { what, mend } | Self::Unusable { what, mend } => {
+            Self::Refused { what, mend, .. }
+            | Self::Retryable { what, mend, .. }
+            | Self::Unusable { what, mend, .. } => {
                 write!(f, "{what}; {mend}")
             }
         }

@@ -7,7 +7,8 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::SourceError;
-use crate::net::outbound::{self, Answer, Deadlines, Endpoint, OutboundError, Request, Roots};
+use crate::net::connection::ConnectionError;
+use crate::net::outbound::{Answer, Deadlines, Door, Endpoint, OutboundError, Request, Roots};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// A key list of the longest kind, twice escaped, with what stands around it.
@@ -27,12 +28,13 @@ pub fn environment(name: &str) -> Option<Zeroizing<String>> {
 
 /// Asks, and says what it means when there is no answer.
 pub(super) fn ask(
+    door: &Door,
     endpoint: &Endpoint,
     roots: &Roots,
     request: Request,
     deadlines: Deadlines,
 ) -> Result<Answer, SourceError> {
-    outbound::exchange(endpoint, roots, request, LONGEST_ANSWER, deadlines)
+    door.exchange(endpoint, roots, request, LONGEST_ANSWER, deadlines)
         .map_err(|why| unanswered(endpoint, &why))
 }
 
@@ -40,25 +42,50 @@ pub(super) fn ask(
 pub(super) fn unanswered(endpoint: &Endpoint, why: &OutboundError) -> SourceError {
     let what = format!("{endpoint} {why}");
     let mend = match why {
-        OutboundError::Deadline(_) | OutboundError::Unreachable(_) => {
-            "see that it runs, and that the network and its firewalls let the daemon through"
-        }
+        OutboundError::Deadline(_) => NOT_REACHED,
+        OutboundError::Unconnected(why) => of_connection(why),
         OutboundError::Host(_) => "see to the limits of the daemon's process",
         OutboundError::NotHttp | OutboundError::Tls(_) => {
             "see what answers there; the address may lead to another service"
         }
         OutboundError::Roots(_) => "see the setting ca",
         OutboundError::TooLarge(_) => "a key list is one Fernet key a line and nothing else",
-        OutboundError::Unresolved => "see that DNS works on this host, and that the name is right",
         OutboundError::Untimely(_) => "see timedatectl; if the clock is right, renew the certificate",
         OutboundError::Untrusted(_) => {
             "nothing was sent; see who answers there, and name its certificate authority with ca if it has its own"
         }
     };
-    match (why.is_unsafe(), why.is_retryable()) {
+    let unanswered = match (why.is_unsafe(), why.is_retryable()) {
         (true, _) => SourceError::refused(what, mend),
         (_, true) => SourceError::retryable(what, mend),
         _ => SourceError::unusable(what, mend),
+    };
+    unanswered.because(why.reason())
+}
+
+const NOT_REACHED: &str = "see that it runs, and that the network and its firewalls let the daemon through";
+
+fn of_connection(why: &ConnectionError) -> &'static str {
+    match why {
+        ConnectionError::ConnectDeadline | ConnectionError::Refused | ConnectionError::Unreachable => {
+            NOT_REACHED
+        }
+        ConnectionError::Busy => "see what asks so much at once",
+        ConnectionError::Egress(_) => {
+            "see systemctl status tokenkeep-egress.socket, and [egress] in the configuration"
+        }
+        ConnectionError::Forbidden => {
+            "nothing was sent; see who answers for the name; what is on this host is named by its address"
+        }
+        ConnectionError::Impostor(_) => {
+            "nothing was sent; only root and the daemon's user may listen there, and be able to replace the socket"
+        }
+        ConnectionError::NotNamed => {
+            "systemctl reload tokenkeep-egress, which reads the same configuration; see [egress] in docs/configuration.md"
+        }
+        ConnectionError::ResolveDeadline | ConnectionError::Unresolved => {
+            "see that DNS works on this host, and that the name is right"
+        }
     }
 }
 

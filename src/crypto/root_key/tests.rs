@@ -33,17 +33,21 @@ impl RootKeySource for Scripted {
         }
     }
 
+    fn reach(&self) -> Reach {
+        Reach::default()
+    }
+
     fn describe(&self) -> String {
         "script".into()
     }
 }
 
 fn away() -> SourceError {
-    SourceError::Retryable { what: "away".into(), mend: "wait".into() }
+    SourceError::retryable("away", "wait")
 }
 
 fn loose() -> SourceError {
-    SourceError::Refused { what: "loose".into(), mend: "chmod".into() }
+    SourceError::refused("loose", "chmod")
 }
 
 /// What it came to, and how long it slept each time, in milliseconds.

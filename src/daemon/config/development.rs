@@ -15,13 +15,17 @@ use super::error::{ConfigError, Source};
 use super::{Config, DEVELOPMENT};
 use crate::crypto::key::KeyText;
 use crate::os::private_file::{self, PrivateFileError};
-use crate::os::user;
+use crate::os::user::{self, UserError};
 
 const KEY: &str = "root.key";
-const FILE: &str = "tokenkeep.toml";
+/// The configuration, in a directory for development.
+pub(super) const FILE: &str = "tokenkeep.toml";
 const STATE: &str = "state";
 
-pub(super) fn find_or_make(directory: &Path) -> Result<Config, ConfigError> {
+pub(super) fn find_or_make(
+    directory: &Path,
+    resolve: &dyn Fn(&str) -> Result<u32, UserError>,
+) -> Result<Config, ConfigError> {
     private_file::create_directory(directory)?;
     let directory = directory.canonicalize().map_err(|error| io_at(directory, error))?;
     let file = directory.join(FILE);
@@ -31,7 +35,7 @@ pub(super) fn find_or_make(directory: &Path) -> Result<Config, ConfigError> {
         private_file::replace(&file, text.as_bytes(), 0o600)?;
     }
     private_file::create_directory(&directory.join(STATE))?;
-    let mut config = Config::load(&file)?;
+    let mut config = Config::load(&file, resolve)?;
     if config.environment != DEVELOPMENT {
         let source = Source { file: &file, text: "" };
         let what = "this is not a configuration for development";
@@ -72,6 +76,9 @@ fn text(directory: &Path, uid: u32) -> Result<String, ConfigError> {
          [memory] # a plain user may lock little; in production both are required\n\
          lock = \"preferred\"\n\
          secret_pages = \"preferred\"\n\
+         \n\
+         [sandbox]\n\
+         landlock = \"preferred\"\n\
          \n\
          [[client]]\n\
          name = \"dev\"\n\

@@ -8,6 +8,7 @@
 //! Never warns and goes on; never repeats a value of the file in an error.
 
 mod development;
+mod egress;
 mod error;
 mod reading;
 mod written;
@@ -26,9 +27,10 @@ use crate::crypto::root_key::openbao::{self, OpenBao};
 use crate::crypto::root_key::{RootKeySource, SourceError, remote};
 use crate::domain::policy::{OrgSet, Policy};
 use crate::domain::provider::Provider;
+use crate::net::outbound::Door;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
-use crate::os::user::{self, UserError};
+use crate::os::user::UserError;
 use crate::vault::open_orgs::Bounds;
 
 pub use error::{ConfigError, Fault};
@@ -71,6 +73,10 @@ pub struct Config {
     pub log: Log,
     /// What is asked of the kernel for memory that holds secrets.
     pub memory: Memory,
+    /// How connections to other hosts leave.
+    pub door: Door,
+    /// What is asked of the kernel to keep the daemon in.
+    pub sandbox: Sandbox,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.
@@ -170,20 +176,24 @@ pub enum RootKey {
 }
 
 impl RootKey {
-    /// The source, ready to be read. `credentials` is the value of `$CREDENTIALS_DIRECTORY`.
+    /// The source, ready to be read, through this door where it is on another host. `credentials` is the value of `$CREDENTIALS_DIRECTORY`.
     ///
     /// # Errors
     /// `Refused`, where what was configured cannot be a source.
-    pub fn source(&self, credentials: Option<PathBuf>) -> Result<Box<dyn RootKeySource>, SourceError> {
+    pub fn source(
+        &self,
+        door: &Door,
+        credentials: Option<PathBuf>,
+    ) -> Result<Box<dyn RootKeySource>, SourceError> {
         Ok(match self.clone() {
             Self::AwsSecretsManager(settings) => {
-                Box::new(AwsSecretsManager::new(settings, Box::new(remote::environment)))
+                Box::new(AwsSecretsManager::new(settings, door.clone(), Box::new(remote::environment)))
             }
             Self::Exec { program, arguments, deadline } => {
                 Box::new(ExecSource::new(program, arguments, deadline)?)
             }
             Self::File { path } => Box::new(FileSource::new(path)?),
-            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, credentials)),
+            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, door.clone(), credentials)),
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }
@@ -312,6 +322,13 @@ pub struct Memory {
     pub secret_pages: Demand,
 }
 
+/// What is asked of the kernel to keep the daemon in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sandbox {
+    /// That it reaches its own files alone (landlock(7)).
+    pub landlock: Demand,
+}
+
 /// How much a protection is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Demand {
@@ -323,13 +340,13 @@ pub enum Demand {
 }
 
 impl Config {
-    /// Reads the file.
+    /// Reads the file. `resolve` gives the ids of users.
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path, resolve: &dyn Fn(&str) -> Result<u32, UserError>) -> Result<Self, ConfigError> {
         let bytes = private_file::read_configuration(path, LONGEST_FILE)?;
-        Self::parse(&bytes, path, &user::resolve)
+        Self::parse(&bytes, path, resolve)
     }
 
     /// Reads the text of the file. `path` is only named in errors; `resolve` gives the ids of users.
@@ -349,8 +366,11 @@ impl Config {
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn development(directory: &Path) -> Result<Self, ConfigError> {
-        development::find_or_make(directory)
+    pub fn development(
+        directory: &Path,
+        resolve: &dyn Fn(&str) -> Result<u32, UserError>,
+    ) -> Result<Self, ConfigError> {
+        development::find_or_make(directory, resolve)
     }
 
     /// Whether a build that lacks these parts may run it: only for development.

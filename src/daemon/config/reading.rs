@@ -4,6 +4,7 @@
 
 mod application_keys;
 mod clients;
+mod egress;
 mod mtls;
 mod root_key;
 
@@ -16,8 +17,8 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Source};
 use super::{
-    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, WrittenSockets,
-    written,
+    Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, Sandbox,
+    WrittenSockets, written,
 };
 use crate::domain::provider::Provider;
 use crate::os::user::UserError;
@@ -77,6 +78,8 @@ impl Reading<'_> {
             limits: self.limits(&written.limits)?,
             log: self.log(&written.log)?,
             memory: self.memory(&written.memory)?,
+            door: self.door(written)?,
+            sandbox: Sandbox { landlock: self.demand(written.sandbox.landlock.as_ref())? },
             state_directory,
         })
     }

@@ -1,5 +1,6 @@
 //! The configuration: what is read, and what is refused with which line and mend.
 
+mod egress;
 mod mtls;
 
 use super::*;
@@ -92,6 +93,8 @@ format = "json"
 [memory]
 lock = "required"
 secret_pages = "preferred"
+[sandbox]
+landlock = "preferred"
 "#,
     )
     .unwrap();
@@ -111,6 +114,7 @@ secret_pages = "preferred"
         }
     );
     assert_eq!(config.memory, Memory { lock: Demand::Required, secret_pages: Demand::Preferred });
+    assert_eq!(config.sandbox, Sandbox { landlock: Demand::Preferred });
     assert_eq!(config.providers[0].allowed_scopes, ["read:org", "repo:status"]);
 
     let peer = |uid, unit: Option<&str>| Peer { uid, gid: uid, pid: 1, unit: unit.map(Into::into) };
@@ -184,6 +188,7 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[backup]\nevery = 'ghs_canary'", 6, "backup is not available in this version"),
         ("[memory]\nlock = 'ghs_canary'", 7, "not a demand"),
         ("[memory]\nsecret_pages = true", 7, "not what belongs here: expected a string"),
+        ("[sandbox]\nlandlock = 'ghs_canary'", 7, "not a demand"),
         ("[memory]\nsecret_page = 'ghs_canary'", 7, "unknown field `secret_page`"),
         ("[audit]\ndirectory = 'ghs_canary'", 7, "not an absolute path"),
         ("[audit]\nsync = 'interval ghs_canary'", 7, "not a way to sync"),
@@ -371,9 +376,9 @@ fn a_file_that_others_can_change_is_refused_for_safety() {
     std::fs::write(&path, LEAST).unwrap();
     for (mode, exit) in [(0o666, Some(Exit::Unsafe)), (0o620, Some(Exit::Unsafe)), (0o644, None)] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(Config::load(&path).err().map(|error| error.exit()), exit, "{mode:o}");
+        assert_eq!(Config::load(&path, &user::resolve).err().map(|error| error.exit()), exit, "{mode:o}");
     }
-    let absent = Config::load(&directory.path().join("none")).unwrap_err();
+    let absent = Config::load(&directory.path().join("none"), &user::resolve).unwrap_err();
     assert_eq!(absent.exit(), Exit::Configuration);
 }
 
@@ -403,7 +408,7 @@ fn a_build_that_lacks_something_runs_for_development_alone() {
 fn a_directory_for_development_is_made_once_and_found_again() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join(r#"a "quoted" \ näme"#);
-    let made = Config::development(&directory).unwrap();
+    let made = Config::development(&directory, &user::resolve).unwrap();
     let mode = |name: &str| std::fs::metadata(directory.join(name)).unwrap().permissions().mode() & 0o7777;
     assert_eq!(
         [mode(""), mode("state"), mode("root.key"), mode("tokenkeep.toml")],
@@ -417,13 +422,13 @@ fn a_directory_for_development_is_made_once_and_found_again() {
     assert_eq!(made.policy, Policy::development(ours.uid));
     let others = Peer { uid: ours.uid + 1, ..ours };
     assert_eq!(made.policy.identify(&others), None);
-    let text = made.root_key.source(None).unwrap().read().unwrap();
+    let text = made.root_key.source(&made.door, None).unwrap().read().unwrap();
     assert_eq!(text.as_slice(), key);
 
-    assert_eq!(Config::development(&directory).unwrap(), made);
+    assert_eq!(Config::development(&directory, &user::resolve).unwrap(), made);
     // Begun, and cut off before the file was written: the key stays.
     std::fs::remove_file(directory.join("tokenkeep.toml")).unwrap();
-    assert_eq!(Config::development(&directory).unwrap(), made);
+    assert_eq!(Config::development(&directory, &user::resolve).unwrap(), made);
     assert_eq!(std::fs::read(directory.join("root.key")).unwrap(), key);
 }
 
@@ -431,14 +436,14 @@ fn a_directory_for_development_is_made_once_and_found_again() {
 fn a_directory_of_production_is_not_taken_for_development() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join("dev");
-    Config::development(&directory).unwrap();
+    Config::development(&directory, &user::resolve).unwrap();
     let file = directory.join("tokenkeep.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"development\"", "\"production\"")).unwrap();
-    let refused = Config::development(&directory).unwrap_err();
+    let refused = Config::development(&directory, &user::resolve).unwrap_err();
     assert!(refused.to_string().contains("--config"), "{refused}");
     std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(Config::development(&directory).unwrap_err().exit(), Exit::Unsafe);
+    assert_eq!(Config::development(&directory, &user::resolve).unwrap_err().exit(), Exit::Unsafe);
 }
 
 proptest::proptest! {

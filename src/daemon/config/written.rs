@@ -51,6 +51,9 @@ pub(super) struct Written {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) memory: Memory,
+    pub(super) egress: Option<Spanned<Egress>>,
+    #[serde(default)]
+    pub(super) sandbox: Sandbox,
     alerts: Later,
     backup: Later,
     refresh: Later,
@@ -112,6 +115,12 @@ pub(super) struct RootKey {
     pub(super) secret_id: Option<Text>,
     pub(super) sts_endpoint: Option<Text>,
     pub(super) token: Option<Spanned<Held>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Egress {
+    pub(super) socket: Text,
 }
 
 #[derive(Deserialize)]
@@ -265,6 +274,12 @@ pub(super) struct Log {
 pub(super) struct Memory {
     pub(super) lock: Option<Text>,
     pub(super) secret_pages: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Sandbox {
+    pub(super) landlock: Option<Text>,
 }
 
 /// Declares the areas of the log, and gives each with what is written of it.

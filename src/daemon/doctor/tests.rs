@@ -1,7 +1,7 @@
 //! What doctor finds, fact by fact.
 
 use super::*;
-use crate::os::host::Swap;
+use crate::os::swap::Swap;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -32,8 +32,9 @@ fn well() -> (Facts, Checked) {
         state_directory: found("/var/lib/tokenkeep", 0o700),
         unix_socket: found("/run/tokenkeep/tokenkeep.sock", 0o666),
         admin_socket: found("/run/tokenkeep/admin.sock", 0o600),
-        memory: Memory::Swappable,
         key_pages: Kind::Secret,
+        memory: Memory::Locked,
+        walls: Walls::Both(FileWall::Whole, OnForbidden::End),
         root_key_source: "file /run/keys/root.key".into(),
         tls: None,
         root_key_age: Some(DAY),
@@ -75,7 +76,12 @@ fn each_ailment_is_found_alone() {
     assert_eq!(ailing(|f, _| f.ptrace_scope = Some(0)), one("ptrace_scope", "warn"));
     assert_eq!(ailing(|f, _| f.open_files = limit(1279)), one("open_files", "fail"));
     assert_eq!(ailing(|f, _| f.open_files = limit(1280)), []);
-    assert_eq!(ailing(|f, _| f.locked_memory = limit(8 << 20)), one("locked_memory", "warn"));
+    assert_eq!(ailing(|_, c| c.memory = Memory::Swappable), one("locked_memory", "warn"));
+    let walls = |walls| ailing(|_, c| c.walls = walls);
+    assert_eq!(walls(Walls::Both(FileWall::Older, OnForbidden::End)), one("sandbox", "warn"));
+    assert_eq!(walls(Walls::Both(FileWall::Absent, OnForbidden::End)), one("sandbox", "warn"));
+    assert_eq!(walls(Walls::Both(FileWall::Whole, OnForbidden::Tell)), one("sandbox", "warn"));
+    assert_eq!(walls(Walls::None), one("sandbox", "fail"));
     assert_eq!(ailing(|f, _| f.free = Some(500 << 20)), one("free_space", "warn"));
     assert_eq!(ailing(|f, _| f.free = Some(1 << 20)), one("free_space", "fail"));
     assert_eq!(ailing(|f, _| f.is_clock_synchronised = Some(false)), one("clock", "warn"));
@@ -109,15 +115,19 @@ fn keys_that_root_can_read_are_a_warning() {
 
 #[test]
 fn swap_on_disk_is_a_danger_unless_memory_is_locked() {
-    let disk = Swap { name: "/dev/sda2".into(), kibibytes: 1024 };
-    let zram = Swap { name: "/dev/zram0".into(), kibibytes: 1024 };
-    assert_eq!(ailing(|f, _| f.swaps = Some(vec![zram.clone()])), []);
-    assert_eq!(ailing(|f, _| f.swaps = Some(vec![zram.clone(), disk.clone()])), one("swap", "fail"));
-    let locked = ailing(|f, c| {
-        f.swaps = Some(vec![disk.clone()]);
-        c.memory = Memory::Locked;
-    });
-    assert_eq!(locked, []);
+    let area = |medium| Swap { name: "/dev/x".into(), kibibytes: 1024, medium };
+    let with = |media: &[Medium], memory| {
+        let mut found = ailing(|f, c| {
+            f.swaps = Some(media.iter().copied().map(area).collect());
+            c.memory = memory;
+        });
+        found.retain(|(check, _)| check != "locked_memory");
+        found
+    };
+    assert_eq!(with(&[], Memory::Swappable), []);
+    assert_eq!(with(&[Medium::Memory, Medium::Encrypted], Memory::Swappable), []);
+    assert_eq!(with(&[Medium::Memory, Medium::Plain], Memory::Swappable), one("swap", "fail"));
+    assert_eq!(with(&[Medium::Plain], Memory::Locked), []);
 }
 
 #[test]
@@ -133,7 +143,8 @@ fn loose_or_missing_paths_are_found() {
 
 #[test]
 fn what_is_not_known_is_not_taken_for_good() {
-    let blind = ailing(|f, _| {
+    let blind = ailing(|f, c| {
+        c.memory = Memory::Swappable;
         *f = Facts {
             core: None,
             is_dumpable: None,

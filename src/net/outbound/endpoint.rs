@@ -3,14 +3,15 @@
 //! Never with user, password, query or fragment: what would have to be kept secret has no place in an address.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use crate::net::destination::{Destination, split};
 
 /// A host to ask, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     tls: bool,
-    host: String,
-    port: u16,
+    destination: Destination,
     base: String,
 }
 
@@ -23,15 +24,11 @@ impl Endpoint {
             None => (false, text.strip_prefix("http://")?),
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (host, port) = split_authority(authority)?;
-        let port =
-            port.map_or(Some(if tls { 443 } else { 80 }), |port| port.parse().ok().filter(|&p| p > 0))?;
-        (is_host(host) && path.bytes().all(is_path)).then(|| Self {
-            tls,
-            host: host.to_ascii_lowercase(),
-            port,
-            base: path.trim_end_matches('/').to_owned(),
-        })
+        let (host, port) = split(authority)?;
+        let port = port.map_or(Some(if tls { 443 } else { 80 }), |port| port.parse().ok())?;
+        let destination = Destination::new(host, port)?;
+        let base = path.trim_end_matches('/').to_owned();
+        path.bytes().all(is_path).then_some(Self { tls, destination, base })
     }
 
     /// Whether what is sent there is encrypted.
@@ -43,24 +40,31 @@ impl Endpoint {
     /// Whether nothing sent there leaves this host, whatever a resolver says: an address of it, or its own name.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.address().is_some_and(|address| address.is_loopback())
+        self.destination.address().is_some_and(|address| address.is_loopback())
     }
 
-    /// The host, if it is an address and no name.
+    /// The host, if it is an address, or this host, and no name that is resolved.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
+        self.destination.address()
     }
 
     /// The host; an IPv6 address without its brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        self.destination.host()
     }
 
-    /// Where to connect. The name of this host is not asked of a resolver (RFC 6761, section 6.3).
-    pub(super) fn place(&self) -> (&str, u16) {
-        (if self.host == "localhost" { "127.0.0.1" } else { &self.host }, self.port)
+    /// Where to connect.
+    #[must_use]
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.destination.port()
     }
 
     /// What stands before the path of a request.
@@ -72,10 +76,10 @@ impl Endpoint {
     /// The `Host` header: the port stands there only where it is not the usual one.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        match (self.tls, self.port) {
-            (true, 443) | (false, 80) => host,
-            (_, port) => format!("{host}:{port}"),
+        match (self.tls, self.destination.port(), self.host()) {
+            (true, 443, host) | (false, 80, host) if host.contains(':') => format!("[{host}]"),
+            (true, 443, host) | (false, 80, host) => host.to_owned(),
+            _ => self.destination.to_string(),
         }
     }
 }
@@ -85,36 +89,6 @@ impl fmt::Display for Endpoint {
         let scheme = if self.tls { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority(), self.base)
     }
-}
-
-fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
-    if let Some(rest) = authority.strip_prefix('[') {
-        let (host, port) = rest.split_once(']')?;
-        host.parse::<Ipv6Addr>().ok()?;
-        return match port {
-            "" => Some((host, None)),
-            port => Some((host, Some(port.strip_prefix(':')?))),
-        };
-    }
-    match authority.split_once(':') {
-        None => Some((authority, None)),
-        Some((host, port)) => Some((host, Some(port))),
-    }
-}
-
-/// A name, an IPv4 address or an IPv6 address.
-fn is_host(host: &str) -> bool {
-    if host.parse::<Ipv6Addr>().is_ok() || host.parse::<Ipv4Addr>().is_ok() {
-        return true;
-    }
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    // What ends in a number is an address to some resolvers (0x7f.1, 2130706433), and none to others.
-    let ends_in_number =
-        host.rsplit('.').next().is_some_and(|last| last.as_bytes().first().is_some_and(u8::is_ascii_digit));
-    host.len() <= 253 && !ends_in_number && host.split('.').all(is_label)
 }
 
 /// RFC 3986, section 3.3: `pchar` and `/`.

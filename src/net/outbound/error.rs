@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::net::connection::ConnectionError;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboundError {
@@ -19,10 +21,8 @@ pub enum OutboundError {
     Tls(String),
     /// The answer is larger than so many bytes.
     TooLarge(usize),
-    /// Nobody can be reached there.
-    Unreachable(String),
-    /// The name has no address.
-    Unresolved,
+    /// There is no connection.
+    Unconnected(ConnectionError),
     /// The certificate does not hold now: why, in words. At boot the clock may still be wrong.
     Untimely(&'static str),
     /// The certificate is not one to trust: why, in words.
@@ -34,21 +34,47 @@ impl OutboundError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Deadline(_)
-            | Self::Host(_)
-            | Self::NotHttp
-            | Self::Tls(_)
-            | Self::Unreachable(_)
-            | Self::Unresolved
-            | Self::Untimely(_) => true,
-            Self::Roots(_) | Self::TooLarge(_) | Self::Untrusted(_) => false,
+            Self::Deadline(_) | Self::Host(_) | Self::NotHttp | Self::Tls(_) | Self::Untimely(_) => true,
+            Self::Unconnected(ConnectionError::Forbidden | ConnectionError::Impostor(_))
+            | Self::Roots(_)
+            | Self::TooLarge(_)
+            | Self::Untrusted(_) => false,
+            Self::Unconnected(_) => true,
         }
     }
 
-    /// Whether whoever answered is not who was meant.
+    /// Whether whoever answered, or would have, is not who was meant.
     #[must_use]
     pub fn is_unsafe(&self) -> bool {
-        matches!(self, Self::Untrusted(_))
+        match self {
+            Self::Unconnected(why) => {
+                matches!(why, ConnectionError::Forbidden | ConnectionError::Impostor(_))
+            }
+            why => matches!(why, Self::Untrusted(_)),
+        }
+    }
+
+    /// In one word, for the audit log.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Deadline(_)
+            | Self::Unconnected(ConnectionError::ConnectDeadline | ConnectionError::ResolveDeadline) => {
+                "outbound_deadline"
+            }
+            Self::Host(_) | Self::Roots(_) => "outbound_not_possible",
+            Self::NotHttp | Self::TooLarge(_) => "outbound_no_answer",
+            Self::Tls(_) => "outbound_tls",
+            Self::Unconnected(ConnectionError::Busy | ConnectionError::Egress(_)) => "outbound_egress",
+            Self::Unconnected(ConnectionError::Forbidden) => "outbound_forbidden_address",
+            Self::Unconnected(ConnectionError::Impostor(_)) => "outbound_impostor",
+            Self::Unconnected(ConnectionError::NotNamed) => "outbound_not_named",
+            Self::Unconnected(ConnectionError::Refused | ConnectionError::Unreachable) => {
+                "outbound_unreachable"
+            }
+            Self::Unconnected(ConnectionError::Unresolved) => "outbound_unresolved",
+            Self::Untimely(_) | Self::Untrusted(_) => "outbound_untrusted",
+        }
     }
 }
 
@@ -61,8 +87,7 @@ impl fmt::Display for OutboundError {
             Self::Roots(why) => write!(f, "cannot be verified: {why}"),
             Self::Tls(why) => write!(f, "ended the TLS handshake: {why}"),
             Self::TooLarge(most) => write!(f, "answered more than {most} bytes"),
-            Self::Unreachable(why) => write!(f, "cannot be reached: {why}"),
-            Self::Unresolved => f.write_str("cannot be reached: its name does not resolve"),
+            Self::Unconnected(why) => write!(f, "cannot be reached: {why}"),
             Self::Untimely(why) | Self::Untrusted(why) => write!(f, "is not trusted: {why}"),
         }
     }

@@ -1,11 +1,10 @@
-//! The steps of one exchange: name, connection, TLS, request, answer.
+//! The steps of one exchange over a connection that is made: TLS, request, answer.
 //!
 //! Never goes on past a deadline or a cap.
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -16,27 +15,28 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
-use super::{Answer, Deadlines, Endpoint, OutboundError, Request};
+use super::{Answer, Endpoint, OutboundError, Request};
 use crate::net::wiped_io::{WipedIo, wiped};
 
 /// For the header of an answer: hyper's own is a hundred headers in 400 KiB.
 const LONGEST_HEADER: usize = 64 * 1024;
 
-pub(super) async fn within(
+pub(super) async fn over(
+    stream: std::net::TcpStream,
     endpoint: &Endpoint,
     tls: Option<Arc<ClientConfig>>,
     request: Request,
     most: usize,
-    deadlines: Deadlines,
+    (connected, ends): (Instant, Instant),
 ) -> Result<Answer, OutboundError> {
-    let ends = Instant::now() + deadlines.whole;
-    let connected = ends.min(Instant::now() + deadlines.connect);
-    let stream = connect(endpoint, connected).await?;
+    let host = |why: io::Error| OutboundError::Host(why.kind().to_string());
+    stream.set_nonblocking(true).map_err(host)?;
+    let stream = TcpStream::from_std(stream).map_err(host)?;
     let Some(tls) = tls else {
         return by(ends, "to answer", ask(stream, endpoint, request, most)).await?;
     };
@@ -46,24 +46,6 @@ pub(super) async fn within(
 
 async fn by<T>(ends: Instant, step: &'static str, what: impl Future<Output = T>) -> Result<T, OutboundError> {
     timeout_at(ends, what).await.map_err(|_| OutboundError::Deadline(step))
-}
-
-/// Each address of the name in turn, each with its share of the time that is left, so that one that swallows
-/// everything does not hide the next.
-async fn connect(endpoint: &Endpoint, ends: Instant) -> Result<TcpStream, OutboundError> {
-    let addresses = by(ends, "to resolve", tokio::net::lookup_host(endpoint.place())).await?;
-    let addresses: Vec<_> = addresses.map_err(|_| OutboundError::Unresolved)?.collect();
-    let mut failed = OutboundError::Unresolved;
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        let share = ends.saturating_duration_since(Instant::now()) / left;
-        match timeout(share.max(Duration::from_millis(1)), TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(why)) => failed = OutboundError::Unreachable(why.kind().to_string()),
-            Err(_) => failed = OutboundError::Unreachable("nobody answers".into()),
-        }
-    }
-    Err(failed)
 }
 
 async fn shake_hands(

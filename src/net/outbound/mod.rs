@@ -1,24 +1,27 @@
 //! One HTTP request to one named endpoint, and its answer: how secret managers are asked.
 //!
 //! The hard problem: whoever answers at boot decides which keys the vault has, and may also stall, redirect or
-//! flood. The answer: TLS against named roots; a deadline on every step and on the whole; a cap on the answer;
-//! no redirect followed, no proxy taken from the environment, no connection kept.
+//! flood. The answer: one [door](door::Door) out; TLS against named roots; a deadline on every step and on the whole; a
+//! cap on the answer; no redirect followed, no proxy taken from the environment, no connection kept.
 //!
 //! Blocks: called from threads of their own, never from an async task. The runtime is made for one exchange and
 //! goes with it.
 //!
 //! Never retries, and never repeats a byte of what was sent or received in an error. What is sent and the body of
-//! what is received lie in wiped memory; the buffers of TLS and HTTP between are those of rustls and hyper.
+//! what is received lie in wiped memory; the buffers of rustls and hyper between are wiped while the exchange goes on
+//! ([`WipedIo`](super::wiped_io::WipedIo)) and when it frees them, which is when it ends.
 
+pub mod door;
 pub mod endpoint;
 mod error;
 mod exchange;
 pub mod roots;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+pub use door::Door;
 pub use endpoint::Endpoint;
 pub use error::OutboundError;
 pub use roots::Roots;
@@ -96,24 +99,28 @@ pub struct Answer {
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// Asks once. An answer of any status is an answer.
-///
-/// # Errors
-/// See [`OutboundError`].
-pub fn exchange(
-    endpoint: &Endpoint,
-    roots: &Roots,
-    request: Request,
-    most: usize,
-    deadlines: Deadlines,
-) -> Result<Answer, OutboundError> {
-    let tls = if endpoint.is_tls() { Some(roots::client(roots)?) } else { None };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|why| OutboundError::Host(why.to_string()))?;
-    let answer = runtime.block_on(exchange::within(endpoint, tls, request, most, deadlines));
-    // A resolver that hangs is not waited for.
-    runtime.shutdown_background();
-    answer
+impl Door {
+    /// Asks once. An answer of any status is an answer.
+    ///
+    /// # Errors
+    /// See [`OutboundError`].
+    pub fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        roots: &Roots,
+        request: Request,
+        most: usize,
+        deadlines: Deadlines,
+    ) -> Result<Answer, OutboundError> {
+        let tls = if endpoint.is_tls() { Some(roots::client(roots)?) } else { None };
+        let ends = Instant::now() + deadlines.whole;
+        let connected = ends.min(Instant::now() + deadlines.connect);
+        let stream = self.connect(endpoint.destination(), connected).map_err(OutboundError::Unconnected)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|why| OutboundError::Host(why.to_string()))?;
+        let deadlines = (connected.into(), ends.into());
+        runtime.block_on(exchange::over(stream, endpoint, tls, request, most, deadlines))
+    }
 }
 
 #[cfg(test)]

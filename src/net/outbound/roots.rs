@@ -41,6 +41,17 @@ pub enum Roots {
     Host,
 }
 
+impl Roots {
+    /// Where they may be.
+    #[must_use]
+    pub fn places(&self) -> Vec<PathBuf> {
+        match self {
+            Self::File(path) => vec![path.clone()],
+            Self::Host => OF_THE_HOST.iter().map(PathBuf::from).collect(),
+        }
+    }
+}
+
 /// A client that trusts them.
 pub(super) fn client(roots: &Roots) -> Result<Arc<ClientConfig>, OutboundError> {
     let path = match roots {

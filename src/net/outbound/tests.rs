@@ -42,7 +42,7 @@ fn get(port: u16, roots: &Roots) -> Result<Answer, OutboundError> {
 
 fn ask(address: &str, roots: &Roots) -> Result<Answer, OutboundError> {
     let request = Request::new("GET", "/x").with_header("x-token", Zeroizing::new("canary".into()));
-    exchange(&Endpoint::parse(address).unwrap(), roots, request, MOST, Deadlines::REMOTE)
+    Door::Direct.exchange(&Endpoint::parse(address).unwrap(), roots, request, MOST, Deadlines::REMOTE)
 }
 
 fn plain(said: &'static [u8]) -> Result<(u16, Vec<u8>), OutboundError> {
@@ -92,7 +92,7 @@ fn the_request_says_what_was_given_and_nothing_of_the_environment() {
     let body = Zeroizing::new(b"{}".to_vec());
     let request = Request::new("POST", "/a?b=c").with_body("text/x", body);
     let endpoint = Endpoint::parse(&format!("http://127.0.0.1:{port}/base")).unwrap();
-    exchange(&endpoint, &Roots::Host, request, MOST, Deadlines::REMOTE).unwrap();
+    Door::Direct.exchange(&endpoint, &Roots::Host, request, MOST, Deadlines::REMOTE).unwrap();
     let meant = format!(
         "POST /base/a?b=c HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: text/x\r\ncontent-length: 2\r\n\r\n"
     );
@@ -103,14 +103,15 @@ fn the_request_says_what_was_given_and_nothing_of_the_environment() {
 fn who_is_not_there_or_says_nothing_is_given_up() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let refused = get(gone, &Roots::Host).err().unwrap();
-    assert!(matches!(refused, OutboundError::Unreachable(_)) && refused.is_retryable(), "{refused}");
+    assert_eq!(refused.reason(), "outbound_unreachable");
+    assert!(refused.is_retryable(), "{refused}");
     let unresolved = ask("http://no-such-host.invalid", &Roots::Host).err().unwrap();
     assert!(unresolved.is_retryable(), "{unresolved}");
 
     let silent = server(std::mem::forget);
     let short = Deadlines { connect: Duration::from_millis(50), whole: Duration::from_millis(100) };
     let endpoint = Endpoint::parse(&format!("http://localhost:{silent}")).unwrap();
-    let late = exchange(&endpoint, &Roots::Host, Request::new("GET", "/"), MOST, short).err();
+    let late = Door::Direct.exchange(&endpoint, &Roots::Host, Request::new("GET", "/"), MOST, short).err();
     assert_eq!(late, Some(OutboundError::Deadline("to answer")));
 }
 

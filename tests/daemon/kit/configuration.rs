@@ -106,7 +106,7 @@ impl Configuration {
              {clients}\
              [[provider]]\nid = \"github\"\n\n[[provider]]\nid = \"slack\"\n\n\
              [[provider]]\nid = \"narrow\"\nallowed_scopes = [\"read\"]\n\n\
-             [limits]\n{limits}\n\n[log]\n{log}\n\n[memory]\n{memory}\n\n{more}\n"
+             [limits]\n{limits}\n\n[log]\n{log}\n\n[memory]\n{memory}\n\n[sandbox]\nlandlock = \"preferred\"\n\n{more}\n"
         )
     }
 }

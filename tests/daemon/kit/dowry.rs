@@ -14,6 +14,8 @@ pub struct Dowry {
     pub variables: Vec<(String, OsString)>,
     /// `FileDescriptorName=` and the socket; up to three.
     pub sockets: Vec<(&'static str, OwnedFd)>,
+    /// A program, with its arguments, that becomes the daemon.
+    pub before: Vec<String>,
     /// The daemon; none: that of this build, or of `TOKENKEEP_TEST_DAEMON`.
     pub program: Option<OsString>,
 }
@@ -40,7 +42,11 @@ impl Dowry {
         let mut command = Command::new("sh");
         command.args(["-c", LAUNCH, "sh"]);
         command.arg(room.join("out.log")).arg(room.join("err.log")).arg(self.sockets.len().to_string());
-        command.arg(self.program.clone().unwrap_or_else(program)).arg("--config").arg(configuration);
+        command
+            .args(&self.before)
+            .arg(self.program.clone().unwrap_or_else(program))
+            .arg("--config")
+            .arg(configuration);
         let socket = |at: usize| match self.sockets.get(at) {
             Some((_, socket)) => Stdio::from(socket.try_clone().expect("a descriptor")),
             None => Stdio::null(),

@@ -14,14 +14,14 @@ use crate::kit::vault::{new_key, write_private};
 use crate::kit::{Request, TestVault};
 
 /// AWS, and what a test needs to know of it.
-struct Aws {
+pub(crate) struct Aws {
     server: Server,
     room: TempDir,
     key: String,
 }
 
 impl Aws {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::start_with(&["keys"])
     }
 
@@ -40,6 +40,10 @@ impl Aws {
         Some(Self { server, room, key })
     }
 
+    pub(crate) fn misbehave(&self, fault: &serde_json::Value) {
+        self.server.misbehave(fault);
+    }
+
     /// One for all tests that leave it as it is.
     fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Aws>> = OnceLock::new();
@@ -47,7 +51,7 @@ impl Aws {
     }
 
     /// Lines of `[root_key]` for this secret.
-    fn root_key(&self, secret: &str) -> String {
+    pub(crate) fn root_key(&self, secret: &str) -> String {
         let address = self.server.text("/address");
         format!(
             "source = \"aws-secrets-manager\"\nsecret_id = \"{secret}\"\nregion = \"eu-central-1\"\n\
@@ -56,7 +60,7 @@ impl Aws {
     }
 
     /// The variables of a user's keys.
-    fn keys_of(&self, user: &str) -> [(&'static str, &str); 2] {
+    pub(crate) fn keys_of(&self, user: &str) -> [(&'static str, &str); 2] {
         [
             ("AWS_ACCESS_KEY_ID", self.server.text(&format!("/users/{user}/id"))),
             ("AWS_SECRET_ACCESS_KEY", self.server.text(&format!("/users/{user}/secret"))),

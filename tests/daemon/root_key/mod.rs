@@ -3,10 +3,10 @@
 //! `TOKENKEEP_TEST_PYTHON` is a Python that has the servers (`make unit` installs it); without it these tests are not
 //! run where `python3` lacks them, and say so.
 
-mod aws;
-mod openbao;
+pub(crate) mod aws;
+pub(crate) mod openbao;
 mod server;
-mod tls;
+pub(crate) mod tls;
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::kit::vault::write_private;
 use crate::kit::{Configuration, TestVault};
 
 /// A vault whose `[root_key]` is these lines, with nothing of AWS or of a proxy in its environment but these.
-fn vault_from(root_key: &str, variables: &[(&str, &str)]) -> TestVault {
+pub(crate) fn vault_from(root_key: &str, variables: &[(&str, &str)]) -> TestVault {
     let mut vault = TestVault::stopped(Configuration::default());
     // What the kit wrote is not where these keys come from.
     fs::remove_file(vault.root_key_file()).expect("remove");
@@ -22,7 +22,7 @@ fn vault_from(root_key: &str, variables: &[(&str, &str)]) -> TestVault {
     vault
 }
 
-fn reconfigure(vault: &mut TestVault, root_key: &str, variables: &[(&str, &str)]) {
+pub(crate) fn reconfigure(vault: &mut TestVault, root_key: &str, variables: &[(&str, &str)]) {
     vault.write_configuration();
     let text = fs::read_to_string(vault.configuration_file()).expect("readable");
     let (before, rest) = text.split_once("[root_key]\n").expect("a root key");

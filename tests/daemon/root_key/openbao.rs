@@ -11,14 +11,14 @@ use super::{reconfigure, tls, vault_from};
 use crate::kit::vault::{new_key, write_private};
 use crate::kit::{Request, TestVault, poll};
 
-struct OpenBao {
+pub(crate) struct OpenBao {
     server: Server,
     room: TempDir,
     key: String,
 }
 
 impl OpenBao {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let room = tempfile::tempdir().expect("a directory");
         let key = new_key();
         write_private(&room.path().join("keys"), format!("{key}\n").as_bytes());
@@ -27,6 +27,15 @@ impl OpenBao {
         let files: Vec<&str> = files.iter().filter_map(|file| file.to_str()).collect();
         let server = Server::start("openbao.py", "hvac", room.path(), &files)?;
         Some(Self { server, room, key })
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.server.text("/address")
+    }
+
+    /// Ends the server; its files stay for as long as the directory.
+    pub(crate) fn end(self) -> TempDir {
+        self.room
     }
 
     fn tell(&self, what: &Value) -> Value {
@@ -45,7 +54,7 @@ impl OpenBao {
     }
 
     /// Lines of `[root_key]` for a secret, with these more.
-    fn root_key(&self, path: &str, more: &str) -> String {
+    pub(crate) fn root_key(&self, path: &str, more: &str) -> String {
         let (address, ca) = (self.server.text("/address"), self.room.path().join("ca.pem"));
         format!(
             "source = \"openbao\"\naddress = \"{address}\"\npath = \"{path}\"\nca = \"{}\"\nwait = \"0s\"\n{more}",
@@ -53,7 +62,7 @@ impl OpenBao {
         )
     }
 
-    fn with_token(&self, token: &str) -> String {
+    pub(crate) fn with_token(&self, token: &str) -> String {
         format!("token = {{ file = \"{}\" }}", self.held("token", token).display())
     }
 
@@ -69,7 +78,7 @@ impl OpenBao {
         self.tell(&json!({"do": "secret_id"}))["secret_id"].as_str().expect("a secret id").to_owned()
     }
 
-    fn reader(&self) -> String {
+    pub(crate) fn reader(&self) -> String {
         self.token(&json!({"do": "token", "policies": ["tokenkeep"]}))
     }
 

@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use crate::kit::vault::write_private;
 
 /// `server.crt` and `server.key` for this name, signed by `ca.pem`; and `other-ca.pem`, which signed nothing.
-pub(super) fn write(room: &Path, name: &str) {
+pub(crate) fn write(room: &Path, name: &str) {
     authority(&room.join("other-ca.pem"));
     let issuer = authority(&room.join("ca.pem"));
     let pair = KeyPair::generate().expect("a key");

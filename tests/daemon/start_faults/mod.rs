@@ -3,6 +3,7 @@
 
 mod configuration;
 mod damage;
+mod host;
 mod keys;
 mod places;
 

@@ -22,6 +22,7 @@ pub const CRYPT_ITEMS: usize = 1000;
 pub struct EncryptRequest {
     /// At most 1,000, each up to 256 KiB.
     #[cfg_attr(feature = "schema", schemars(length(max = CRYPT_ITEMS)))]
+    #[serde(deserialize_with = "super::items::up_to::<CRYPT_ITEMS, _, _>")]
     pub plaintexts: Vec<Plaintext>,
 }
 
@@ -57,6 +58,7 @@ pub struct EncryptOut {
 pub struct DecryptRequest {
     /// At most 1,000.
     #[cfg_attr(feature = "schema", schemars(length(max = CRYPT_ITEMS)))]
+    #[serde(deserialize_with = "super::items::up_to::<CRYPT_ITEMS, _, _>")]
     pub ciphertexts: Vec<String>,
     /// The retired application key that they were made with; the org's own where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ mod admin;
 mod body;
 mod connection;
 mod crypt;
+pub(crate) mod items;
 mod org;
 mod page;
 mod pass;

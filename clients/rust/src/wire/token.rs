@@ -53,6 +53,7 @@ pub struct RefreshRequest {
 pub struct BatchRequest {
     /// At most 1,000.
     #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::BATCH)))]
+    #[serde(deserialize_with = "super::items::up_to::<{ crate::limits::BATCH }, _, _>")]
     pub connections: Vec<ConnectionId>,
     /// Seconds; 60 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,12 @@ const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 /// ECS; then EKS, by IPv4 and IPv6.
 const HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 
+/// Where they are asked.
+pub(super) fn endpoints() -> impl Iterator<Item = Endpoint> {
+    let bracketed = |host: &str| if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    HOSTS.into_iter().filter_map(move |host| Endpoint::parse(&format!("http://{}", bracketed(host))))
+}
+
 pub(super) fn of_environment(host: &Host<'_>) -> Result<Found, SourceError> {
     let address = match (host.variable(RELATIVE), host.variable(FULL)) {
         (Some(path), _) => format!("http://{}{}", HOSTS[0], path.as_str()),
@@ -37,7 +43,7 @@ pub(super) fn of_environment(host: &Host<'_>) -> Result<Found, SourceError> {
     if let Some(token) = token(host)? {
         request = request.with_header("authorization", token);
     }
-    let answer = remote::ask(&endpoint, &Roots::Host, request, Deadlines::LINK_LOCAL)?;
+    let answer = remote::ask(host.door, &endpoint, &Roots::Host, request, Deadlines::LINK_LOCAL)?;
     if answer.status != 200 {
         let what = format!("the container's credentials at {endpoint}: status {}", answer.status);
         return Err(SourceError::retryable(what, "see the task role, or the agent of the node"));

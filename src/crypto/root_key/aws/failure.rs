@@ -144,7 +144,8 @@ fn unexpected(service: &str, code: &str, status: u16) -> SourceError {
     let code = if is_plain { format!(", {code}") } else { String::new() };
     let what = format!("{service} answered status {status}{code}");
     match status {
-        300..400 => SourceError::unusable(what, "a redirect is not followed; see the setting endpoint"),
+        300..400 => SourceError::unusable(what, "a redirect is not followed; see the setting endpoint")
+            .because("outbound_redirect"),
         _ => SourceError::retryable(what, "see the health page of AWS, and the setting endpoint"),
     }
 }

@@ -21,6 +21,11 @@ const USUAL: &str = "http://169.254.169.254";
 const USUAL_IPV6: &str = "http://[fd00:ec2::254]";
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/";
 
+/// Where it is asked.
+pub(super) fn endpoints() -> impl Iterator<Item = Endpoint> {
+    [USUAL, USUAL_IPV6].into_iter().filter_map(Endpoint::parse)
+}
+
 /// What the metadata service says.
 pub(super) enum Metadata {
     /// These.
@@ -40,7 +45,7 @@ pub(super) fn of_metadata(host: &Host<'_>) -> Result<Metadata, SourceError> {
     }
     let endpoint = endpoint(host)?;
     let silent = |why: String| Metadata::Silent(format!("instance metadata (IMDSv2): {why}"));
-    let ask = |request| remote::ask(&endpoint, &Roots::Host, request, Deadlines::LINK_LOCAL);
+    let ask = |request| remote::ask(host.door, &endpoint, &Roots::Host, request, Deadlines::LINK_LOCAL);
     let put = Request::new("PUT", "/latest/api/token")
         .with_header("x-aws-ec2-metadata-token-ttl-seconds", Zeroizing::new("60".into()));
     let token = match ask(put) {

@@ -12,6 +12,7 @@ mod credentials;
 mod failure;
 mod instance;
 pub mod profile;
+mod reach;
 mod settled;
 mod signing;
 mod web_identity;
@@ -23,8 +24,9 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::remote::{self, Variables};
-use super::{LONGEST_LIST, RootKeySource, SourceError, json};
-use crate::net::outbound::{Deadlines, Endpoint, Request, Roots};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError, json};
+use crate::net::destination::Destination;
+use crate::net::outbound::{Deadlines, Door, Endpoint, Request, Roots};
 
 /// Where the secret is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +46,33 @@ pub struct Settings {
 /// The secret.
 pub struct AwsSecretsManager {
     settings: Settings,
+    door: Door,
     variables: Box<Variables>,
 }
 
 impl AwsSecretsManager {
     /// The secret, asked for with the credentials that these variables, and the files that they name, lead to.
     #[must_use]
-    pub fn new(settings: Settings, variables: Box<Variables>) -> Self {
-        Self { settings, variables }
+    pub fn new(settings: Settings, door: Door, variables: Box<Variables>) -> Self {
+        Self { settings, door, variables }
+    }
+}
+
+impl Settings {
+    /// Where a reading may lead, by these settings alone and the usual places of AWS: the two services, and those that
+    /// have credentials for containers and instances.
+    #[must_use]
+    pub fn destinations(&self) -> Vec<Destination> {
+        let region = self.region.as_deref();
+        let usual = |service| region.and_then(|region| settled::usual(service, region));
+        let services = [(&self.endpoint, "secretsmanager"), (&self.sts_endpoint, "sts")]
+            .map(|(set, service)| set.clone().or_else(|| usual(service)));
+        let services = services.into_iter().flatten();
+        services
+            .chain(container::endpoints())
+            .chain(instance::endpoints())
+            .map(|one| one.destination().clone())
+            .collect()
     }
 }
 
@@ -74,7 +95,7 @@ pub fn is_secret_id(id: &str) -> bool {
 
 impl RootKeySource for AwsSecretsManager {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
-        let host = settled::Host { settings: &self.settings, variables: &*self.variables };
+        let host = settled::Host { settings: &self.settings, door: &self.door, variables: &*self.variables };
         let region = host.region()?;
         let endpoint = host.endpoint(self.settings.endpoint.as_ref(), "secretsmanager", &region)?;
         let credentials = credentials::find(&host, &region)?;
@@ -84,12 +105,17 @@ impl RootKeySource for AwsSecretsManager {
             .with_header("x-amz-target", Zeroizing::new("secretsmanager.GetSecretValue".into()));
         let request =
             signing::signed(request, &endpoint, &credentials, &region, "secretsmanager", SystemTime::now())?;
-        let answer = remote::ask(&endpoint, &self.settings.roots, request, Deadlines::REMOTE)?;
+        let answer = remote::ask(&self.door, &endpoint, &self.settings.roots, request, Deadlines::REMOTE)?;
         if answer.status != 200 {
             let asked = failure::Asked { credentials: credentials.place, region: &region };
             return Err(failure::of_secrets_manager(&asked, answer.status, &answer.body));
         }
         key_list(&answer.body)
+    }
+
+    fn reach(&self) -> Reach {
+        let host = settled::Host { settings: &self.settings, door: &self.door, variables: &*self.variables };
+        reach::of(&host)
     }
 
     fn describe(&self) -> String {

@@ -11,7 +11,7 @@ use super::profile::{self, Profile, ProfileFile};
 use super::{Settings, is_region};
 use crate::crypto::root_key::SourceError;
 use crate::crypto::root_key::remote::{self, Variables};
-use crate::net::outbound::Endpoint;
+use crate::net::outbound::{Door, Endpoint};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// Far more than anybody has profiles.
@@ -21,6 +21,7 @@ const LONGEST_FILE: usize = 1 << 20;
 #[derive(Clone, Copy)]
 pub(super) struct Host<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) door: &'a Door,
     pub(super) variables: &'a Variables,
 }
 
@@ -67,16 +68,14 @@ impl Host<'_> {
         Ok(None)
     }
 
-    /// The endpoint that is set, or the usual one (AWS General Reference, "Service endpoints").
+    /// The endpoint that is set, or the usual one.
     pub(super) fn endpoint(
         &self,
         set: Option<&Endpoint>,
         service: &str,
         region: &str,
     ) -> Result<Endpoint, SourceError> {
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let usual = || Endpoint::parse(&format!("https://{service}.{region}.{domain}"));
-        set.cloned().or_else(usual).ok_or_else(|| {
+        set.cloned().or_else(|| usual(service, region)).ok_or_else(|| {
             SourceError::unusable("this region has no endpoint", "add endpoint = \"…\" to [root_key]")
         })
     }
@@ -114,6 +113,12 @@ impl Host<'_> {
         let home = self.variable("HOME").map(|home| PathBuf::from(home.as_str()));
         home.filter(|home| home.is_absolute()).map(|home| home.join(path))
     }
+}
+
+/// Where a service of a region is (AWS General Reference, "Service endpoints").
+pub(super) fn usual(service: &str, region: &str) -> Option<Endpoint> {
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    Endpoint::parse(&format!("https://{service}.{region}.{domain}"))
 }
 
 impl ProfileText {

@@ -54,7 +54,7 @@ pub(super) fn assume(
         ("WebIdentityToken", &token),
     ];
     let request = Request::new("POST", "/").with_body("application/x-www-form-urlencoded", form(&fields));
-    let answer = remote::ask(&endpoint, &host.settings.roots, request, Deadlines::REMOTE)?;
+    let answer = remote::ask(host.door, &endpoint, &host.settings.roots, request, Deadlines::REMOTE)?;
     if answer.status != 200 {
         return Err(failure::of_sts(answer.status, &answer.body));
     }

@@ -108,7 +108,9 @@ pub(super) fn of(status: u16, body: &[u8]) -> SourceError {
     let unclear = |mend: &str| SourceError::retryable(format!("OpenBao answered status {status}"), mend);
     match status {
         300..400 => {
-            unclear("it redirects, which is not followed: use the address of the cluster, or of its leader")
+            let mend =
+                "it redirects, which is not followed: use the address of the cluster, or of its leader";
+            unclear(mend).because("outbound_redirect")
         }
         429 => SourceError::retryable("OpenBao is throttling", "see its rate limit quotas"),
         503 if says(body, "sealed") => {

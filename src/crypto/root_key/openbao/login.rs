@@ -77,7 +77,7 @@ pub(super) fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
 mod tests {
     use super::super::{Identity, Settings};
     use super::*;
-    use crate::net::outbound::{Endpoint, Roots};
+    use crate::net::outbound::{Door, Endpoint, Roots};
 
     /// Nobody listens there: whoever asked would fail.
     #[test]
@@ -93,7 +93,7 @@ mod tests {
             identity,
             roots: Roots::Host,
         };
-        let source = OpenBao::new(settings, None);
+        let source = OpenBao::new(settings, Door::Direct, None);
         let mut reached = Reached { secret_id: Some(Zeroizing::new("kept".into())), token: None };
         let kept = source.secret_id(&mut reached, "approle", &held, Wrapping::Wrapped);
         assert_eq!(kept.unwrap().as_str(), "kept");

@@ -26,8 +26,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{LONGEST_LIST, RootKeySource, SourceError, json, remote};
-use crate::net::outbound::{Answer, Deadlines, Endpoint, Request, Roots};
+use super::{LONGEST_LIST, Reach, RootKeySource, SourceError, json, remote};
+use crate::net::outbound::{Answer, Deadlines, Door, Endpoint, Request, Roots};
 
 pub use held::Held;
 
@@ -80,6 +80,7 @@ pub enum Wrapping {
 /// The secret.
 pub struct OpenBao {
     settings: Settings,
+    door: Door,
     credentials: Option<PathBuf>,
     reached: Mutex<Reached>,
 }
@@ -94,8 +95,8 @@ struct Reached {
 impl OpenBao {
     /// The secret. `credentials` is the directory of systemd's credentials.
     #[must_use]
-    pub fn new(settings: Settings, credentials: Option<PathBuf>) -> Self {
-        Self { settings, credentials, reached: Mutex::default() }
+    pub fn new(settings: Settings, door: Door, credentials: Option<PathBuf>) -> Self {
+        Self { settings, door, credentials, reached: Mutex::default() }
     }
 
     fn ask(&self, request: Request, token: Option<&Zeroizing<String>>) -> Result<Answer, SourceError> {
@@ -107,7 +108,7 @@ impl OpenBao {
         if let Some(token) = token {
             request = request.with_header("x-vault-token", token.clone());
         }
-        remote::ask(&self.settings.address, &self.settings.roots, request, Deadlines::REMOTE)
+        remote::ask(&self.door, &self.settings.address, &self.settings.roots, request, Deadlines::REMOTE)
     }
 
     fn read_with(&self, token: &Zeroizing<String>) -> Result<Zeroizing<Vec<u8>>, SourceError> {
@@ -156,6 +157,18 @@ impl RootKeySource for OpenBao {
             }
         }
         list
+    }
+
+    fn reach(&self) -> Reach {
+        let held = match &self.settings.identity {
+            Identity::Token(held) => held,
+            Identity::AppRole { secret_id, .. } => secret_id,
+        };
+        let file = match held {
+            Held::Credential(name) => self.credentials.as_ref().map(|directory| directory.join(name)),
+            Held::File(path) => Some(path.clone()),
+        };
+        Reach::files(file).and_asks([&self.settings.address], &self.settings.roots)
     }
 
     fn describe(&self) -> String {

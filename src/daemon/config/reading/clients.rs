@@ -97,6 +97,9 @@ impl Reading<'_> {
         let uid = (self.resolve)(&user.get_ref().0).map_err(|error| {
             let mend = match error {
                 UserError::Invalid => "write the name of a user, or a user id as a number",
+                UserError::TooLate => {
+                    "write the user id as a number, or restart the daemon: it asks for names at start alone"
+                }
                 UserError::Unknown => "create the user first, or write a user id as a number",
                 UserError::Unreadable(_) => "see to the user database (getent passwd)",
             };

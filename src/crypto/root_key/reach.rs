@@ -1,0 +1,32 @@
+//! What reading a source once more touches: files, and ports of others.
+//!
+//! Never reads any of it.
+
+use std::path::PathBuf;
+
+use crate::net::outbound::{Endpoint, Roots};
+
+/// Files and ports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Files that are read, where they are.
+    pub files: Vec<PathBuf>,
+    /// TCP ports that are connected to; none where nobody is asked.
+    pub ports: Vec<u16>,
+}
+
+impl Reach {
+    /// These files, and nobody is asked.
+    #[must_use]
+    pub fn files(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { files: files.into_iter().collect(), ports: Vec::new() }
+    }
+
+    /// These endpoints too, trusted by these roots.
+    #[must_use]
+    pub fn and_asks<'a>(mut self, endpoints: impl IntoIterator<Item = &'a Endpoint>, roots: &Roots) -> Self {
+        self.ports.extend(endpoints.into_iter().map(Endpoint::port));
+        self.files.extend(roots.places());
+        self
+    }
+}
