@@ -138,11 +138,14 @@ mod tests {
             for slave in *below {
                 symlink(format!("../../{slave}"), device.join("slaves").join(slave)).unwrap();
             }
-            for (directory, link) in
-                [("class/block", (*name).to_owned()), ("dev/block", format!("253:{}", &name[3..]))]
-            {
-                fs::create_dir_all(sys.path().join(directory)).unwrap();
-                symlink(&device, sys.path().join(directory).join(link)).unwrap();
+            let link = |at: String| {
+                let at = sys.path().join(at);
+                fs::create_dir_all(at.parent().unwrap()).unwrap();
+                symlink(&device, at).unwrap();
+            };
+            link(format!("class/block/{name}"));
+            if let Some(minor) = name.strip_prefix("dm-") {
+                link(format!("dev/block/253:{minor}"));
             }
         }
         sys

@@ -26,6 +26,8 @@ asleep() { systemctl stop tokenkeepd.service && is tokenkeepd.service inactive &
 drop_in() { mkdir -p $DROPINS; printf '%s\n' "${@:2}" >"$DROPINS/$1.conf"; systemctl daemon-reload; }
 drop_out() { rm -f "$DROPINS/$1.conf"; systemctl daemon-reload; }
 
+# Where root may not raise limits, LimitMEMLOCK=infinity gives no more than there is.
+may_lock() { [ "$(ulimit -Hl)" = unlimited ] || printf '[memory]\nlock = "preferred"\n'; }
 configure() { # allowed actions of the client web
     cat >"$CONFIG.new" <<TOML
 environment = "production"
@@ -54,6 +56,7 @@ allow = ["token:read"]
 [[provider]]
 id = "github"
 $(if [ $# -gt 1 ]; then echo "$2"; fi)
+$(may_lock)
 TOML
     mv "$CONFIG.new" "$CONFIG"
 }
