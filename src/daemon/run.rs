@@ -27,6 +27,7 @@ use crate::audit;
 use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
 use crate::os::activation::Handed;
+use crate::os::doorman::Peers;
 use crate::os::lock::{Lock, LockError};
 use crate::os::service_manager::ServiceManager;
 use crate::os::{hardening, private_file, user};
@@ -67,6 +68,9 @@ struct Arguments {
     /// only to the daemon itself.
     #[arg(long, conflicts_with = "check")]
     check_configuration: bool,
+    /// Where tokenkeep-doorman listens, who says who calls: for a unit that hides other users and processes.
+    #[arg(long, value_name = "SOCKET")]
+    doorman: Option<PathBuf>,
     /// Prints the manual, and ends.
     #[arg(long)]
     man: bool,
@@ -112,6 +116,7 @@ struct Boot {
     levels: Levels,
     own_uid: u32,
     manager: Arc<ServiceManager>,
+    peers: Arc<Peers>,
 }
 
 fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Result<(), Failure> {
@@ -131,7 +136,8 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     let _lock = own_state(&config)?;
     let sockets = Sockets::open(&config, handed)?;
     let runtime = runtime()?;
-    let boot = Boot { origin, config, levels, own_uid, manager: Arc::clone(manager) };
+    let peers = Arc::new(Peers::new(arguments.doorman.clone()));
+    let boot = Boot { origin, config, levels, own_uid, manager: Arc::clone(manager), peers };
     let served = runtime.block_on(live(boot, sockets));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
@@ -216,7 +222,7 @@ async fn await_keys(boot: &Boot) -> Result<Keys, Failure> {
 }
 
 async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -> Result<(), Failure> {
-    let Boot { origin, config, levels, own_uid, manager } = boot;
+    let Boot { origin, config, levels, own_uid, manager, peers } = boot;
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
@@ -224,7 +230,7 @@ async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -
     let ready = ready_line(&sockets, matches!(origin, Origin::Development(_)));
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let mut listeners = listen(&served, &vault, doors, &stopping)?;
+    let mut listeners = listen(&served, &vault, doors, &peers, &stopping)?;
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
         manager: Arc::clone(&manager),
@@ -292,6 +298,7 @@ fn listen(
     config: &Config,
     vault: &Arc<Vault>,
     doors: Doors,
+    peers: &Arc<Peers>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<JoinSet<std::io::Result<()>>, Failure> {
     let ticks = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -313,8 +320,8 @@ fn listen(
     let mut listeners = JoinSet::new();
     let places = Places { all: limits.connections, user: limits.connections_per_user };
     let local = [
-        (Door::Unix(doors.application, Entrance::Application), places),
-        (Door::Unix(doors.admin, Entrance::Admin), ADMIN_PLACES),
+        (Door::Unix(doors.application, Entrance::Application, Arc::clone(peers)), places),
+        (Door::Unix(doors.admin, Entrance::Admin, Arc::clone(peers)), ADMIN_PLACES),
     ];
     let remote = doors.mtls.map(|door| (Door::Mtls(door.socket, door.tls), places));
     for (door, places) in local.into_iter().chain(remote) {

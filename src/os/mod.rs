@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod descriptor;
+pub mod doorman;
 pub mod environment;
 pub mod exec;
 pub mod hardening;

@@ -16,6 +16,8 @@ pub struct Dowry {
     pub sockets: Vec<(&'static str, OwnedFd)>,
     /// A program, with its arguments, that becomes the daemon.
     pub before: Vec<String>,
+    /// Beside the configuration file.
+    pub arguments: Vec<OsString>,
 }
 
 /// Descriptors 0, 1 and 2 of the shell carry the sockets: those a parent can set.
@@ -36,6 +38,7 @@ impl Dowry {
         command.args(["-c", LAUNCH, "sh"]);
         command.arg(room.join("out.log")).arg(room.join("err.log")).arg(self.sockets.len().to_string());
         command.args(&self.before).arg(env!("CARGO_BIN_EXE_tokenkeepd")).arg("--config").arg(configuration);
+        command.args(&self.arguments);
         let socket = |at: usize| match self.sockets.get(at) {
             Some((_, socket)) => Stdio::from(socket.try_clone().expect("a descriptor")),
             None => Stdio::null(),
