@@ -28,7 +28,7 @@ PROGRAMS ?= target/release
 install:
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)/tokenkeepd $(PROGRAMS)/tokenkeep-egress $(PROGRAMS)/tokenkeep-doorman $(PROGRAMS)/tokenkeep
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
-	sed -i 's#=/usr/bin/tokenkeep#=$(PREFIX)/bin/tokenkeep#' $(DESTDIR)$(PREFIX)/lib/systemd/system/tokenkeep*.service
+	sed -i 's#/usr/bin/tokenkeep#$(PREFIX)/bin/tokenkeep#g' $(DESTDIR)$(PREFIX)/lib/systemd/system/tokenkeep*.service
 	install -D -m 0644 systemd/tokenkeep.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/tokenkeep.conf
 	install -D -m 0644 systemd/journald@tokenkeep.conf $(DESTDIR)$(PREFIX)/lib/systemd/journald@tokenkeep.conf.d/tokenkeep.conf
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
@@ -46,6 +46,7 @@ test:
 	$(MAKE) openapi-check
 	$(MAKE) tls-scan-short
 	$(MAKE) units
+	tests/systemd/run.sh target/debug --where-possible
 	$(MAKE) fuzz-short
 	$(MAKE) bench-short
 	$(MAKE) demo

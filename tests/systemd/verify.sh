@@ -12,7 +12,7 @@ fi
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 for unit in *.service *.socket; do
-    sed "s#/usr/bin/tokenkeep#$programs/tokenkeep#" "$unit" >"$room/$unit"
+    sed "s#/usr/bin/tokenkeep#$programs/tokenkeep#g" "$unit" >"$room/$unit"
 done
 units=("$room"/*.service "$room"/*.socket)
 [ ${#units[@]} -ge 4 ]
