@@ -339,8 +339,9 @@ for place in sorted({line.split()[4] for line in open(sys.argv[1] + "/mountinfo"
     except OSError:
         pass
 PYTHON
-        # Devices, each of which does no harm, are no files; of /proc and /sys the kernel has its own rules.
-        grep -vE '^(/proc(/.*)?|/sys(/.*)?|/dev(/(pts|console|full|null|random|tty|urandom|zero))?|/run/credentials/.*)$' /tmp/writable >/tmp/beyond
+        # Devices, each of which does no harm, are no files; of /proc and /sys the kernel has its own rules; /run/host is
+        # the container's.
+        grep -vE '^(/proc(/.*)?|/sys(/.*)?|/dev(/(pts|console|full|null|random|tty|urandom|zero))?|/run/credentials/.*|/run/host/.*)$' /tmp/writable >/tmp/beyond
         # systemd 252 leaves what may be executed (ExecPaths=) writable for root, whom the files in it belong to.
         sed -i -E '\#^/usr/(bin/(tokenkeep[a-z-]*|kill)|lib|lib64|lib32|libx32)$#d' /tmp/beyond
         [ $unit != tokenkeepd ] || sed -i '\#^/var/lib/tokenkeep$#d' /tmp/beyond
