@@ -26,14 +26,15 @@ DESTDIR ?=
 PREFIX ?= /usr
 PROGRAMS ?= target/release
 install:
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)/tokenkeepd $(PROGRAMS)/tokenkeep
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)/tokenkeepd $(PROGRAMS)/tokenkeep-egress $(PROGRAMS)/tokenkeep-doorman $(PROGRAMS)/tokenkeep
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
-	sed -i 's#=/usr/bin/tokenkeepd#=$(PREFIX)/bin/tokenkeepd#' $(DESTDIR)$(PREFIX)/lib/systemd/system/tokenkeepd.service
+	sed -i 's#/usr/bin/tokenkeep#$(PREFIX)/bin/tokenkeep#g' $(DESTDIR)$(PREFIX)/lib/systemd/system/tokenkeep*.service
 	install -D -m 0644 systemd/tokenkeep.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/tokenkeep.conf
 	install -D -m 0644 systemd/journald@tokenkeep.conf $(DESTDIR)$(PREFIX)/lib/systemd/journald@tokenkeep.conf.d/tokenkeep.conf
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	$(PROGRAMS)/tokenkeep man --directory $(DESTDIR)$(PREFIX)/share/man/man1
-	$(PROGRAMS)/tokenkeepd --man >$(DESTDIR)$(PREFIX)/share/man/man8/tokenkeepd.8
+	for each in tokenkeepd tokenkeep-egress tokenkeep-doorman; do \
+	    $(PROGRAMS)/$$each --man >$(DESTDIR)$(PREFIX)/share/man/man8/$$each.8 || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 	$(PROGRAMS)/tokenkeep completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tokenkeep
 	$(PROGRAMS)/tokenkeep completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_tokenkeep
@@ -45,6 +46,7 @@ test:
 	$(MAKE) openapi-check
 	$(MAKE) tls-scan-short
 	$(MAKE) units
+	tests/systemd/run.sh target/debug --where-possible
 	$(MAKE) fuzz-short
 	$(MAKE) bench-short
 	$(MAKE) demo
@@ -65,7 +67,7 @@ unit: $(VENV)/ready $(VENV)/moving-in
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
 
-# The units, by systemd's own judgement.
+# The units, by systemd's own judgement: its words, and its figures.
 units:
 	cargo build --locked --bins
 	tests/systemd/verify.sh target/debug

@@ -1,7 +1,7 @@
 //! tokenkeep: a hardened local daemon that keeps other people's OAuth tokens.
 //!
 //! Layers, top to bottom; imports point down only (`tests/architecture.rs`):
-//! bin, egress, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto, net, then chain, clock, digits, lacking, os and room.
+//! bin, doorman and egress, daemon and cli, transport, service, vault, audit and metrics, domain, store, crypto, net, then chain, clock, digits, lacking, os and room.
 
 pub mod audit;
 pub mod chain;
@@ -11,6 +11,7 @@ pub mod crypto;
 pub mod daemon;
 pub mod digits;
 pub mod domain;
+pub mod doorman;
 pub mod egress;
 pub mod lacking;
 pub mod metrics;

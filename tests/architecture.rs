@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Layers from top to bottom. A layer may import what stands below it; rooms on one floor do not know each other.
 const FLOORS: &[&[&str]] = &[
     &["bin"],
-    &["egress"],
+    &["doorman", "egress"],
     &["daemon", "cli"],
     &["transport"],
     &["service"],

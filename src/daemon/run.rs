@@ -30,6 +30,7 @@ use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
 use crate::lacking;
 use crate::os::activation::Handed;
+use crate::os::doorman::Peers;
 use crate::os::lock::{Lock, LockError};
 use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
@@ -79,6 +80,9 @@ struct Arguments {
     /// a new kernel or C library needs.
     #[arg(long)]
     sandbox_log: bool,
+    /// Where tokenkeep-doorman listens, who says who calls: for a unit that hides other users and processes.
+    #[arg(long, value_name = "SOCKET")]
+    doorman: Option<PathBuf>,
     /// Prints the manual, and ends.
     #[arg(long)]
     man: bool,
@@ -125,6 +129,7 @@ struct Boot {
     levels: Levels,
     own_uid: u32,
     manager: Arc<ServiceManager>,
+    peers: Arc<Peers>,
 }
 
 fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Result<(), Failure> {
@@ -149,7 +154,8 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     let memory = safety::secure_memory(&config)?;
     let _lock = own_state(&config)?;
     let sockets = Sockets::open(&config, handed)?;
-    let boot = Boot { origin, config, levels, own_uid, manager: Arc::clone(manager) };
+    let peers = Arc::new(Peers::new(arguments.doorman.clone()));
+    let boot = Boot { origin, config, levels, own_uid, manager: Arc::clone(manager), peers };
     let Some((keys, signals)) = fetch(&boot)? else {
         let (listeners, files) = sockets.part();
         drop(listeners);
@@ -272,7 +278,7 @@ async fn serve(
     mut signals: Signals,
     safety: Safety,
 ) -> Result<(), Failure> {
-    let Boot { origin, config, levels, own_uid, manager } = boot;
+    let Boot { origin, config, levels, own_uid, manager, peers } = boot;
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
@@ -280,7 +286,7 @@ async fn serve(
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let mut listeners = listen(&served, safety, &vault, doors, &stopping)?;
+    let mut listeners = listen(&served, safety, &vault, doors, &peers, &stopping)?;
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
         manager: Arc::clone(&manager),
@@ -351,6 +357,7 @@ fn listen(
     safety: Safety,
     vault: &Arc<Vault>,
     doors: Doors,
+    peers: &Arc<Peers>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<JoinSet<std::io::Result<()>>, Failure> {
     let ticks = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -372,8 +379,8 @@ fn listen(
     let mut listeners = JoinSet::new();
     let places = Places { all: limits.connections, user: limits.connections_per_user };
     let local = [
-        (Door::Unix(doors.application, Entrance::Application), places),
-        (Door::Unix(doors.admin, Entrance::Admin), ADMIN_PLACES),
+        (Door::Unix(doors.application, Entrance::Application, Arc::clone(peers)), places),
+        (Door::Unix(doors.admin, Entrance::Admin, Arc::clone(peers)), ADMIN_PLACES),
     ];
     let remote = doors.mtls.map(|door| (Door::Mtls(door.socket, door.tls), places));
     for (door, places) in local.into_iter().chain(remote) {

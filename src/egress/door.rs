@@ -19,7 +19,7 @@ use super::log::say;
 use crate::net::connection::{self, ConnectionError};
 use crate::net::destination::Destination;
 use crate::net::egress;
-use crate::os::peer::Peer;
+use crate::os::peer;
 
 /// Requests at once. The daemon makes a handful.
 const PLACES: usize = 32;
@@ -41,8 +41,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Door {
     allowed: Arc<Allowed>,
     taken: Arc<AtomicUsize>,
-    /// The daemon's user.
-    user: u32,
+    /// Of the socket: the daemon's user.
+    owner: u32,
 }
 
 impl Door {
@@ -50,9 +50,9 @@ impl Door {
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn open(listener: UnixListener, user: u32, allowed: Arc<Allowed>) -> io::Result<()> {
+    pub(super) fn open(listener: UnixListener, owner: u32, allowed: Arc<Allowed>) -> io::Result<()> {
         listener.set_nonblocking(false)?;
-        let door = Self { allowed, taken: Arc::default(), user };
+        let door = Self { allowed, taken: Arc::default(), owner };
         thread::Builder::new().name("accept".into()).spawn(move || {
             loop {
                 match listener.accept() {
@@ -65,8 +65,8 @@ impl Door {
     }
 
     fn let_in(&self, stream: UnixStream) {
-        if !Peer::of(&stream).is_ok_and(|peer| peer.uid == self.user) {
-            return say("a caller was turned away: not the daemon's user");
+        if !peer::uid_of(&stream).is_ok_and(|uid| uid == self.owner) {
+            return say("a caller was turned away: not the owner of the socket");
         }
         let Some(place) = Place::take(&self.taken) else {
             // One byte into an empty buffer.

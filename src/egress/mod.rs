@@ -25,8 +25,7 @@ use crate::os::activation::{ActivationError, Handed};
 use crate::os::service_manager::ServiceManager;
 use crate::os::signals::{self, Said};
 use crate::os::socket::{Audience, BoundSocket, SocketError, listen_at};
-use crate::os::user::UserError;
-use crate::os::{environment, hardening, user};
+use crate::os::{environment, hardening, peer, user};
 use allowed::Allowed;
 use door::Door;
 
@@ -37,9 +36,6 @@ struct Arguments {
     /// The configuration file of tokenkeepd.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
-    /// The user that the daemon runs as, by name or number: nobody else is answered. Left out: the user of this program.
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
     /// Prints where connections may go, and ends.
     #[arg(long)]
     check: bool,
@@ -88,13 +84,15 @@ fn boot_and_serve(arguments: &Arguments, manager: &ServiceManager) -> Result<(),
         drop(std::io::stdout().write_all(allowed.to_string().as_bytes()));
         return Ok(());
     }
-    let answered = answered(arguments.user.as_deref())?;
     let (listener, file) = listener(&socket, handed)?;
+    // Nobody else is answered: the service manager gives the socket to the daemon's user (SocketUser=).
+    let owner = peer::owner_of(&socket).map_err(|why| Failure(Exit::Fault, why.to_string()))?;
     // Before the first thread: each of them has them held back then.
     let signals = signals::hold().map_err(|why| Failure(Exit::Fault, why.to_string()))?;
-    Door::open(listener, answered, Arc::clone(&allowed))
+    Door::open(listener, owner, Arc::clone(&allowed))
         .map_err(|why| Failure(Exit::Fault, format!("the listener does not start: {why}")))?;
     manager.ready(&status(&allowed));
+    log::say(&format!("ready: {}", status(&allowed)));
     while signals.next().map_err(|why| Failure(Exit::Fault, why.to_string()))? == Said::Reload {
         reload(&arguments.config, &socket, &allowed, manager);
     }
@@ -119,11 +117,6 @@ fn load(file: &std::path::Path) -> Result<(Config, PathBuf), Failure> {
             Err(Failure(Exit::Configuration, format!("{}: {what}", file.display())))
         }
     }
-}
-
-fn answered(user: Option<&str>) -> Result<u32, Failure> {
-    let of = |why: UserError| Failure(Exit::Configuration, format!("--user: {why}"));
-    user.map_or_else(|| Ok(user::effective()), |user| user::resolve(user).map_err(of))
 }
 
 fn listener(

@@ -77,7 +77,7 @@ impl fmt::Display for ActivationError {
             Self::Unknown(name) => write!(
                 f,
                 "the service manager handed over a socket that nothing here asks for ({name}); set \
-                 FileDescriptorName= to application, admin or, with [listen.mtls], mtls; for tokenkeep-egress to egress"
+                 FileDescriptorName= to application, admin or, with [listen.mtls], mtls; for the others to egress, doorman"
             ),
             Self::Unreadable(why) => write!(f, "what the service manager handed over cannot be read: {why}"),
         }

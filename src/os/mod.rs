@@ -5,6 +5,7 @@
 pub mod activation;
 pub mod crash;
 pub mod descriptor;
+pub mod doorman;
 pub mod environment;
 pub mod exec;
 pub mod hardening;

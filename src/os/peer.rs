@@ -15,6 +15,8 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
@@ -54,6 +56,23 @@ impl Peer {
         let pid = u32::try_from(credentials.pid()).unwrap_or(0);
         Ok(Self { uid: credentials.uid(), gid: credentials.gid(), pid, unit: unit_of(socket, pid) })
     }
+}
+
+/// The effective user of who connected, as this user namespace shows it. In one of its own, all strangers are the same:
+/// this tells who owns a socket from who does not only where the kernel keeps the strangers out by its mode.
+///
+/// # Errors
+/// The kernel's.
+pub fn uid_of(socket: &impl AsFd) -> io::Result<u32> {
+    Ok(getsockopt(socket, sockopt::PeerCredentials)?.uid())
+}
+
+/// The owner of a socket's file, as this user namespace shows it: whom [`uid_of`] is compared with.
+///
+/// # Errors
+/// The kernel's.
+pub fn owner_of(path: &Path) -> io::Result<u32> {
+    std::fs::symlink_metadata(path).map(|file| file.uid())
 }
 
 /// The id that stands for all users without one here (user_namespaces(7), "Unmapped user and group IDs"), unless

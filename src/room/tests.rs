@@ -311,7 +311,7 @@ mod registers {
         if std::arch::is_x86_feature_detected!("avx512f") {
             within(|_| fill_upper());
             let found = read_upper();
-            assert_eq!(found.iter().any(|bytes| *bytes == MARK), stays, "{found:?}");
+            assert_eq!(found.contains(&MARK), stays, "{found:?}");
         }
     }
 

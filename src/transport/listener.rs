@@ -26,6 +26,7 @@ use super::{answer, connection};
 use crate::domain::san::San;
 use crate::metrics;
 use crate::net::server::{Certificate, Reason, Refused, Session, TlsServer};
+use crate::os::doorman::Peers;
 use crate::os::peer::Peer;
 use crate::vault::caller::{Caller, Origin};
 use crate::vault::refusal::Refusal;
@@ -50,7 +51,7 @@ pub enum Door {
     /// For callers with certificates.
     Mtls(StdTcpListener, Arc<TlsServer>),
     /// For processes of this host.
-    Unix(StdUnixListener, Entrance),
+    Unix(StdUnixListener, Entrance, Arc<Peers>),
 }
 
 /// What an accept loop needs.
@@ -67,7 +68,7 @@ pub struct Listener {
 
 enum Accepting {
     Mtls(TcpListener, Arc<TlsServer>, Handshakes),
-    Unix(UnixListener, Entrance),
+    Unix(UnixListener, Entrance, Arc<Peers>),
 }
 
 enum Arrival {
@@ -83,8 +84,8 @@ impl Accepting {
                 let socket = TcpListener::from_std(socket.try_clone()?)?;
                 Self::Mtls(socket, Arc::clone(tls), Handshakes::start()?)
             }
-            Door::Unix(socket, entrance) => {
-                Self::Unix(UnixListener::from_std(socket.try_clone()?)?, *entrance)
+            Door::Unix(socket, entrance, peers) => {
+                Self::Unix(UnixListener::from_std(socket.try_clone()?)?, *entrance, Arc::clone(peers))
             }
         })
     }
@@ -92,7 +93,7 @@ impl Accepting {
     async fn accept(&self) -> std::io::Result<Arrival> {
         match self {
             Self::Mtls(socket, ..) => socket.accept().await.map(|(stream, from)| Arrival::Mtls(stream, from)),
-            Self::Unix(socket, _) => socket.accept().await.map(|(stream, _)| Arrival::Unix(stream)),
+            Self::Unix(socket, ..) => socket.accept().await.map(|(stream, _)| Arrival::Unix(stream)),
         }
     }
 }
@@ -140,8 +141,11 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
                     connections.spawn(service.clone().serve_remote(handshake, from, Arc::clone(tls)));
                 }
             }
-            (Arrival::Unix(stream), Accepting::Unix(_, entrance)) => {
-                service.serve_local(stream, *entrance, &mut connections);
+            (Arrival::Unix(stream), Accepting::Unix(_, entrance, peers)) => {
+                // Never waits where the kernel is asked, and no longer than the doorman's deadline.
+                if let Ok(peer) = peers.of(&stream) {
+                    service.serve_local(stream, peer, *entrance, &mut connections);
+                }
             }
             _ => {}
         }
@@ -155,8 +159,7 @@ pub async fn accept(listener: Listener, mut stopping: watch::Receiver<bool>) -> 
 type Handshake = JoinHandle<Result<Session<TcpStream>, Refused>>;
 
 impl Service {
-    fn serve_local(&self, stream: UnixStream, entrance: Entrance, connections: &mut JoinSet<()>) {
-        let Ok(peer) = Peer::of(&stream) else { return };
+    fn serve_local(&self, stream: UnixStream, peer: Peer, entrance: Entrance, connections: &mut JoinSet<()>) {
         let door = match entrance {
             Entrance::Admin => metrics::Door::Admin,
             Entrance::Application => metrics::Door::Unix,

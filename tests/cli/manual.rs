@@ -64,10 +64,14 @@ fn the_manual_has_a_page_for_every_command() {
     }
     let nowhere = finish(program("man --directory").arg(room.path().join("none")), b"");
     assert_eq!((nowhere.exit, nowhere.out.as_str()), (1, ""));
-    let daemon = Command::new(env!("CARGO_BIN_EXE_tokenkeepd")).arg("--man").output().unwrap();
-    let text = String::from_utf8(daemon.stdout).unwrap();
-    assert!(
-        daemon.status.success() && text.contains(".TH tokenkeepd 8") && text.contains("config"),
-        "{text}"
-    );
+    for (program, name, words) in [
+        (env!("CARGO_BIN_EXE_tokenkeepd"), "tokenkeepd", "doorman"),
+        (env!("CARGO_BIN_EXE_tokenkeep-egress"), "tokenkeep\\-egress", "config"),
+        (env!("CARGO_BIN_EXE_tokenkeep-doorman"), "tokenkeep\\-doorman", "socket"),
+    ] {
+        let page = Command::new(program).arg("--man").output().unwrap();
+        let text = String::from_utf8(page.stdout).unwrap();
+        assert!(page.status.success() && text.contains(&format!(".TH {name} 8")), "{text}");
+        assert!(text.contains(words), "{text}");
+    }
 }

@@ -10,6 +10,7 @@ mod api;
 mod audit_faults;
 mod canary;
 mod client;
+mod doorman;
 mod egress;
 mod errors;
 mod full_disk;

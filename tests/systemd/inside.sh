@@ -89,7 +89,7 @@ it_says_that_it_is_ready() {
     systemctl restart tokenkeepd.service && stands 'serving: 2 records, store ok, audit ok' || fail "$(status)"
 }
 ask_put() {
-    runuser -u webapp -- curl -s -o /dev/null -w '%{http_code}' --unix-socket $APP -X PUT \
+    runuser -u webapp -- curl -s -o /dev/null -w '%{http_code}' --max-time 60 --unix-socket $APP -X PUT \
         ${2:+-H 'content-type: application/json' -d "$2"} "http://x$1"
 }
 after_a_crash_the_next_connect_works() {
@@ -235,13 +235,129 @@ a_wrong_configuration_is_told_and_once_mended_whoever_waits_is_answered() {
     expect 200 cat /tmp/waiting.out && expect 200 remote $TOKEN && is tokenkeepd.socket active
 }
 restarted_since() { [ "$(property NRestarts)" -ge $(($1 + 2)) ]; }
+the_root_key_comes_through_egress_into_a_private_network() {
+    systemd-run -q --unit=bao -p WorkingDirectory=/test python3 bao.py server.crt server.key root.key bao-token bao-address
+    until_true test -s /test/bao-address || return 1
+    local address pid; address=$(cat /test/bao-address)
+    drop_in bao '[Service]' 'LoadCredential=bao-token:/test/bao-token'
+    configure '"*"' $'[egress]\nsocket = "/run/tokenkeep-egress/egress.sock"'
+    sed -i "s#^source = .*#source = \"openbao\"\naddress = \"$address\"\npath = \"tokenkeep/root\"\nca = \"/etc/tokenkeep/ca.crt\"#
+        s#^name = \"tokenkeep-root\"#token = { credential = \"bao-token\" }#" $CONFIG
+    is tokenkeep-egress.service inactive || fail 'egress runs before anybody asked it' || return 1
+    systemctl restart tokenkeepd.service && expect 200 ask_as webapp $TOKEN && is tokenkeep-egress.service active || return 1
+    pid=$(property MainPID)
+    # Its network is one interface that is down, and that it got the key by itself cannot be.
+    [ "$(tail -n +3 "/proc/$pid/net/dev" | wc -l)" = 1 ] || fail 'it has a network' || return 1
+    nsenter -t "$pid" -n curl -sk --max-time 5 "$address/v1/sys/health" && fail 'it reaches OpenBao' && return 1
+    tokenkeep key reload >/dev/null || fail 'the keys cannot be read again' || return 1
+    # Killed, it is started again by the next who asks.
+    systemctl kill -s KILL tokenkeep-egress.service && until_true tokenkeep key reload >/dev/null || return 1
+    journalctl -q --namespace=tokenkeep -u tokenkeep-egress.service -o cat >/tmp/egress
+    grep -q '^tokenkeep-egress: localhost: connected, [0-9]* ms$' /tmp/egress || fail 'it does not say so' || return 1
+    grep -qE 'tokenkeep/root|hvs\.' /tmp/egress && fail 'it says more' && return 1
+    # Taken away, and named no more.
+    systemctl stop tokenkeep-egress.socket tokenkeep-egress.service
+    tokenkeep key reload >/dev/null 2>&1 && fail 'without egress' && return 1
+    tokenkeep audit query --action key:reload --output json >/tmp/audit
+    grep -q '"reason": *"outbound_egress"' /tmp/audit || fail 'not audited' || return 1
+    systemctl start tokenkeep-egress.socket
+    expect 200 ask_as webapp $TOKEN
+}
+without_a_private_network_it_connects_by_itself() {
+    drop_in direct '[Service]' PrivateNetwork=no IPAddressDeny= IPAddressAllow= 'RestrictAddressFamilies=AF_INET AF_INET6'
+    sed -i '/^\[egress\]/,/^socket/d' $CONFIG
+    systemctl stop tokenkeep-egress.socket tokenkeep-egress.service
+    systemctl restart tokenkeepd.service && expect 200 ask_as webapp $TOKEN || return 1
+    drop_out direct
+    drop_out bao
+    configure '"*"'
+    systemctl start tokenkeep-egress.socket && systemctl stop bao.service
+    systemctl restart tokenkeepd.service && expect 200 ask_as webapp $TOKEN
+}
+a_doorman_who_is_killed_is_there_for_the_next() {
+    local i
+    for i in 1 2 3; do
+        systemctl kill -s KILL tokenkeep-doorman.service
+        expect 200 ask_as webapp $TOKEN && expect 401 ask_as other /v1/status || return 1
+    done
+    is tokenkeep-doorman.socket active
+}
+a_credential_that_was_tampered_with_starts_nothing() {
+    local file=/etc/credstore.encrypted/tokenkeep-root
+    cp $file /test/away
+    # One character in the middle of its text.
+    python3 - $file <<'PYTHON'
+import sys
+text = open(sys.argv[1]).read()
+at = len(text) // 2
+at += text[at] == "\n"
+open(sys.argv[1], "w").write(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1:])
+PYTHON
+    systemctl restart tokenkeepd.service 2>/dev/null && fail 'it started' && return 1
+    # systemd's own code: the program was not even begun.
+    expect 243 property ExecMainStatus || return 1
+    cp /test/away $file
+    until_true is tokenkeepd.service active && expect 200 ask_as webapp $TOKEN
+}
+its_state_is_writable_and_nothing_else_and_every_trick_from_inside_is_refused() {
+    local unit=/run/systemd/system/probe.service beyond
+    systemd-run -q --unit=beyond -p WorkingDirectory=/test python3 -c '
+import socket, time
+one = socket.socket(socket.AF_UNIX)
+one.bind("\0tokenkeep-beyond")
+one.listen(8)
+time.sleep(3600)'
+    until_true grep -q tokenkeep-beyond /proc/net/unix || return 1
+    beyond=$(systemctl show -P MainPID beyond.service)
+    touch /test/others && chmod 600 /test/others
+    # The daemon's own unit, with a program in its place that tries. Python is let be executed, and nothing else is changed.
+    systemctl stop tokenkeepd.service
+    systemctl cat tokenkeepd.service | sed -e "s#^ExecStart=.*#ExecStart=/usr/bin/python3 /test/probe.py $beyond#" -e 's#^Type=.*#Type=oneshot#' \
+        -e '/^Sockets=/d' -e '/^WatchdogSec=/d' -e '/^Restart=/d' -e '/^ExecReload=/d' -e '/^LogNamespace=/d' \
+        -e 's#^\(ExecPaths=.*\)#\1 /usr/bin/python3 /usr/bin/python3.11\nStandardOutput=truncate:/run/probe.out\nStandardError=truncate:/run/probe.err#' >$unit
+    systemctl daemon-reload
+    systemctl start probe.service || { cat /run/probe.err; return 1; }
+    sed 's/^/  /' /run/probe.out
+    # That an attempt succeeds where nothing forbids it: the same by an ordinary user.
+    runuser -u other -- python3 /test/probe.py "$beyond" >/tmp/control.out 2>/dev/null
+    systemctl stop beyond.service
+    grep -qE '^[0-9]+ attempts, 0 succeeded$' /run/probe.out || return 1
+    grep -qE '^[0-9]+ attempts, (1[5-9]|[2-9][0-9]) succeeded$' /tmp/control.out || fail "of an ordinary user: $(cat /tmp/control.out)" || return 1
+    expect 200 ask_as webapp $TOKEN
+}
+what_root_itself_could_write_in_there_is_its_state() {
+    local unit pid
+    for unit in tokenkeepd tokenkeep-doorman tokenkeep-egress; do
+        systemctl start $unit.service || return 1
+        pid=$(systemctl show -P MainPID $unit.service)
+        # Of what is mounted on a place, the last is what is there.
+        python3 - "/proc/$pid" <<'PYTHON' >/tmp/writable || return 1
+import os
+import sys
+
+for place in sorted({line.split()[4] for line in open(sys.argv[1] + "/mountinfo")}):
+    try:
+        if not os.statvfs(sys.argv[1] + "/root" + place).f_flag & os.ST_RDONLY:
+            print(place)
+    except OSError:
+        pass
+PYTHON
+        # Devices, each of which does no harm, are no files; of /proc and /sys the kernel has its own rules; /run/host is
+        # the container's.
+        grep -vE '^(/proc(/.*)?|/sys(/.*)?|/dev(/(pts|console|full|null|random|tty|urandom|zero))?|/run/credentials/.*|/run/host/.*)$' /tmp/writable >/tmp/beyond
+        # systemd 252 leaves what may be executed (ExecPaths=) writable for root, whom the files in it belong to.
+        sed -i -E '\#^/usr/(bin/(tokenkeep[a-z-]*|kill)|lib|lib64|lib32|libx32)$#d' /tmp/beyond
+        [ $unit != tokenkeepd ] || sed -i '\#^/var/lib/tokenkeep$#d' /tmp/beyond
+        [ ! -s /tmp/beyond ] || fail "$unit: $(tr '\n' ' ' </tmp/beyond)" || return 1
+    done
+}
 no_core_and_no_capability() {
     local pid; pid=$(property MainPID)
     grep -q 'Max core file size *0 *0' "/proc/$pid/limits" && grep -q 'CapEff:.*0000000000000000' "/proc/$pid/status" &&
         grep -q 'Seccomp:.*2' "/proc/$pid/status" && grep -q 'NoNewPrivs:.*1' "/proc/$pid/status"
 }
 the_manual_and_the_completion_are_installed() {
-    test -s /usr/share/man/man8/tokenkeepd.8 && test -s /usr/share/man/man1/tokenkeep-key-rotate.1 &&
+    test -s /usr/share/man/man8/tokenkeepd.8 && test -s /usr/share/man/man8/tokenkeep-egress.8 && test -s /usr/share/man/man1/tokenkeep-key-rotate.1 &&
         bash -c 'source /usr/share/bash-completion/completions/tokenkeep && complete -p tokenkeep' >/dev/null
 }
 
@@ -263,6 +379,12 @@ acts=(
     a_plain_credential_is_a_root_key_too
     without_its_root_key_it_does_not_start_and_says_why
     a_wrong_configuration_is_told_and_once_mended_whoever_waits_is_answered
+    the_root_key_comes_through_egress_into_a_private_network
+    without_a_private_network_it_connects_by_itself
+    a_doorman_who_is_killed_is_there_for_the_next
+    a_credential_that_was_tampered_with_starts_nothing
+    its_state_is_writable_and_nothing_else_and_every_trick_from_inside_is_refused
+    what_root_itself_could_write_in_there_is_its_state
     no_core_and_no_capability
     the_manual_and_the_completion_are_installed
 )
@@ -279,6 +401,6 @@ done
 printf '\n%s\n%s of %s\n' "$table" $((${#acts[@]} - failed)) ${#acts[@]}
 if [ $failed -gt 0 ]; then
     journalctl -q --namespace=tokenkeep -n 40 --no-pager
-    journalctl -q -u 'tokenkeepd*' -n 60 --no-pager
+    journalctl -q -u 'tokenkeep*' -n 60 --no-pager
 fi
 [ $failed -eq 0 ]

@@ -12,7 +12,7 @@ fi
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 for unit in *.service *.socket; do
-    sed "s#/usr/bin/tokenkeepd#$programs/tokenkeepd#" "$unit" >"$room/$unit"
+    sed "s#/usr/bin/tokenkeep#$programs/tokenkeep#g" "$unit" >"$room/$unit"
 done
 units=("$room"/*.service "$room"/*.socket)
 [ ${#units[@]} -ge 4 ]
@@ -31,4 +31,16 @@ if [ -n "$said" ]; then
     exit 1
 fi
 said=$(systemd-sysusers --dry-run "$PWD/tokenkeep.sysusers.conf" 2>&1) || { echo "$said"; exit 1; }
-echo "units: ${#units[@]} verified; $(systemd-analyze security --offline=yes "$room/tokenkeepd.service" | tail -1 | tr -d '→ ' | cut -c1-60)"
+echo "units: ${#units[@]} verified"
+
+# As systemd rates them, from 10 (open) to 0 (shut): no worse than this.
+rated() { # UNIT AT_MOST
+    local rating
+    rating=$(systemd-analyze security --offline=yes "$room/$1" | sed -n 's/.*Overall exposure level for [^:]*: \([0-9.]*\).*/\1/p')
+    [ -n "$rating" ] || { echo "$1 has no rating"; return 1; }
+    printf '%-28s %s (at most %s)\n' "$1" "$rating" "$2"
+    awk "BEGIN { exit !($rating <= $2) }" || { echo "$1 is rated worse than $2"; return 1; }
+}
+rated tokenkeepd.service 0.2
+rated tokenkeep-egress.service 1.1
+rated tokenkeep-doorman.service 0.5

@@ -88,12 +88,16 @@ fn another_user_is_not_answered() {
     let (_listener, port) = listener();
     let mut way = WayOut::stopped();
     way.configure(&format!("https://127.0.0.1:{port}"));
-    // As if its mode had been loosened: the kernel would not even let another user in.
+    // The service manager gives it to the daemon's user, who is another one here. Its mode is loosened afterwards: the
+    // kernel would not even let root's neighbours in.
+    let listener = std::os::unix::net::UnixListener::bind(way.socket()).unwrap();
+    fs::set_permissions(way.socket(), fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(way.socket(), Some(other_uid()), None).unwrap();
     fs::set_permissions(way.room(), fs::Permissions::from_mode(0o711)).unwrap();
-    way.start(&["--user", &other_uid().to_string(), "--config"]);
+    way.start_handed(listener.into());
     fs::set_permissions(way.socket(), fs::Permissions::from_mode(0o666)).unwrap();
     assert_eq!(way.ask(&format!("127.0.0.1:{port}\n")).0, None, "root is another user too");
-    way.says("not the daemon's user");
+    way.says("not the owner of the socket");
     let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
                   s.sendall(sys.argv[2].encode())\nprint(s.recv(1))";
     let id = other_uid().to_string();

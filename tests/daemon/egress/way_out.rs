@@ -31,7 +31,7 @@ impl WayOut {
     pub(super) fn to(address: &str) -> Self {
         let mut way = Self::stopped();
         way.configure(address);
-        way.start(&["--config"]);
+        way.start_with(&way.configuration_file());
         way
     }
 
@@ -69,21 +69,24 @@ impl WayOut {
         self.run(program);
     }
 
-    /// Starts it by this command line, which ends where the file is named.
-    pub(super) fn start(&mut self, words: &[&str]) {
-        let mut program = program();
-        program.args(words).arg(self.configuration_file());
-        self.run(program);
+    /// Starts it as a service manager does, with this socket.
+    pub(super) fn start_handed(&mut self, socket: OwnedFd) {
+        const LAUNCH: &str =
+            r#"exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=egress; exec "$@""#;
+        let mut command = Command::new("sh");
+        command.args(["-c", LAUNCH, "sh"]).arg(program().get_program());
+        command.arg("--config").arg(self.configuration_file()).stdin(Stdio::from(socket));
+        self.run(command);
     }
 
     pub(super) fn run(&mut self, mut program: Command) {
         let log = fs::File::create(self.room.path().join("egress.err")).expect("a file");
-        let egress = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        let egress = program.stdout(Stdio::null()).stderr(log).spawn();
         self.egress = Some(egress.expect("it starts"));
         poll("egress to listen", || {
             let ended = self.egress.as_mut()?.try_wait().expect("wait");
             assert!(ended.is_none(), "it ended: {}", self.said());
-            UnixStream::connect(self.socket()).ok().map(drop)
+            self.said().contains("ready: ").then_some(())
         });
     }
 

@@ -18,6 +18,8 @@ pub struct Dowry {
     pub before: Vec<String>,
     /// The daemon; none: that of this build, or of `TOKENKEEP_TEST_DAEMON`.
     pub program: Option<OsString>,
+    /// Beside the configuration file.
+    pub arguments: Vec<OsString>,
 }
 
 fn program() -> OsString {
@@ -46,7 +48,8 @@ impl Dowry {
             .args(&self.before)
             .arg(self.program.clone().unwrap_or_else(program))
             .arg("--config")
-            .arg(configuration);
+            .arg(configuration)
+            .args(&self.arguments);
         let socket = |at: usize| match self.sockets.get(at) {
             Some((_, socket)) => Stdio::from(socket.try_clone().expect("a descriptor")),
             None => Stdio::null(),
