@@ -48,7 +48,8 @@ pub(super) fn enter(config: &Config, rules: &Rules) -> Result<Walls, Failure> {
     }
     let wall = sandbox::enter(rules, PATIENCE).map_err(|why| Failure::new(Exit::Fault, &why))?;
     if wall == FileWall::Absent && config.sandbox.landlock == Demand::Required {
-        let what = "the kernel has no Landlock, which keeps the daemon to its own files; add landlock to lsm= on the \
+        let what = "the kernel has no Landlock, or a container hides it; it keeps the daemon to its own files; let the \
+                    container have landlock_create_ruleset and the like, add landlock to lsm= on the \
                     kernel's command line, or set landlock = \"preferred\" in [sandbox]";
         return Err(Failure::new(Exit::Unsafe, &what));
     }

@@ -73,7 +73,7 @@ cp tests/systemd/{inside.sh,slow.py,hold.py,bao.py,probe.py} tests/daemon/root_k
 
 # Beside nspawn's own filter, what the unit asks for.
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --register=no --keep-unit -q -D "$run/root" --boot --private-network \
-    --system-call-filter='@memlock memfd_secret @keyring bpf' --capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON \
+    --system-call-filter='@memlock memfd_secret landlock_create_ruleset landlock_add_rule landlock_restrict_self @keyring bpf' --capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON \
     systemd.unit=multi-user.target </dev/null >"$run/boot.log" 2>&1 &
 nspawn=$!
 init='' state=''

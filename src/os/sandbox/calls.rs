@@ -98,7 +98,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_newfstatat,
     libc::SYS_openat,
     libc::SYS_readlinkat,
-    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_statfs,
     libc::SYS_statx,
@@ -147,15 +146,16 @@ const ALLOWED_OLDER: &[c_long] = &[
     libc::SYS_poll,
     libc::SYS_readlink,
     libc::SYS_rename,
+    libc::SYS_renameat,
     libc::SYS_rmdir,
     libc::SYS_stat,
     libc::SYS_sync_file_range,
     libc::SYS_time,
     libc::SYS_unlink,
 ];
-/// `sync_file_range`, which `libc` does not name here (asm-generic/unistd.h).
+/// `renameat` and `sync_file_range`, which `libc` does not name here (asm-generic/unistd.h).
 #[cfg(not(target_arch = "x86_64"))]
-const ALLOWED_OLDER: &[c_long] = &[84];
+const ALLOWED_OLDER: &[c_long] = &[38, 84];
 
 /// What came with Linux 6.6 and later, with room for what is to come. Nothing here needs any of it.
 const NEWER: std::ops::Range<c_long> = 450..512;
