@@ -62,6 +62,8 @@ mod tests {
         ("audit_faults.rs", "what becomes of the log decides, whoever asks; errors.rs asks over each way"),
         ("canary.rs::the_root_key_is_nowhere_but_in_its_file", "a root key comes in by no door"),
         ("client.rs::the_client_understands_that_its_certificate_is_not_taken", "about certificates"),
+        ("doorman.rs", "about who calls at the socket; a certificate names its bearer by itself"),
+        ("egress", "about the way out"),
         ("full_disk.rs", "about the disk, of which there is one; errors.rs asks over each way"),
         ("import.rs", "admins import, and they have a socket of their own"),
         ("kit", "the kit itself"),
