@@ -66,8 +66,8 @@ fn the_manual_has_a_page_for_every_command() {
     assert_eq!((nowhere.exit, nowhere.out.as_str()), (1, ""));
     for (program, name, words) in [
         (env!("CARGO_BIN_EXE_tokenkeepd"), "tokenkeepd", "doorman"),
-        (env!("CARGO_BIN_EXE_tokenkeep-egress"), "tokenkeep\\-egress", "config"),
-        (env!("CARGO_BIN_EXE_tokenkeep-doorman"), "tokenkeep\\-doorman", "socket"),
+        (env!("CARGO_BIN_EXE_tokenkeep-egress"), "tokenkeep-egress", "config"),
+        (env!("CARGO_BIN_EXE_tokenkeep-doorman"), "tokenkeep-doorman", "socket"),
     ] {
         let page = Command::new(program).arg("--man").output().unwrap();
         let text = String::from_utf8(page.stdout).unwrap();
