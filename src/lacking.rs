@@ -24,7 +24,7 @@ pub fn parts() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::PARTS;
+    use super::*;
 
     /// A feature that is not on the list would be off in silence.
     #[test]

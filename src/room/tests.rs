@@ -252,7 +252,7 @@ fn what_is_wrong_is_said_with_the_mend() {
 /// Looks at registers the way a core does: whole, and at a moment that nobody chose.
 #[cfg(target_arch = "x86_64")]
 mod registers {
-    use super::super::*;
+    use crate::room::*;
 
     const MARK: [u8; 64] = *b"these bytes were in a vector register while a section was there.";
 
