@@ -8,7 +8,7 @@ ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
 .PHONY: demo run build install test test-openbao test-systemd lint unit units openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
-	tls-scan-short clean
+	tls-scan-short memory memory-without clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -161,6 +161,25 @@ fuzz-short:
 # ROUNDS of kill -9 under eight writers, each restart held to its bound.
 crash:
 	TOKENKEEP_CRASH_ROUNDS=$(ROUNDS) cargo test --release --locked --test crash -- --nocapture
+
+# What lies in the daemon's memory: the release build, then the swap, then builds that lack one part each, whose scans must
+# find what is missing. Needs root and gdb. The short form is in `unit`.
+WITHOUT := register-wipe sandbox secret-pages secret-stack wiped-io wiping-allocator
+memory:
+	cargo build --release --locked --bin tokenkeepd
+	TOKENKEEP_TEST_DAEMON=$(CURDIR)/target/release/tokenkeepd \
+	    cargo test --locked --test memory -- --nocapture --test-threads=1
+	TOKENKEEP_TEST_DAEMON=$(CURDIR)/target/release/tokenkeepd \
+	    cargo test --locked --test memory swapped -- --ignored --nocapture
+	$(MAKE) memory-without
+
+memory-without:
+	set -e; for part in $(WITHOUT); do \
+	    cargo build --locked --bin tokenkeepd --features dangerous-without-$$part; \
+	    install -D target/debug/tokenkeepd target/without/$$part/tokenkeepd; \
+	done
+	TOKENKEEP_TEST_WITHOUT=$(CURDIR)/target/without \
+	    cargo test --locked --test memory without -- --ignored --nocapture
 
 # Leaves ./vault alone.
 clean:

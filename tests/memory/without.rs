@@ -12,7 +12,7 @@ use tokenkeep_scanner::{Kind, Report};
 use crate::kit::{Configuration, TestVault};
 use crate::served::scans_of;
 
-/// Not about what is in memory: `tests/daemon/sandbox` shows what it is for.
+/// Not about what is in memory: `tests/sandbox` shows what it is for.
 const NOT_SEEN: [&str; 1] = ["sandbox"];
 
 #[test]
