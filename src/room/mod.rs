@@ -171,4 +171,7 @@ impl Room {
 }
 
 #[cfg(test)]
+pub(crate) use section::{STACK, depth};
+
+#[cfg(test)]
 mod tests;

@@ -17,8 +17,9 @@ use std::sync::PoisonError;
 use super::pages::{Kind, Pages};
 use super::{registers, room};
 
-/// Bytes of a stack. Sealing and opening use 4.2 KiB at the most; without optimisation, three times that.
-pub(super) const STACK: usize = 64 * 1024;
+/// Bytes of a stack. Sealing, opening and making keys use 4.2 KiB; the rest is for a signal that arrives meanwhile (its frame has all
+/// registers, 11 KiB where there is AMX), and for the last words of a panic.
+pub(crate) const STACK: usize = 64 * 1024;
 
 /// Proof of being within a section. Whoever has it may look at what is kept.
 pub struct Inside(PhantomData<*mut ()>);
@@ -101,6 +102,20 @@ fn on_secret_stack<S: Scalar>(work: impl FnOnce(&Inside) -> S) -> S {
         }
         (_, None) => unreachable!("work that was taken has run"),
     }
+}
+
+/// How deep this thread has ever been in its secret stack, in bytes.
+#[cfg(test)]
+pub(crate) fn depth() -> usize {
+    let untouched = OWN.with(|own| match own.get() {
+        Some(Some(Stack(pages))) => {
+            // SAFETY: the pages are mapped and this thread's own; nobody is on them now.
+            let bytes = unsafe { std::slice::from_raw_parts(pages.base(), STACK) };
+            bytes.iter().position(|&byte| byte != 0).unwrap_or(STACK)
+        }
+        _ => STACK,
+    });
+    STACK - untouched
 }
 
 fn run_on<S: Scalar>(stack: &Stack, kind: Kind, work: impl FnOnce(&Inside) -> S) -> S {

@@ -248,3 +248,83 @@ fn what_is_wrong_is_said_with_the_mend() {
     assert!(RoomError::Limit.to_string().contains("LimitMEMLOCK"));
     assert!(RoomError::Refused(libc::EPERM).to_string().contains("memfd_secret"));
 }
+
+/// Looks at registers the way a core does: whole, and at a moment that nobody chose.
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    use super::super::*;
+
+    const MARK: [u8; 64] = *b"these bytes were in a vector register while a section was there.";
+
+    fn fill_upper() {
+        // SAFETY: the caller knows that there is AVX-512F; what changes is named.
+        unsafe {
+            std::arch::asm!(
+                "vmovdqu64 zmm16, [{0}]", "vmovdqu64 zmm17, [{0}]", "vmovdqu64 zmm18, [{0}]",
+                "vmovdqu64 zmm30, [{0}]", "vmovdqu64 zmm31, [{0}]",
+                in(reg) MARK.as_ptr(), clobber_abi("sysv64"), options(nostack, readonly),
+            );
+        }
+    }
+
+    fn read_upper() -> [[u8; 64]; 5] {
+        let mut found = [[0_u8; 64]; 5];
+        // SAFETY: as above; what is written is large enough.
+        unsafe {
+            std::arch::asm!(
+                "vmovdqu64 [{0}], zmm16", "vmovdqu64 [{0} + 64], zmm17", "vmovdqu64 [{0} + 128], zmm18",
+                "vmovdqu64 [{0} + 192], zmm30", "vmovdqu64 [{0} + 256], zmm31",
+                in(reg) found.as_mut_ptr(), options(nostack),
+            );
+        }
+        found
+    }
+
+    fn fill_lower() {
+        // SAFETY: every x86-64 has SSE; what changes is named.
+        unsafe {
+            std::arch::asm!(
+                "movdqu xmm12, [{0}]", "movdqu xmm13, [{0}]", "movdqu xmm14, [{0}]", "movdqu xmm15, [{0}]",
+                in(reg) MARK.as_ptr(), clobber_abi("sysv64"), options(nostack, readonly),
+            );
+        }
+    }
+
+    fn read_lower() -> [[u8; 16]; 4] {
+        let mut found = [[0_u8; 16]; 4];
+        // SAFETY: as above; what is written is large enough.
+        unsafe {
+            std::arch::asm!(
+                "movdqu [{0}], xmm12", "movdqu [{0} + 16], xmm13", "movdqu [{0} + 32], xmm14", "movdqu [{0} + 48], xmm15",
+                in(reg) found.as_mut_ptr(), options(nostack),
+            );
+        }
+        found
+    }
+
+    #[test]
+    fn a_section_leaves_nothing_in_vector_registers() {
+        let stays = cfg!(feature = "dangerous-without-register-wipe");
+        within(|_| fill_lower());
+        let found = read_lower();
+        assert_eq!(found.iter().any(|bytes| bytes[..] == MARK[..16]), stays, "{found:?}");
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            within(|_| fill_upper());
+            let found = read_upper();
+            assert_eq!(found.iter().any(|bytes| *bytes == MARK), stays, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_goes_to_sleep_leaves_nothing_in_vector_registers() {
+        let stays = cfg!(feature = "dangerous-without-register-wipe");
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            fill_upper();
+            clear_registers();
+            assert_eq!(read_upper().contains(&MARK), stays);
+        }
+        fill_lower();
+        clear_registers();
+        assert_eq!(read_lower().iter().any(|bytes| bytes[..] == MARK[..16]), stays);
+    }
+}

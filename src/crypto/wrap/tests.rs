@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::crypto::key::KeyText;
+use crate::crypto::key_list::RootKeys;
+use crate::crypto::multi_fernet;
 use crate::crypto::seal::{open, seal};
+use crate::room;
 
 fn root() -> SealingKey {
     SealingKey::parse(KeyText::generate().expose().as_bytes()).unwrap()
@@ -45,6 +48,29 @@ fn what_was_wrapped_anew_opens_under_the_new_key_alone() {
         open_key(&old, &place(), rewrapped.as_bytes(), b"").unwrap_err(),
         WrapError::Seal(SealError::Shut)
     );
+}
+
+/// Beyond the stack is a guard: whoever runs into it ends the daemon.
+#[test]
+fn nothing_that_is_done_with_keys_comes_near_the_end_of_the_stack() {
+    let deepest = std::thread::spawn(|| {
+        let list = format!("{}\n{}", KeyText::generate().expose(), KeyText::generate().expose());
+        let root = RootKeys::parse(list.as_bytes()).unwrap();
+        let (key, sealed) = make_key(root.primary(), &place(), b"production").unwrap();
+        rewrap(root.primary(), &key, &place(), sealed.as_bytes(), b"production").unwrap();
+        open_key(root.primary(), &place(), sealed.as_bytes(), b"production").unwrap();
+        let (mac, sealed) = make_mac_key(&key, &place()).unwrap();
+        open_mac_key(&key, &place(), sealed.as_bytes()).unwrap();
+        assert!(mac.derive(b"label").tag(&[&[1; 10_000]]) != mac.tag(&[]));
+        let token = seal(&key, &place(), 1, &[7; 100_000]);
+        open(&key, &place(), token.as_bytes()).unwrap();
+        open(root.primary(), &place(), token.as_bytes()).unwrap_err();
+        multi_fernet::open(&root, sealed.as_bytes()).unwrap_err();
+        room::depth()
+    });
+    let deepest = deepest.join().unwrap();
+    println!("{deepest} bytes of {}", room::STACK);
+    assert!(deepest < room::STACK / 2, "{deepest}");
 }
 
 #[test]
