@@ -129,7 +129,8 @@ import: $(VENV)/moving-in
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python TOKENKEEP_IMPORT_ROWS=$(ROWS) \
 		cargo test --release --locked --test import -- --nocapture
 
-# Ratios beside their yardsticks, in one run.
+# Ratios beside their yardsticks, in one run. The cost of memory hygiene needs a second daemon, which it builds into
+# target/without-hygiene, unless TOKENKEEP_BENCH_WITHOUT_HYGIENE names one.
 bench:
 	cargo bench --locked --bench speed
 
