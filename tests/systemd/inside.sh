@@ -327,6 +327,8 @@ time.sleep(3600)'
 }
 what_root_itself_could_write_in_there_is_its_state() {
     local unit pid
+    # Egress does not start where nothing asks for it.
+    configure '"*"' $'[egress]\nsocket = "/run/tokenkeep-egress/egress.sock"'
     for unit in tokenkeepd tokenkeep-doorman tokenkeep-egress; do
         systemctl start $unit.service || return 1
         pid=$(systemctl show -P MainPID $unit.service)
@@ -350,6 +352,7 @@ PYTHON
         [ $unit != tokenkeepd ] || sed -i '\#^/var/lib/tokenkeep$#d' /tmp/beyond
         [ ! -s /tmp/beyond ] || fail "$unit: $(tr '\n' ' ' </tmp/beyond)" || return 1
     done
+    configure '"*"'
 }
 no_core_and_no_capability() {
     local pid; pid=$(property MainPID)
