@@ -17,7 +17,7 @@ pub use connection::connection;
 pub use formats::{audit_line, frame, journal_record, vault_record};
 pub use requests::{query, request_body, route};
 pub use rows::{import_field, import_rows};
-pub use texts::{cgroup, header, json_text, key_list, profile, revocation_list};
+pub use texts::{cgroup, destination, header, json_text, key_list, profile, revocation_list};
 
 /// A Fernet key that guards nothing but what is made here.
 pub const KEY: &str = "ZnV6emluZyBvbmx5LCBndWFyZHMgbm90aGluZyBhdCE=";

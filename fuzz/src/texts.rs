@@ -10,11 +10,22 @@ use tokenkeep::crypto::key_list::RootKeys;
 use tokenkeep::crypto::root_key::aws::profile::{ProfileFile, find};
 use tokenkeep::crypto::root_key::json;
 use tokenkeep::crypto::seal::{Place, open, seal};
+use tokenkeep::net::destination::Destination;
 use tokenkeep::net::server::revocation::RevocationList;
 use tokenkeep::os::peer::{is_unit_name, unit_of_cgroup};
 use tokenkeep::vault::header::Header;
 
 use crate::{ENVIRONMENT, KEY};
+
+/// A destination that was read fits on its line, and is read again as it is written.
+pub fn destination(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(destination) = Destination::parse(text) {
+        let written = destination.to_string();
+        assert!(written.len() <= Destination::LONGEST && written.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert_eq!(Destination::parse(&written), Some(destination));
+    }
+}
 
 /// A unit that was read is the name of one, and is read again where it stands alone.
 pub fn cgroup(data: &[u8]) {
