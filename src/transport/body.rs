@@ -52,13 +52,14 @@ pub async fn json<T: DeserializeOwned>(
     })
 }
 
-/// Refuses a body where none belongs.
+/// Refuses a body where none belongs. Some clients of HTTP/2 say that there is none by its length, and end the stream after.
 ///
 /// # Errors
 /// `invalid_request`.
 pub fn none(body: &Incoming) -> Result<(), Refusal> {
     use hyper::body::Body;
-    if body.is_end_stream() { Ok(()) } else { Err(Refusal::invalid("this request takes no body")) }
+    let is_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
+    if is_empty { Ok(()) } else { Err(Refusal::invalid("this request takes no body")) }
 }
 
 async fn read(

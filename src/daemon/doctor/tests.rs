@@ -61,7 +61,7 @@ fn one(check: &str, level: &str) -> Vec<(String, String)> {
 fn a_host_where_all_is_well_has_nothing_to_mend() {
     assert_eq!(ailing(|_, _| ()), []);
     let (facts, checked) = well();
-    assert_eq!(findings(&facts, &checked).len(), 16);
+    assert_eq!(findings(&facts, &checked).len(), 17);
 }
 
 #[test]

@@ -65,6 +65,7 @@ mod tests {
         ("doorman.rs", "about who calls at the socket; a certificate names its bearer by itself"),
         ("egress", "about the way out"),
         ("full_disk.rs", "about the disk, of which there is one; errors.rs asks over each way"),
+        ("http2_empty.rs", "about the frames of HTTP/2, which one loop reads at either door"),
         ("http2_rest.rs", "about the life of connections, which one loop serves at either door"),
         ("import.rs", "admins import, and they have a socket of their own"),
         ("kit", "the kit itself"),
