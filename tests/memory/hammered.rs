@@ -1,5 +1,5 @@
 //! While 64 connections read tokens as fast as they can, a look through the memory finds at most the tokens of the requests
-//! under way; over HTTP/2, of the last answer of each connection as well.
+//! under way; over HTTP/2, of the last two answers of each connection as well.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -55,9 +55,10 @@ impl Reader {
     }
 }
 
-/// Over HTTP/2 the buffer from which h2 writes keeps the last answer until the next one, or until the connection ends, three
-/// seconds after it at the latest (`src/transport/pulse.rs`).
-const OF_HTTP2: usize = 2;
+/// Over HTTP/2 the buffer from which h2 writes keeps what it has written until it writes over it: the last answer, and what
+/// is left of the one before where that had a longer header; until the connection ends, three seconds after its last answer
+/// (`src/transport/pulse.rs`).
+const OF_HTTP2: usize = 3;
 
 /// A look: what was found, of how many requests it can have been.
 struct Look {
