@@ -145,7 +145,7 @@ impl TestVault {
     pub fn mtls_address(&self) -> SocketAddr {
         let said = fs::read_to_string(self.room.path().join("out.log")).expect("the ready line");
         let (_, address) = said.split_once(", mTLS ").expect("a listener");
-        address.split_whitespace().next().expect("an address").parse().expect("an address")
+        address.split([' ', ';', '\n']).next().expect("an address").parse().expect("an address")
     }
 
     /// Everything the daemon has said so far.
