@@ -1,4 +1,6 @@
 //! What the daemon does beside serving: one task each, each a principal of its own.
 
+pub mod oauth;
+pub mod providers;
 pub mod records;
 pub mod rotation;
