@@ -125,6 +125,6 @@ pub fn of_preset(preset: &Preset) -> Vec<(&'static str, Option<String>, Basis)> 
 fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m")];
-    let unit = units.into_iter().find(|(length, _)| seconds > 0 && seconds % length == 0);
+    let unit = units.into_iter().find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length));
     unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
 }

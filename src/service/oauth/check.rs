@@ -22,13 +22,15 @@ use crate::net::outbound::{Answer, OutboundError, Request};
 /// Sends a request of this client to an address; blocks until there is an answer.
 pub type Ask = dyn Fn(&OAuthClient, &Address, Request) -> Result<Answer, OutboundError> + Send + Sync;
 
-/// Errors that may be named: the words of RFC 6749, sections 4.1.2.1 and 5.2. Whatever else comes is not repeated.
-const KNOWN_ERRORS: [&str; 10] = [
+/// Errors that may be named: the words of RFC 6749, sections 4.1.2.1 and 5.2, of RFC 6750 and RFC 7009. Whatever else
+/// comes is not repeated.
+const KNOWN_ERRORS: [&str; 11] = [
     "access_denied",
     "invalid_client",
     "invalid_grant",
     "invalid_request",
     "invalid_scope",
+    "invalid_token",
     "server_error",
     "temporarily_unavailable",
     "unauthorized_client",
@@ -133,7 +135,15 @@ fn of_revocation_endpoint(client: &OAuthClient, answer: &Answer) -> Finding {
         Some((ErrorMeaning::Client, named)) => {
             fail(CHECK, &format!("our client is not accepted ({named})"), "see revocation, and client_auth")
         }
-        Some((_, named)) => ok(CHECK, &format!("it answers, and knows no such token ({named})")),
+        // Some refuse what nobody issued, though RFC 7009 has them say nothing of it.
+        Some((meaning, named)) if meaning == ErrorMeaning::Grant || named == "invalid_token" => {
+            ok(CHECK, &format!("it answers, and knows no such token ({named})"))
+        }
+        Some((_, named)) => warn(
+            CHECK,
+            &format!("it answers {named}, which does not say whether a token would be revoked"),
+            "see revocation_endpoint, revocation and client_auth",
+        ),
         None if (200..300).contains(&answer.status) => ok(CHECK, "it answers, and knows no such token"),
         None => warn(
             CHECK,

@@ -9,8 +9,8 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 
 use crate::kit::vault::write_private;
 
-/// With characters that a form escapes.
-pub(super) const SECRET: &str = "s3cret+of/the%client&of=these: tests, long enough";
+/// With characters that a form escapes: as it is, it decodes into another one.
+pub(super) const SECRET: &str = "s3cret+of/the%25client&of=these: tests, long enough";
 
 /// It ends with this value.
 pub(super) struct OAuthServer {
