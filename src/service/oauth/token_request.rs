@@ -91,7 +91,8 @@ pub fn revocation_request(
             Ok(dressed(client, Request::new("POST", target)).with_header("authorization", bearer))
         }
         RevocationWay::GitHub => {
-            let request = Request::new("DELETE", format!("{target}/{}/token", client.id));
+            let request =
+                Request::new("DELETE", format!("{target}/{}/token", form::encode(&client.id).as_str()));
             let (kind, body) = form::body(BodyForm::Json, &vec![("access_token", revoked.access.expose())]);
             let request = dressed(client, request).with_body(kind, body);
             Ok(Proof::in_header(client)?.complete(request))
@@ -121,3 +122,6 @@ fn dressed(client: &OAuthClient, request: Request) -> Request {
         request.with_header("accept", plain("application/json")).with_header("user-agent", plain(USER_AGENT));
     client.headers.iter().fold(request, |request, (name, value)| request.with_header(name, plain(value)))
 }
+
+#[cfg(test)]
+mod tests;

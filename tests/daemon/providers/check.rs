@@ -38,6 +38,20 @@ fn ways() -> Vec<(String, &'static str, bool)> {
     .into()
 }
 
+/// The same for a client that proves itself in the handshake.
+fn ways_over_tls() -> Vec<(String, &'static str, bool)> {
+    let certificate = |name: &str| {
+        format!(
+            "client_certificate = {{ file = \"ROOM/tls/{name}.crt\" }}\nclient_key = {{ file = \"ROOM/tls/{name}.key\" }}\n\
+             ca = \"ROOM/tls/ca.crt\""
+        )
+    };
+    [("mtls", "vault", true), ("mtls-wrong", "other", false)]
+        .map(|(id, name, accepted)| (provider(id, "mtls", "mtls", &certificate(name)), id, accepted))
+        .map(|(lines, id, accepted)| (lines.replace("ISSUER", "ENCRYPTED"), id, accepted))
+        .into()
+}
+
 fn finding<'a>(checked: &'a Value, check: &str) -> &'a Value {
     let findings = checked["findings"].as_array().expect("findings").iter();
     findings
@@ -66,9 +80,9 @@ fn check(vault: &TestVault, provider: &str) -> Value {
 fn a_real_server_accepts_each_proof_and_a_wrong_one_is_told_from_it() {
     let vault = TestVault::stopped(Configuration::default());
     let Some(server) = OAuthServer::start(vault.room()) else { return };
-    let ways = ways();
+    let ways = [ways(), ways_over_tls()].concat();
     let text: String = ways.iter().map(|(lines, ..)| lines.as_str()).collect();
-    let vault = vault_with(&text, &server.issuer, vault);
+    let vault = vault_with(&text.replace("ENCRYPTED", &server.encrypted), &server.issuer, vault);
     for (_, id, accepted) in &ways {
         let checked = check(&vault, id);
         let (proof, revocation) =

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 
+use crate::kit::pki::Pki;
 use crate::kit::vault::write_private;
 
 /// With characters that a form escapes: as it is, it decodes into another one.
@@ -16,6 +17,8 @@ pub(super) const SECRET: &str = "s3cret+of/the%25client&of=these: tests, long en
 pub(super) struct OAuthServer {
     process: Child,
     pub(super) issuer: String,
+    /// The same server over TLS.
+    pub(super) encrypted: String,
 }
 
 impl OAuthServer {
@@ -25,12 +28,13 @@ impl OAuthServer {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new("node");
         command.arg(root.join("tests/daemon/providers/server.mjs")).arg(demo(root)?.join("package.json"));
-        command.args(["secret", "es256.pem", "rs256.pem"].map(|name| room.join(name)));
+        command.arg(room);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("node");
         let mut issuer = String::new();
         BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut issuer).expect("its issuer");
         assert!(issuer.starts_with("http://127.0.0.1:"), "the OAuth server does not start: {issuer}");
-        Some(Self { process, issuer: issuer.trim().to_owned() })
+        let (issuer, encrypted) = issuer.trim().split_once(' ').expect("two addresses");
+        Some(Self { process, issuer: issuer.to_owned(), encrypted: encrypted.to_owned() })
     }
 }
 
@@ -65,5 +69,13 @@ fn furnish(room: &Path) {
     }
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key");
     write_private(&room.join("rs256.pem"), key.serialize_pem().as_bytes());
-    assert!(fs::metadata(room.join("rs256.pem")).is_ok());
+    let (pki, tls) = (Pki::new(), room.join("tls"));
+    fs::create_dir(&tls).expect("a directory");
+    pki.furnish(&tls);
+    fs::write(tls.join("ca.crt"), &pki.servers.certificate).expect("a certificate");
+    for (name, san) in [("vault", "spiffe://example/vault"), ("other", "spiffe://example/other")] {
+        let identity = pki.client(san);
+        write_private(&tls.join(format!("{name}.crt")), identity.chain.as_bytes());
+        write_private(&tls.join(format!("{name}.key")), identity.key.as_bytes());
+    }
 }
