@@ -25,7 +25,7 @@ fn ways() -> Vec<(String, &'static str, bool)> {
         ("basic-wrong", "basic app", "basic", wrong.to_owned(), false),
         // The server decodes what is not encoded: another secret.
         ("basic-raw", "basic app", "basic_raw", secret.to_owned(), false),
-        ("basic-as-post", "basic app", "post", secret.to_owned(), false),
+        ("post-without", "post", "none", String::new(), false),
         ("post", "post", "post", secret.to_owned(), true),
         ("post-wrong", "post", "post", wrong.to_owned(), false),
         ("es256", "es256", "private_key_jwt", key("es256"), true),
