@@ -7,7 +7,7 @@ EXAMPLES ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build install test test-openbao test-systemd lint unit units openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
+.PHONY: demo run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
 	tls-scan-short memory memory-without clean
 
 # The main job on real input, step by step, from a fresh clone.
@@ -96,6 +96,10 @@ $(VENV)/ready: Makefile
 	touch $@
 
 # The description of the API for machines, printed from the code that serves. A test fails where they differ.
+catalogue:
+	cargo run --quiet --locked --example catalogue > target/providers.md
+	mv target/providers.md docs/providers.md
+
 openapi:
 	cargo run --quiet --locked --example openapi > target/openapi.json
 	cargo run --quiet --locked --example openapi admin > target/openapi-admin.json

@@ -16,7 +16,11 @@ use tokenkeep::clock::ManualClock;
 use tokenkeep::crypto::key_list::RootKeys;
 use tokenkeep::domain::policy::{ActionSet, Among, Client, Policy, UnixMatch};
 use tokenkeep::domain::provider::Providers;
+use tokenkeep::net::connection::ConnectionError;
+use tokenkeep::net::outbound::OutboundError;
 use tokenkeep::os::peer::Peer;
+use tokenkeep::service::oauth::check::Ask;
+use tokenkeep::service::providers;
 use tokenkeep::service::rotation::Rotation;
 use tokenkeep::transport::admin::AdminServices;
 use tokenkeep::transport::application::Application;
@@ -118,7 +122,7 @@ impl Daemon {
             environment: ENVIRONMENT.to_owned(),
             root_keys: root_keys(),
             policy: Policy::new(CLIENTS.map(client).to_vec()).expect("a policy"),
-            providers: Providers::Any,
+            providers: Providers::Any(Vec::new()),
             application_keys: ApplicationKeys::default(),
             org_keys: Bounds::default(),
             own_uid: ADMIN,
@@ -130,7 +134,10 @@ impl Daemon {
             keep_canaries(&vault).await;
             vault
         });
+        // Nobody is asked: no provider has a client here.
+        let nobody: Arc<Ask> = Arc::new(|_, _, _| Err(OutboundError::Unconnected(ConnectionError::Unresolved)));
         let admin = AdminServices {
+            providers: providers::Providers::new(Arc::clone(&vault), nobody),
             rotation: Rotation::new(Arc::clone(&vault), Arc::new(|| Ok(root_keys()))),
             examine: Box::new(Vec::new),
         };

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::config::{Config, ConfigError};
 use super::logging::Levels;
+use super::providers;
 use crate::domain::provider::Providers;
 use crate::net::server::TlsServer;
 use crate::os::user::{UserError, Users};
@@ -93,6 +94,9 @@ impl Reload {
         if !fixed.is_empty() {
             return Err(format!("{} cannot change while the daemon runs; restart it", fixed.join(", ")));
         }
+        let (judged, read) = (new.clone(), tokio::task::spawn_blocking);
+        let examined = read(move || providers::examine(&judged).map_err(|why| why.to_string())).await;
+        examined.map_err(|_| "reading the secrets of the clients did not end".to_owned())??;
         if let Some(tls) = self.tls.clone() {
             let read = tokio::task::spawn_blocking(move || tls.reload()).await;
             let read = read.map_err(|_| "reading the certificates did not end".to_owned())?;
@@ -109,7 +113,8 @@ impl Reload {
 impl Config {
     /// The providers, as the vault takes them.
     pub(super) fn who_may_hold_tokens(&self) -> Providers {
-        if self.any_provider { Providers::Any } else { Providers::Named(self.providers.clone()) }
+        let configured = self.providers.iter().cloned().map(Arc::new).collect();
+        if self.any_provider { Providers::Any(configured) } else { Providers::Named(configured) }
     }
 }
 
@@ -145,6 +150,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[memory]", *memory == old.memory),
         ("[egress]", *door == old.door),
         ("[sandbox]", *sandbox == old.sandbox),
+        (
+            "[[provider]] that asks at another port, or with files of another directory,",
+            providers::reach(old).covers(&providers::reach(new)),
+        ),
     ];
     settled.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }

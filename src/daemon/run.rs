@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::application_keys;
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE, Demand};
 use super::exit::Exit;
-use super::failure::{Failure, of_application_key, of_open, of_root_key};
+use super::failure::{Failure, of_application_key, of_open, of_provider, of_root_key};
 use super::logging::{self, Levels};
 use super::mtls;
 use super::reload::{Origin, Place, Reload};
@@ -24,7 +24,7 @@ use super::sandbox;
 use super::signals::{Signals, Told};
 use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
-use super::{examination, progress};
+use super::{examination, progress, providers};
 use crate::audit;
 use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
@@ -37,6 +37,7 @@ use crate::os::service_manager::ServiceManager;
 use crate::os::{crash, hardening, private_file, resolver, user};
 use crate::room::{self, SecretPages};
 use crate::service::idle_keys;
+use crate::service::providers::Providers;
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
@@ -193,6 +194,7 @@ fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Fai
             config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
             let keys = root_keys::await_at_boot(config, manager).map_err(|why| of_root_key(&why))?;
             application_keys::read(config, &keys).map_err(|why| of_application_key(&why))?;
+            providers::examine(config).map_err(|why| of_provider(&why))?;
             format!(", {} root keys", keys.iter().count())
         }
         None => String::new(),
@@ -265,6 +267,7 @@ async fn await_keys(boot: &Boot) -> Result<Keys, Failure> {
     let waited = tokio::task::spawn_blocking(move || {
         let root = root_keys::await_at_boot(&config, &manager).map_err(|why| of_root_key(&why))?;
         let application = application_keys::read(&config, &root).map_err(|why| of_application_key(&why))?;
+        providers::examine(&config).map_err(|why| of_provider(&why))?;
         Ok(Keys { root, application })
     });
     let fault = |_| Failure::new(Exit::Fault, &"the reading of the keys did not end");
@@ -366,6 +369,7 @@ fn listen(
         vault: Arc::clone(vault),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
+            providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),
             examine: examination::of(config, safety, doors.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
         },
         request_ids: RequestIds::new(),

@@ -350,6 +350,9 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::OrgCreate
         | Action::OrgList
         | Action::OrgRead
+        | Action::ProviderCheck
+        | Action::ProviderList
+        | Action::ProviderRead
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretWrite
@@ -396,6 +399,9 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::OrgList
         // Not granted: whoever may do what it hands on may issue it.
         | Action::PassIssue
+        | Action::ProviderCheck
+        | Action::ProviderList
+        | Action::ProviderRead
         | Action::Unparsed
         | Action::VaultRun => false,
     }
@@ -423,6 +429,9 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::OrgList
         | Action::OrgRead
         | Action::PassIssue
+        | Action::ProviderCheck
+        | Action::ProviderList
+        | Action::ProviderRead
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretRead

@@ -9,6 +9,7 @@ pub mod doorman;
 pub mod environment;
 pub mod exec;
 pub mod hardening;
+pub mod held;
 pub mod host;
 pub mod journal;
 pub mod lock;

@@ -23,6 +23,7 @@ mod misplaced;
 mod mtls;
 mod openapi;
 mod pass;
+mod providers;
 mod refused_early;
 mod root_key;
 mod rotation;

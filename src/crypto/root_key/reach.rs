@@ -29,4 +29,19 @@ impl Reach {
         self.files.extend(roots.places());
         self
     }
+
+    /// That too.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self.ports.extend(other.ports);
+        self
+    }
+
+    /// Whether the other touches nothing beyond this: no other directory, and no other port.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let is_open = |file: &PathBuf| self.files.iter().any(|one| one.parent() == file.parent());
+        other.files.iter().all(is_open) && other.ports.iter().all(|port| self.ports.contains(port))
+    }
 }

@@ -5,6 +5,7 @@
 //! Never the environment: what a variable of the daemon names is not a destination.
 
 use super::{Config, RootKey};
+use crate::domain::provider::client::OAuthClient;
 use crate::net::destination::Destination;
 
 impl Config {
@@ -12,10 +13,14 @@ impl Config {
     /// decided here.
     #[must_use]
     pub fn destinations(&self) -> Vec<Destination> {
-        match &self.root_key {
+        let mut named = match &self.root_key {
             RootKey::AwsSecretsManager(settings) => settings.destinations(),
             RootKey::OpenBao(settings) => vec![settings.address.destination().clone()],
             RootKey::Exec { .. } | RootKey::File { .. } | RootKey::SystemdCredential { .. } => Vec::new(),
-        }
+        };
+        let clients = self.providers.iter().filter_map(|provider| provider.client.as_ref());
+        named
+            .extend(clients.flat_map(OAuthClient::asked).map(|address| address.host().destination().clone()));
+        named
     }
 }

@@ -6,13 +6,15 @@ mod application_keys;
 mod clients;
 mod egress;
 mod mtls;
+mod provider_client;
+mod providers;
 mod root_key;
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use tokenkeep_client::ids::{InvalidId, ProviderId};
+use tokenkeep_client::ids::InvalidId;
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
@@ -20,7 +22,6 @@ use super::{
     Audit, AuditSync, Config, Demand, Limits, Listen, Log, LogFormat, LogLevel, Memory, Sandbox,
     WrittenSockets, written,
 };
-use crate::domain::provider::Provider;
 use crate::os::user::UserError;
 use crate::vault::open_orgs::Bounds;
 
@@ -60,7 +61,7 @@ impl Reading<'_> {
     fn config(&self, written: &written::Written) -> Result<Config, ConfigError> {
         self.available(written.later())?;
         let state_directory = self.absolute(&written.state_directory)?;
-        let providers = self.providers(&written.provider)?;
+        let providers = self.providers(&written.provider, &written.environment)?;
         Ok(Config {
             environment: self.environment(&written.environment)?,
             listen: self.listen(&written.listen)?,
@@ -118,21 +119,6 @@ impl Reading<'_> {
                 written: WrittenSockets { unix: written.unix.is_some(), admin: written.admin.is_some() },
             }),
         }
-    }
-
-    fn providers(&self, written: &[written::Provider]) -> Result<Vec<Provider>, ConfigError> {
-        let mut providers: Vec<Provider> = Vec::with_capacity(written.len());
-        for one in written {
-            self.available(one.later())?;
-            let id: ProviderId = self.identifier(&one.id, ProviderId::parse)?;
-            if providers.iter().any(|other| other.id == id) {
-                return Err(self.refuse(&one.id, "there are two providers of this id", "remove one"));
-            }
-            let allowed_scopes =
-                one.allowed_scopes.iter().map(|scope| self.scope(scope)).collect::<Result<_, _>>()?;
-            providers.push(Provider { id, allowed_scopes });
-        }
-        Ok(providers)
     }
 
     /// RFC 6749, section 3.3: `scope-token`.

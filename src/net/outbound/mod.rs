@@ -15,6 +15,7 @@ pub mod door;
 pub mod endpoint;
 mod error;
 mod exchange;
+pub mod identity;
 pub mod roots;
 
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 pub use door::Door;
 pub use endpoint::Endpoint;
 pub use error::OutboundError;
+pub use identity::Identity;
 pub use roots::Roots;
 
 /// How long an exchange may take.
@@ -50,13 +52,14 @@ pub struct Request {
     path: String,
     headers: Vec<(&'static str, Zeroizing<String>)>,
     body: Zeroizing<Vec<u8>>,
+    identity: Option<Identity>,
 }
 
 impl Request {
     /// A request without a body. `path` begins with `/` and may have a query; it follows the endpoint's own.
     #[must_use]
     pub fn new(method: &'static str, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: Vec::new(), body: Zeroizing::default() }
+        Self { method, path: path.into(), headers: Vec::new(), body: Zeroizing::default(), identity: None }
     }
 
     /// With this body.
@@ -70,6 +73,13 @@ impl Request {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: Zeroizing<String>) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// With this certificate, where the server asks for one.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
@@ -108,11 +118,12 @@ impl Door {
         &self,
         endpoint: &Endpoint,
         roots: &Roots,
-        request: Request,
+        mut request: Request,
         most: usize,
         deadlines: Deadlines,
     ) -> Result<Answer, OutboundError> {
-        let tls = if endpoint.is_tls() { Some(roots::client(roots)?) } else { None };
+        let identity = request.identity.take();
+        let tls = if endpoint.is_tls() { Some(roots::client(roots, identity)?) } else { None };
         let ends = Instant::now() + deadlines.whole;
         let connected = ends.min(Instant::now() + deadlines.connect);
         let stream = self.connect(endpoint.destination(), connected).map_err(OutboundError::Unconnected)?;

@@ -23,7 +23,7 @@ async fn open(directory: &Path) -> (Arc<Vault>, Arc<EmbeddedStore>) {
         environment: "test".to_owned(),
         root_keys: RootKeys::parse(KEY).unwrap(),
         policy: Policy::new(Vec::new()).unwrap(),
-        providers: Providers::Any,
+        providers: Providers::Any(Vec::new()),
         application_keys: ApplicationKeys::default(),
         org_keys: Bounds::default(),
         own_uid: 1000,
