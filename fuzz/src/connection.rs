@@ -117,7 +117,7 @@ impl Daemon {
             environment: ENVIRONMENT.to_owned(),
             root_keys: root_keys(),
             policy: Policy::new(CLIENTS.map(client).to_vec()).expect("a policy"),
-            providers: Providers::Any,
+            providers: Providers::Any(Vec::new()),
             application_keys: ApplicationKeys::default(),
             own_uid: ADMIN,
             progress: Box::new(|_| {}),

@@ -76,7 +76,8 @@ impl Reload {
 impl Config {
     /// The providers, as the vault takes them.
     pub(super) fn who_may_hold_tokens(&self) -> Providers {
-        if self.any_provider { Providers::Any } else { Providers::Named(self.providers.clone()) }
+        let configured = self.providers.iter().cloned().map(Arc::new).collect();
+        if self.any_provider { Providers::Any(configured) } else { Providers::Named(configured) }
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod activation;
 pub mod exec;
 pub mod hardening;
+pub mod held;
 pub mod host;
 pub mod journal;
 pub mod lock;

@@ -119,7 +119,13 @@ impl Reading<'_> {
             }
             let allowed_scopes =
                 one.allowed_scopes.iter().map(|scope| self.scope(scope)).collect::<Result<_, _>>()?;
-            providers.push(Provider { id, allowed_scopes });
+            providers.push(Provider {
+                id,
+                allowed_scopes,
+                requires_consent: false,
+                preset: None,
+                client: None,
+            });
         }
         Ok(providers)
     }

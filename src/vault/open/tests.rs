@@ -23,7 +23,7 @@ async fn open(directory: &Path) -> (Arc<Vault>, Arc<EmbeddedStore>) {
         environment: "test".to_owned(),
         root_keys: RootKeys::parse(KEY).unwrap(),
         policy: Policy::new(Vec::new()).unwrap(),
-        providers: Providers::Any,
+        providers: Providers::Any(Vec::new()),
         application_keys: ApplicationKeys::default(),
         own_uid: 1000,
         clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_795_284_000))),
