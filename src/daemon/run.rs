@@ -26,10 +26,12 @@ use super::{examination, progress};
 use crate::audit;
 use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
+use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
 use crate::os::service_manager::ServiceManager;
 use crate::os::{hardening, private_file, user};
+use crate::service::refresh::Refresh;
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
@@ -220,6 +222,7 @@ async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
+    let refresh = Refresh::of(&vault);
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, matches!(origin, Origin::Development(_)));
     let (doors, files) = sockets.part();
@@ -235,6 +238,10 @@ async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -
     tell_ready(&config, &ready, &manager, &watchdog);
     let watching = manager.listens().then(|| tokio::spawn(watchdog.clone().run()));
     let keeping = tls.clone().map(|tls| tokio::spawn(mtls::keep(tls)));
+    let recovering = {
+        let refresh = refresh.clone();
+        tokio::spawn(async move { refresh.recover().await })
+    };
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
     let ended = loop {
@@ -255,14 +262,18 @@ async fn serve(boot: Boot, keys: Keys, sockets: Sockets, mut signals: Signals) -
         }
     };
     say_beside.send_modify(|said| said.phase = "draining");
-    manager.stopping("draining: requests in flight are answered first", drain_deadline + CLOSE);
+    manager.stopping(
+        "draining: requests in flight are answered first",
+        drain_deadline + ANSWER_DEADLINE + CLOSE,
+    );
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping].into_iter().flatten() {
+    for task in [watching, keeping, Some(recovering)].into_iter().flatten() {
         task.abort();
     }
     listeners.shutdown().await;
+    refresh.land(ANSWER_DEADLINE).await;
     close(&vault, store).await;
     files.remove();
     tracing::info!("stopped");

@@ -1,4 +1,5 @@
 //! What the daemon does beside serving: one task each, each a principal of its own.
 
 pub mod records;
+pub mod refresh;
 pub mod rotation;

@@ -12,6 +12,7 @@ pub mod caller;
 pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
+pub mod custody;
 pub mod door;
 pub mod header;
 pub mod import;
@@ -26,6 +27,7 @@ pub mod passes;
 pub mod place;
 pub mod record;
 pub mod refusal;
+pub mod renewal;
 pub mod request_id;
 mod rules;
 pub mod secrets;
@@ -33,7 +35,7 @@ pub mod status;
 pub mod tokens;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use quick_cache::sync::Cache;
@@ -55,6 +57,7 @@ use orgs::Org;
 use place::{Blind, Field, place};
 use record::RecordView;
 use refusal::Refusal;
+use renewal::Renewal;
 use rules::Standing;
 
 /// Org keys that stay open: beyond these, an org costs one more unwrap.
@@ -78,6 +81,7 @@ pub struct Vault {
     key_change: tokio::sync::RwLock<()>,
     orgs: Cache<OrgId, Arc<Org>>,
     last_reads: LastReads,
+    renewal: OnceLock<Arc<dyn Renewal>>,
     meters: Arc<Meters>,
 }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 use quick_cache::sync::Cache;
@@ -182,6 +182,7 @@ impl Vault {
             key_change: tokio::sync::RwLock::new(()),
             orgs: Cache::new(OPEN_ORGS),
             last_reads: LastReads::new(),
+            renewal: OnceLock::new(),
             meters: Arc::default(),
         });
         vault.check_root_keys()?;

@@ -21,11 +21,12 @@ use super::caller::Caller;
 use super::connection_record::REFRESH_NOT_AVAILABLE;
 use super::place::Field;
 use super::refusal::Refusal;
+use super::renewal::Renewed;
 use super::request_id::RequestId;
 use crate::crypto::seal::Opened;
 use crate::digits::put_number;
 use crate::domain::action::Action;
-use crate::store::{Key, Record};
+use crate::store::Record;
 
 /// An access token that was opened for one answer. Wiped when it goes.
 #[derive(Debug)]
@@ -106,8 +107,16 @@ impl OpenRefreshToken {
 pub enum Wanted {
     /// One that lives at least so long.
     LivesFor(Duration),
-    /// One newer than this generation: the caller got a 401 with it.
-    NewerThan(u64),
+    /// Any but that of this generation: the caller got a 401 with it.
+    OtherThan(u64),
+}
+
+/// A token as it was found.
+enum Sight {
+    /// It is what was wanted.
+    Good(OpenToken),
+    /// It is not.
+    Stale(OpenToken),
 }
 
 impl Vault {
@@ -124,7 +133,18 @@ impl Vault {
         wanted: Wanted,
     ) -> Result<OpenToken, Refusal> {
         let permit = self.admit(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))?;
-        permit.settle(self.open_token(org, id, wanted), |token| Some(token.generation())).await
+        let token = match self.open_token(org, id, wanted) {
+            Ok(Sight::Good(token)) => Ok(token),
+            Ok(Sight::Stale(token)) => {
+                // Plaintext does not wait for a provider.
+                drop(token);
+                // In a box: the future of a read that need not wait stays small.
+                Box::pin(async { self.after_renewal(org, id, wanted, self.renew(org, id, wanted).await) })
+                    .await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        permit.settle(token, |token| Some(token.generation())).await
     }
 
     /// The access tokens of many connections, one answer each, in the order asked.
@@ -146,7 +166,9 @@ impl Vault {
             self.record_denial(caller, &whole, &refusal)?;
             return Err(refusal);
         }
+        let wanted = Wanted::LivesFor(min_ttl);
         let mut results = Vec::with_capacity(ids.len());
+        let mut waiting = Vec::new();
         for id in ids {
             let permit = match self
                 .admit_in_batch(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))
@@ -158,8 +180,21 @@ impl Vault {
                 }
                 Ok(permit) => permit,
             };
-            let opened = self.open_token(org, id, Wanted::LivesFor(min_ttl));
+            let opened = match self.open_token(org, id, wanted) {
+                Ok(Sight::Good(token)) => Ok(token),
+                Ok(Sight::Stale(_)) => {
+                    // All renewals are on their way before the first is waited for.
+                    waiting.push((results.len(), id, permit, self.renew(org, id, wanted)));
+                    results.push(Err(not_renewed()));
+                    continue;
+                }
+                Err(refusal) => Err(refusal),
+            };
             results.push(permit.settle_in_batch(opened, |token| Some(token.generation()))?);
+        }
+        for (at, id, permit, renewed) in waiting {
+            let opened = self.after_renewal(org, id, wanted, renewed.await);
+            results[at] = permit.settle_in_batch(opened, |token| Some(token.generation()))?;
         }
         self.end_batch().await?;
         Ok(results)
@@ -190,7 +225,7 @@ impl Vault {
         permit.settle(open(), |token| Some(token.generation())).await
     }
 
-    fn open_token(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Result<OpenToken, Refusal> {
+    fn open_token(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Result<Sight, Refusal> {
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         let record = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;
@@ -199,30 +234,62 @@ impl Vault {
         if !body_starts {
             return Err(Refusal::integrity("access token", &"its body is not what was written"));
         }
-        let token = OpenToken { value };
-        self.check_fresh(&key, &token, wanted)?;
-        Ok(token)
-    }
-
-    fn check_fresh(&self, key: &Key, token: &OpenToken, wanted: Wanted) -> Result<(), Refusal> {
-        let now = self.now();
+        let (token, now) = (OpenToken { value }, self.now());
         let good = match wanted {
             Wanted::LivesFor(span) => token.expires_at().is_none_or(|end| end >= now.after(span)),
-            Wanted::NewerThan(generation) => token.generation() > generation,
+            Wanted::OtherThan(generation) => token.generation() != generation,
         };
-        if good {
-            self.last_reads.note(key, now);
-            return Ok(());
+        if !good {
+            return Ok(Sight::Stale(token));
         }
-        let ended = token.expires_at().filter(|end| *end <= now);
-        Err(Refusal {
-            reason: Some(REFRESH_NOT_AVAILABLE),
-            since: Some(ended.unwrap_or(now)),
-            ..Refusal::new(
-                Code::NeedsReauth,
-                "no token that is good enough is stored and this daemon does not refresh it; store a new token set",
-            )
-        })
+        self.last_reads.note(&key, now);
+        Ok(Sight::Good(token))
+    }
+
+    fn renew(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Renewed {
+        match self.renewal.get() {
+            Some(renewal) => renewal.renew(org, id, wanted),
+            None => Box::pin(std::future::ready(Err(not_renewed()))),
+        }
+    }
+
+    /// What is served once a renewal has ended. While a provider is down, a token that has not ended is still served.
+    fn after_renewal(
+        &self,
+        org: &OrgId,
+        id: &ConnectionId,
+        wanted: Wanted,
+        renewed: Result<(), Refusal>,
+    ) -> Result<OpenToken, Refusal> {
+        let token = match self.open_token(org, id, wanted)? {
+            Sight::Good(token) => return Ok(token),
+            Sight::Stale(token) => token,
+        };
+        let (now, ends) = (self.now(), token.expires_at());
+        let lives = ends.is_none_or(|end| end > now);
+        match renewed {
+            Err(refusal) if refusal.reason == Some(REFRESH_NOT_AVAILABLE) => {
+                Err(Refusal { since: Some(ends.filter(|end| *end <= now).unwrap_or(now)), ..refusal })
+            }
+            _ if lives && matches!(wanted, Wanted::LivesFor(_)) => Ok(token),
+            Err(refusal) => Err(refusal),
+            Ok(()) => Err(Refusal {
+                retry_after: Some(1),
+                ..Refusal::new(Code::RefreshInProgress, "the token set is being replaced; ask again")
+            }),
+        }
+    }
+}
+
+/// Nothing renews this connection: no client of ours at its provider, or no refresh token.
+#[must_use]
+pub fn not_renewed() -> Refusal {
+    Refusal {
+        reason: Some(REFRESH_NOT_AVAILABLE),
+        ..Refusal::new(
+            Code::NeedsReauth,
+            "no token that is good enough is stored and this daemon does not refresh it; store a new token set",
+        )
     }
 }
 

@@ -23,6 +23,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokenkeep_client::moment::Moment;
 
+use crate::domain::provider::OAuthClient;
+use crate::domain::provider::client::{RefreshEarly, Rotation};
+
 /// How long an intent stands. Nobody else touches it before they have themselves seen it stand for so long.
 pub const LEASE: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,21 @@ pub struct Terms {
     pub idle_limit: Option<Duration>,
     /// Ends so long after the consent.
     pub absolute_limit: Option<Duration>,
+}
+
+impl Terms {
+    /// Those of a provider, as it is configured.
+    #[must_use]
+    pub fn of(client: &OAuthClient) -> Self {
+        Self {
+            rotates: client.rotation == Rotation::Rotates,
+            leeway: client.leeway,
+            reuse_revokes_family: client.reuse_revokes_family,
+            kills_access_token: client.refresh_early == RefreshEarly::KillsAccessToken,
+            idle_limit: client.idle_limit,
+            absolute_limit: client.absolute_limit,
+        }
+    }
 }
 
 /// A refresh token, named: a keyed MAC of it, in hex. Says nothing of the token to who lacks the key.
