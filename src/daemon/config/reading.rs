@@ -5,18 +5,19 @@
 mod application_keys;
 mod clients;
 mod mtls;
+mod provider_client;
+mod providers;
 mod root_key;
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use tokenkeep_client::ids::{InvalidId, ProviderId};
+use tokenkeep_client::ids::InvalidId;
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
 use super::{Audit, AuditSync, Config, Limits, Listen, Log, LogFormat, LogLevel, WrittenSockets, written};
-use crate::domain::provider::Provider;
 use crate::os::user::UserError;
 
 type Text = Spanned<String>;
@@ -52,7 +53,7 @@ impl Reading<'_> {
     fn config(&self, written: &written::Written) -> Result<Config, ConfigError> {
         self.available(written.later())?;
         let state_directory = self.absolute(&written.state_directory)?;
-        let providers = self.providers(&written.provider)?;
+        let providers = self.providers(&written.provider, &written.environment)?;
         Ok(Config {
             environment: self.environment(&written.environment)?,
             listen: self.listen(&written.listen)?,
@@ -107,27 +108,6 @@ impl Reading<'_> {
                 written: WrittenSockets { unix: written.unix.is_some(), admin: written.admin.is_some() },
             }),
         }
-    }
-
-    fn providers(&self, written: &[written::Provider]) -> Result<Vec<Provider>, ConfigError> {
-        let mut providers: Vec<Provider> = Vec::with_capacity(written.len());
-        for one in written {
-            self.available(one.later())?;
-            let id: ProviderId = self.identifier(&one.id, ProviderId::parse)?;
-            if providers.iter().any(|other| other.id == id) {
-                return Err(self.refuse(&one.id, "there are two providers of this id", "remove one"));
-            }
-            let allowed_scopes =
-                one.allowed_scopes.iter().map(|scope| self.scope(scope)).collect::<Result<_, _>>()?;
-            providers.push(Provider {
-                id,
-                allowed_scopes,
-                requires_consent: false,
-                preset: None,
-                client: None,
-            });
-        }
-        Ok(providers)
     }
 
     /// RFC 6749, section 3.3: `scope-token`.

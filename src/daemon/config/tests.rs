@@ -1,6 +1,7 @@
 //! The configuration: what is read, and what is refused with which line and mend.
 
 mod mtls;
+mod providers;
 
 use super::*;
 use crate::daemon::exit::Exit;
@@ -188,7 +189,6 @@ fn bad_additions() -> Vec<(String, usize, &'static str)> {
         ("[[provider]]\nid = 'ghs_canary'", 7, "a provider is 1 to 63 characters"),
         ("[[provider]]\nid = 'a'\n[[provider]]\nid = 'a'", 9, "two providers"),
         ("[[provider]]\nid = 'a'\nallowed_scopes = ['ghs_canary b']", 8, "not a scope"),
-        ("[[provider]]\nid = 'a'\nclient_secret = 'ghs_canary'", 8, "client_secret is not available"),
         ("[[provider]]\nid = 'a'\nclient_secrte = 'ghs_canary'", 8, "unknown field `client_secrte`"),
         ("[[client]]\nname = 'web'", 6, "missing field `orgs`"),
     ];

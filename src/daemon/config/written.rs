@@ -193,29 +193,74 @@ pub(super) struct Provider {
     pub(super) id: Text,
     #[serde(default)]
     pub(super) allowed_scopes: Vec<Text>,
-    absolute_limit: Later,
-    authorization_endpoint: Later,
-    client_auth: Later,
-    client_id: Later,
-    client_secret: Later,
-    errors_in_200: Later,
-    http_loopback: Later,
-    idle_limit: Later,
-    leeway: Later,
-    preset: Later,
-    refresh_early: Later,
-    requires_consent: Later,
-    reuse_revokes_family: Later,
-    revocation_endpoint: Later,
-    rotation: Later,
-    scope_separator: Later,
-    token_endpoint: Later,
+    pub(super) requires_consent: Option<Spanned<bool>>,
+    pub(super) preset: Option<Text>,
+    pub(super) absolute_limit: Option<Text>,
+    pub(super) access_token_lifetime: Option<Text>,
+    pub(super) assertion_audience: Option<Text>,
+    pub(super) authorization_endpoint: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) client_auth: Option<Text>,
+    pub(super) client_certificate: Option<Spanned<Held>>,
+    pub(super) client_errors: Option<Spanned<Vec<Text>>>,
+    pub(super) client_id: Option<Text>,
+    pub(super) client_key: Option<Spanned<Held>>,
+    pub(super) client_key_id: Option<Text>,
+    pub(super) client_secret: Option<Spanned<Held>>,
+    pub(super) errors_in_200: Option<Spanned<bool>>,
+    pub(super) grant_errors: Option<Spanned<Vec<Text>>>,
+    pub(super) http_loopback: Option<Spanned<bool>>,
+    pub(super) idle_limit: Option<Text>,
+    pub(super) leeway: Option<Text>,
+    pub(super) refresh_early: Option<Text>,
+    pub(super) reuse_revokes_family: Option<Spanned<bool>>,
+    pub(super) revocation: Option<Text>,
+    pub(super) revocation_endpoint: Option<Text>,
+    pub(super) rotation: Option<Text>,
+    pub(super) scope_separator: Option<Text>,
+    pub(super) token_endpoint: Option<Text>,
+    pub(super) token_request: Option<Text>,
 }
 
-later!(
-    Provider: absolute_limit, authorization_endpoint, client_auth, client_id, client_secret, errors_in_200,
-    http_loopback, idle_limit, leeway, preset, refresh_early, requires_consent, reuse_revokes_family,
-    revocation_endpoint, rotation, scope_separator, token_endpoint
+/// Gives each setting of a client that is written, with its name and place.
+macro_rules! settings_of_a_client {
+    ($($field:ident),+) => {
+        impl Provider {
+            pub(super) fn settings(&self) -> impl Iterator<Item = (&'static str, Range<usize>)> {
+                [$((stringify!($field), self.$field.as_ref().map(Spanned::span))),+]
+                    .into_iter()
+                    .filter_map(|(name, span)| Some((name, span?)))
+            }
+        }
+    };
+}
+
+settings_of_a_client!(
+    absolute_limit,
+    access_token_lifetime,
+    assertion_audience,
+    authorization_endpoint,
+    ca,
+    client_auth,
+    client_certificate,
+    client_errors,
+    client_id,
+    client_key,
+    client_key_id,
+    client_secret,
+    errors_in_200,
+    grant_errors,
+    http_loopback,
+    idle_limit,
+    leeway,
+    refresh_early,
+    reuse_revokes_family,
+    revocation,
+    revocation_endpoint,
+    rotation,
+    scope_separator,
+    token_endpoint,
+    token_request
 );
 
 #[derive(Deserialize)]

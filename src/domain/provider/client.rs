@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::address::Address;
+pub use super::word::{AuthMethod, BodyForm, RefreshEarly, RevocationWay, Rotation, ScopeSeparator};
 use crate::net::outbound::Roots;
 use crate::os::held::Held;
 
@@ -28,6 +29,8 @@ pub struct OAuthClient {
     pub roots: Roots,
     /// How the token request is written.
     pub token_request: BodyForm,
+    /// Headers that the provider wants beside; names in lower case.
+    pub headers: &'static [(&'static str, &'static str)],
     /// What becomes of the refresh token at a refresh.
     pub rotation: Rotation,
     /// How long a spent refresh token still works; zero: not at all.
@@ -44,24 +47,28 @@ pub struct OAuthClient {
     pub refresh_early: RefreshEarly,
     /// Whether an answer of status 200 may be an error.
     pub errors_in_200: bool,
+    /// What this provider says for `invalid_grant`.
+    pub grant_errors: Vec<String>,
+    /// What this provider says for `invalid_client`.
+    pub client_errors: Vec<String>,
     /// What stands between scopes.
     pub scope_separator: ScopeSeparator,
 }
 
-/// How a client proves itself at the token endpoint.
+/// How a client proves itself at the token endpoint, and where what it needs for that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// HTTP Basic, id and secret form-encoded first (RFC 6749, section 2.3.1).
+    /// [`AuthMethod::Basic`]: the secret.
     Basic(Held),
-    /// HTTP Basic, id and secret as they are: what many providers expect instead.
+    /// [`AuthMethod::BasicRaw`]: the secret.
     BasicRaw(Held),
-    /// The client's certificate (RFC 8705).
+    /// [`AuthMethod::Mtls`]
     Mtls(ClientCertificate),
-    /// Not at all: a public client.
+    /// [`AuthMethod::None`]
     None,
-    /// In the body (RFC 6749, section 2.3.1).
+    /// [`AuthMethod::Post`]: the secret.
     Post(Held),
-    /// A signed assertion (RFC 7523).
+    /// [`AuthMethod::PrivateKeyJwt`]
     PrivateKeyJwt(AssertionKey),
 }
 
@@ -74,35 +81,15 @@ pub struct ClientCertificate {
     pub key: Held,
 }
 
-/// The key that signs assertions.
+/// The key that signs assertions: RS256 where it is an RSA key, ES256 where it is one of P-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssertionKey {
     /// PKCS #8, PEM.
     pub key: Held,
     /// Its `kid` at the provider.
     pub id: Option<String>,
-    /// What it signs with.
-    pub algorithm: Algorithm,
-    /// Who is meant (`aud`), where that is not the token endpoint.
+    /// Who is meant (`aud`); none: the token endpoint (RFC 7523, section 3).
     pub audience: Option<String>,
-}
-
-/// A signature algorithm (RFC 7518, section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// ECDSA with P-256 and SHA-256.
-    Es256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-}
-
-/// How the body of a token request is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyForm {
-    /// `application/x-www-form-urlencoded`, as RFC 6749 has it.
-    Form,
-    /// `application/json`.
-    Json,
 }
 
 /// How a token is revoked.
@@ -114,57 +101,61 @@ pub struct Revocation {
     pub way: RevocationWay,
 }
 
-/// What a provider takes for a revocation.
+/// What an `error` of a token endpoint says (RFC 6749, section 5.2), whatever the provider calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RevocationWay {
-    /// A POST without a body, with the access token as bearer.
-    Bearer,
-    /// A DELETE without a body, with the access token as bearer.
-    BearerDelete,
-    /// RFC 7009.
-    Form,
-    /// A DELETE of GitHub: client id and secret in HTTP Basic, the access token in JSON.
-    GitHub,
-    /// As RFC 7009, with the body in JSON.
-    Json,
-    /// A DELETE with the refresh token as the last part of the path.
-    Path,
+pub enum ErrorMeaning {
+    /// Our client is not accepted: our configuration is wrong, and no token is dead for that.
+    Client,
+    /// The refresh token is not accepted.
+    Grant,
+    /// Neither.
+    Other,
 }
 
-/// What becomes of the refresh token at a refresh.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rotation {
-    /// Each refresh spends it and gives another.
-    Rotates,
-    /// It stays, even where a new one comes.
-    Stays,
-}
-
-/// Whether the access token may be refreshed while it still works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefreshEarly {
-    /// The old one works on to its end.
-    Allowed,
-    /// The old one ends with the refresh.
-    KillsAccessToken,
-}
-
-/// What stands between scopes in `scope`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScopeSeparator {
-    /// `,`
-    Comma,
-    /// A space (RFC 6749, section 3.3).
-    Space,
-}
-
-impl ScopeSeparator {
-    /// The character.
+impl OAuthClient {
+    /// What this `error` says. `unauthorized_client` is ours too: the client may not do this.
     #[must_use]
-    pub fn as_char(self) -> char {
+    pub fn meaning(&self, error: &str) -> ErrorMeaning {
+        let among = |errors: &[String]| errors.iter().any(|one| one == error);
+        match error {
+            "invalid_grant" => ErrorMeaning::Grant,
+            "invalid_client" | "unauthorized_client" => ErrorMeaning::Client,
+            _ if among(&self.grant_errors) => ErrorMeaning::Grant,
+            _ if among(&self.client_errors) => ErrorMeaning::Client,
+            _ => ErrorMeaning::Other,
+        }
+    }
+
+    /// Every address that is asked by the daemon itself.
+    pub fn asked(&self) -> impl Iterator<Item = &Address> {
+        [Some(&self.token_endpoint), self.revocation.as_ref().map(|one| &one.endpoint)].into_iter().flatten()
+    }
+}
+
+impl ClientAuth {
+    /// Its method.
+    #[must_use]
+    pub fn method(&self) -> AuthMethod {
         match self {
-            Self::Comma => ',',
-            Self::Space => ' ',
+            Self::Basic(_) => AuthMethod::Basic,
+            Self::BasicRaw(_) => AuthMethod::BasicRaw,
+            Self::Mtls(_) => AuthMethod::Mtls,
+            Self::None => AuthMethod::None,
+            Self::Post(_) => AuthMethod::Post,
+            Self::PrivateKeyJwt(_) => AuthMethod::PrivateKeyJwt,
+        }
+    }
+
+    /// Where what it needs is kept: the setting of each place, and the place.
+    #[must_use]
+    pub fn places(&self) -> Vec<(&'static str, &Held)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Basic(secret) | Self::BasicRaw(secret) | Self::Post(secret) => {
+                vec![("client_secret", secret)]
+            }
+            Self::Mtls(pair) => vec![("client_certificate", &pair.certificate), ("client_key", &pair.key)],
+            Self::PrivateKeyJwt(signing) => vec![("client_key", &signing.key)],
         }
     }
 }

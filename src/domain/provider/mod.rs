@@ -3,7 +3,9 @@
 //! Never holds a secret, and asks nobody.
 
 pub mod address;
+pub mod catalogue;
 pub mod client;
+mod word;
 
 use std::sync::Arc;
 
@@ -22,7 +24,9 @@ pub struct Provider {
     /// Whether tokens are served only while a consent stands.
     pub requires_consent: bool,
     /// The preset that it was made from.
-    pub preset: Option<String>,
+    pub preset: Option<&'static str>,
+    /// The settings of its client that were written by hand, by name.
+    pub by_hand: Vec<&'static str>,
     /// Our client there; none: it may hold tokens, and refreshes none.
     pub client: Option<OAuthClient>,
 }
@@ -88,6 +92,7 @@ mod tests {
             allowed_scopes: vec!["read:org".into()],
             requires_consent: false,
             preset: None,
+            by_hand: Vec::new(),
             client: None,
         })];
         let other = ProviderId::parse("slack").expect("valid");

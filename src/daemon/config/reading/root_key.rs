@@ -175,7 +175,7 @@ impl Reading<'_> {
         Err(self.refuse(written, "the root key would come in plain text", mend))
     }
 
-    fn roots(&self, ca: Option<&Text>) -> Result<Roots, ConfigError> {
+    pub(super) fn roots(&self, ca: Option<&Text>) -> Result<Roots, ConfigError> {
         ca.map_or(Ok(Roots::Host), |ca| Ok(Roots::File(self.absolute(ca)?)))
     }
 
@@ -183,7 +183,7 @@ impl Reading<'_> {
         Ok(RootKey::SystemdCredential { name: self.credential_name(name)? })
     }
 
-    fn credential_name(&self, name: &Text) -> Result<String, ConfigError> {
+    pub(super) fn credential_name(&self, name: &Text) -> Result<String, ConfigError> {
         if is_credential_name(name.get_ref()) {
             return Ok(name.get_ref().clone());
         }
