@@ -13,6 +13,7 @@ use tokenkeep_client::limits;
 use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
 
 use super::Ended;
+use crate::domain::provider::client::{ErrorMeaning, ScopeSeparator};
 use crate::domain::token_set::is_token;
 
 /// What came back from a provider.
@@ -83,24 +84,17 @@ pub struct Granted {
     pub scopes: Option<Vec<String>>,
 }
 
-/// Words that end a connection: RFC 6749, section 5.2; GitHub ("Troubleshooting OAuth app access token request
-/// errors"); Slack (`oauth.v2.access`).
-const GRANT_WORDS: [&str; 5] =
-    ["bad_refresh_token", "invalid_grant", "invalid_refresh_token", "token_expired", "token_revoked"];
-
-/// Words that say that we are not the client we should be. Same sources.
-const CLIENT_WORDS: [&str; 6] = [
-    "bad_client_secret",
-    "incorrect_client_credentials",
-    "invalid_client",
-    "invalid_client_id",
-    "unauthorized_client",
-    "unsupported_grant_type",
-];
+/// How a provider speaks, where they differ.
+pub struct Dialect<'a> {
+    /// What a word of its `error` field means.
+    pub meaning: &'a dyn Fn(&str) -> ErrorMeaning,
+    /// What stands between its scopes.
+    pub separator: ScopeSeparator,
+}
 
 /// Reads what came back.
 #[must_use]
-pub fn read(heard: &Heard<'_>) -> Meaning {
+pub fn read(heard: &Heard<'_>, dialect: &Dialect<'_>) -> Meaning {
     match heard {
         Heard::Nothing => Meaning::Lost,
         Heard::NotSent => Meaning::NotProcessed(None),
@@ -109,21 +103,27 @@ pub fn read(heard: &Heard<'_>) -> Meaning {
                 Ok(Value::Object(object)) => Some(object),
                 _ => None,
             };
-            of_body(*status, parsed, *retry_after)
+            of_body(*status, parsed, *retry_after, dialect)
         }
     }
 }
 
-fn of_body(status: u16, body: Option<Map<String, Value>>, wish: Option<Duration>) -> Meaning {
+fn of_body(
+    status: u16,
+    body: Option<Map<String, Value>>,
+    wish: Option<Duration>,
+    dialect: &Dialect<'_>,
+) -> Meaning {
     let is_success = (200..300).contains(&status);
     let Some(mut body) = body else { return of_status(status, wish) };
     if is_success && body.contains_key("access_token") {
-        return granted(&mut body).map_or(Meaning::Unreadable, |set| Meaning::Tokens(Box::new(set)));
+        return granted(&mut body, dialect.separator)
+            .map_or(Meaning::Unreadable, |set| Meaning::Tokens(Box::new(set)));
     }
-    match error_word(&body) {
-        Some(word) if GRANT_WORDS.contains(&word) => Meaning::Refused,
-        Some(word) if CLIENT_WORDS.contains(&word) => Meaning::ClientRefused,
-        Some("server_error") => Meaning::Broken(wish),
+    match error_word(&body).map(|word| (word, (dialect.meaning)(word))) {
+        Some((_, ErrorMeaning::Grant)) => Meaning::Refused,
+        Some((_, ErrorMeaning::Client)) => Meaning::ClientRefused,
+        Some(("server_error", _)) => Meaning::Broken(wish),
         Some(_) if is_success => Meaning::NotProcessed(wish),
         Some(_) | None => of_status(status, wish),
     }
@@ -143,7 +143,7 @@ fn of_status(status: u16, wish: Option<Duration>) -> Meaning {
     }
 }
 
-fn granted(body: &mut Map<String, Value>) -> Option<Granted> {
+fn granted(body: &mut Map<String, Value>, separator: ScopeSeparator) -> Option<Granted> {
     let mut text = |name: &str| match body.remove(name) {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
@@ -162,7 +162,7 @@ fn granted(body: &mut Map<String, Value>) -> Option<Granted> {
         id_token: id.filter(|token| is_token(IdToken::expose(token))),
         token_type,
         expires_in: body.get("expires_in").and_then(seconds),
-        scopes: body.get("scope").and_then(scopes),
+        scopes: body.get("scope").and_then(|value| scopes(value, separator)),
     })
 }
 
@@ -175,10 +175,10 @@ fn seconds(value: &Value) -> Option<Duration> {
     (0.0..=limits::EXPIRES_IN as f64).contains(&seconds).then(|| Duration::from_secs(seconds as u64))
 }
 
-/// Separated by spaces (section 3.3) or, as GitHub and Slack do, by commas; or a list.
-fn scopes(value: &Value) -> Option<Vec<String>> {
+/// Separated by spaces (section 3.3) or as this provider does; or a list.
+fn scopes(value: &Value, separator: ScopeSeparator) -> Option<Vec<String>> {
     let words: Vec<&str> = match value {
-        Value::String(text) => text.split([' ', ',']).filter(|word| !word.is_empty()).collect(),
+        Value::String(text) => separator.split(text).collect(),
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };

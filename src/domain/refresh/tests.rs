@@ -1,8 +1,9 @@
 //! The rules, one by one: what may be sent when, and what each answer means.
 
-use super::answer::{Heard, Meaning, read};
+use super::answer::{Dialect, Heard, Meaning};
 use super::schedule::Life;
 use super::*;
+use crate::domain::provider::client::{ErrorMeaning, ScopeSeparator};
 
 const STRICT: Terms = Terms {
     rotates: true,
@@ -12,6 +13,16 @@ const STRICT: Terms = Terms {
     idle_limit: None,
     absolute_limit: None,
 };
+
+/// As a provider with words of its own, and commas between scopes.
+fn read(heard: &Heard<'_>) -> Meaning {
+    let meaning = |word: &str| match word {
+        "invalid_grant" | "bad_refresh_token" | "token_revoked" => ErrorMeaning::Grant,
+        "invalid_client" | "unauthorized_client" | "bad_client_secret" => ErrorMeaning::Client,
+        _ => ErrorMeaning::Other,
+    };
+    super::answer::read(heard, &Dialect { meaning: &meaning, separator: ScopeSeparator::Comma })
+}
 
 fn at(seconds: u64) -> Moment {
     Moment::from_unix(1_800_000_000 + seconds).expect("in range")

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::request;
 use crate::domain::provider::OAuthClient;
 use crate::domain::refresh::ANSWER_DEADLINE;
-use crate::domain::refresh::answer::Heard;
+use crate::domain::refresh::answer::{Dialect, Heard, Meaning, read};
 use crate::net::outbound::{Answer, Deadlines, OutboundError, exchange};
 
 /// Longest answer that is read: a token set has three tokens of 16 KiB at the most.
@@ -29,8 +29,13 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// What it says to who judges it.
-    pub(super) fn heard(&self) -> Heard<'_> {
+    /// What it means, from this provider.
+    pub(super) fn meaning(&self, client: &OAuthClient) -> Meaning {
+        let dialect = Dialect { meaning: &|word| client.meaning(word), separator: client.scope_separator };
+        read(&self.heard(), &dialect)
+    }
+
+    fn heard(&self) -> Heard<'_> {
         match self {
             Self::Answer(Answer { status, retry_after, body }) => {
                 Heard::Answer { status: *status, retry_after: *retry_after, body }

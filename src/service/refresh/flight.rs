@@ -12,7 +12,7 @@ use super::gate::{Passed, client_refused};
 use super::{Connection, Engine, Outcome, Setback, asking, in_progress};
 use crate::crypto::random;
 use crate::domain::provider::{OAuthClient, Provider};
-use crate::domain::refresh::answer::{Meaning, read};
+use crate::domain::refresh::answer::Meaning;
 use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, pace};
 use crate::vault::Vault;
 use crate::vault::custody::{Conclusion, Kept, needs_reauth};
@@ -81,7 +81,7 @@ impl Engine {
         intent: &Intent,
         reply: Reply,
     ) -> Attempt {
-        let meaning = read(&reply.heard());
+        let meaning = reply.meaning(crew.client);
         self.judge_client(crew, provider, passed, &meaning);
         let ended = meaning.ended();
         let now = crew.vault.moment();
