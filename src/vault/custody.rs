@@ -150,6 +150,11 @@ impl Vault {
             return Ok(None);
         };
         permit.settle_step(Became::because("ok", "intent"), Some(kept.generation), Some(mark)).await?;
+        let now_stored = self.store.read(&kept.key)?;
+        let custody = now_stored.map(|record| self.custody(org, &kept.key, &record)).transpose()?;
+        if !custody.is_some_and(|custody| intent.still_stands(&custody)) {
+            return Ok(None);
+        }
         let text = std::str::from_utf8(&token).map_err(|why| Refusal::integrity("refresh token", &why))?;
         Ok(Some(Begun { intent, token: RefreshToken::new(text.to_owned()) }))
     }

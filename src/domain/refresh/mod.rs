@@ -6,7 +6,7 @@
 //! is kept beside it in one commit; and whoever finds it open knows that the token may be spent, and goes by what that
 //! provider does with spent tokens (the [`Terms`]).
 //!
-//! Time and outcomes are arguments, and the store is whoever calls.
+//! Time and outcomes are arguments, and the store is whoever calls. Every order of events is walked by `simulation`.
 //!
 //! Never says "send" for a token whose answer has arrived.
 
@@ -15,6 +15,8 @@ pub mod brake;
 pub mod pace;
 pub mod schedule;
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +33,13 @@ pub const LEASE: Duration = Duration::from_secs(30);
 
 /// How long a provider may take: shorter than the intent stands, so that who waits for an answer still holds it.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Whether a token may still be sent, so long after its intent began to be written: the answer must come, or be given
+/// up, while the intent stands.
+#[must_use]
+pub fn may_still_send(since: Duration) -> bool {
+    since + ANSWER_DEADLINE < LEASE
+}
 
 /// Of a provider's leeway, this much is left unused: for the way there, and for clocks that differ.
 const LEEWAY_MARGIN: Duration = Duration::from_secs(5);
@@ -195,7 +204,7 @@ pub enum Move {
     Wait {
         /// When it was first sent without an answer.
         since: Moment,
-        /// The end of the access token.
+        /// The end of the access token, and not before the first request is surely over.
         until: Option<Moment>,
     },
 }
@@ -236,9 +245,11 @@ fn recover(since: Moment, probed: bool, terms: &Terms, now: Moment, ends: Option
     if harmless || is_inside(since, terms.leeway.saturating_sub(LEEWAY_MARGIN), now) {
         return Move::Send(Grounds::Again { since });
     }
-    // Showing it may end the access token too: that one first serves its time.
-    if ends.is_none_or(|ends| now < ends) {
-        return Move::Wait { since, until: ends };
+    // Showing it may end the access token too: that one first serves its time. And the first request may still wait
+    // in a queue over there: were it taken after a probe that worked, it would show a token that is spent by then.
+    let until = ends.map(|ends| ends.max(since.after(LEASE)));
+    if until.is_none_or(|until| now < until) {
+        return Move::Wait { since, until };
     }
     if probed { Move::GiveUp { since } } else { Move::Send(Grounds::Probe { since }) }
 }
@@ -264,6 +275,13 @@ pub enum Ended {
 }
 
 impl Intent {
+    /// Whether it is still the one that stands: looked at once more before the token is sent, for what took it over may
+    /// have had the answer.
+    #[must_use]
+    pub fn still_stands(&self, custody: &Custody) -> bool {
+        custody.intent().is_some_and(|open| open.fence == self.fence)
+    }
+
     /// What is known of the token once its request has ended.
     #[must_use]
     pub fn settle(&self, ended: Ended, now: Moment) -> Custody {

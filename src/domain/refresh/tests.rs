@@ -89,7 +89,9 @@ fn an_open_intent_is_left_alone_while_its_holder_may_live() {
     let open = Custody::Refreshing { intent: intent(Grounds::First) };
     assert_eq!(open.next(&STRICT, at(1), Some(at(0)), Holder::MayLive), Move::UnderWay);
     let probe = Move::Send(Grounds::Probe { since: at(0) });
-    assert_eq!(open.next(&STRICT, at(1), Some(at(0)), Holder::Gone), probe);
+    assert_eq!(open.next(&STRICT, at(30), Some(at(0)), Holder::Gone), probe);
+    let early = Move::Wait { since: at(0), until: Some(at(30)) };
+    assert_eq!(open.next(&STRICT, at(29), Some(at(0)), Holder::Gone), early, "it may still be on its way");
 }
 
 #[test]

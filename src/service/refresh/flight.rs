@@ -13,7 +13,8 @@ use super::{Connection, Engine, Outcome, Setback, asking, in_progress};
 use crate::crypto::random;
 use crate::domain::provider::{OAuthClient, Provider};
 use crate::domain::refresh::answer::Meaning;
-use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, pace};
+use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, may_still_send, pace};
+use crate::net::outbound::OutboundError;
 use crate::vault::Vault;
 use crate::vault::custody::{Conclusion, Kept, needs_reauth};
 use crate::vault::refusal::Refusal;
@@ -56,9 +57,14 @@ impl Engine {
             self.heed_setback(connection)?;
             let edition = vault.edition();
             let passed = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await?;
+            let began = Instant::now();
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
             let Some(begun) = begun.map_err(publishable)? else { continue };
-            let reply = asking::ask(client, begun.token).await;
+            let reply = if may_still_send(began.elapsed()) {
+                asking::ask(client, begun.token).await
+            } else {
+                Reply::Failed(OutboundError::Deadline("to begin"))
+            };
             let attempt = self.conclude(&crew, &provider, &passed, &kept, &begun.intent, reply).await;
             drop(passed);
             match attempt {

@@ -34,7 +34,8 @@ fn a_request_that_never_arrived_is_made_good_once_the_access_token_has_ended() {
     server.fault(&json!({ "drop": "before" }));
     refreshed(&vault, MAIN, 1).refused(424, "outcome_unknown");
     let probed = poll("the probe", || {
-        Some(vault.token("acme", MAIN)).filter(|answer| answer.json()["generation"] == json!(2))
+        let answer = vault.token("acme", MAIN);
+        (answer.status == 200 && answer.json()["generation"] == json!(2)).then_some(answer)
     });
     assert_ne!(probed.json()["access_token"], "first");
     assert_eq!(server.results(), ["dropped", "granted"]);
@@ -47,8 +48,11 @@ fn a_probe_that_finds_the_token_spent_says_that_an_answer_was_lost() {
     put_with(&vault, &server, MAIN, json!({ "expires_in": 2 }));
     server.fault(&json!({ "drop": "after" }));
     refreshed(&vault, MAIN, 1).refused(424, "outcome_unknown");
-    let ended = poll("the probe", || Some(vault.token("acme", MAIN)).filter(|answer| answer.status == 424));
-    assert_eq!(ended.refused(424, "needs_reauth").reason.as_deref(), Some("answer_lost"));
+    let ended = poll("the probe", || {
+        let answer = vault.token("acme", MAIN);
+        (answer.status == 424).then(|| answer.problem()).filter(|problem| problem.code == "needs_reauth")
+    });
+    assert_eq!(ended.reason.as_deref(), Some("answer_lost"));
     vault.token("acme", MAIN).refused(424, "needs_reauth");
     assert_eq!(server.results(), ["granted", "invalid_grant"], "probed once");
 }

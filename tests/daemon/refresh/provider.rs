@@ -14,26 +14,26 @@ use crate::kit::vault::write_private;
 use crate::kit::{TestVault, skip};
 
 /// With every character that is written otherwise in a form (RFC 6749, section 2.3.1).
-pub const SECRET: &str = "s3cr:et /%+";
+pub(super) const SECRET: &str = "s3cr:et /%+";
 
-pub struct OAuthServer {
+pub(super) struct OAuthServer {
     process: Child,
     address: String,
 }
 
 /// What the provider says of one token request.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Call {
-    pub result: String,
+pub(super) struct Call {
+    pub(super) result: String,
     /// The refresh token that was shown, hashed.
-    pub token: Option<String>,
+    pub(super) token: Option<String>,
     /// Whether its answer was thrown away.
-    pub lost: bool,
+    pub(super) lost: bool,
 }
 
 impl OAuthServer {
     /// With access tokens that live so many seconds. None, and said so, where node or its packages are missing.
-    pub fn start(access_ttl: u32) -> Option<Self> {
+    pub(super) fn start(access_ttl: u32) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         if !root.join("demo/node_modules/oidc-provider").exists() {
             skip("needs oidc-provider: run `npm ci` in demo/");
@@ -55,7 +55,7 @@ impl OAuthServer {
     }
 
     /// Adds itself to a configuration as `oidc`.
-    pub fn configure(&self, vault: &mut TestVault, lines: &str) {
+    pub(super) fn configure(&self, vault: &mut TestVault, lines: &str) {
         let secret = vault.room().join("client.secret");
         write_private(&secret, SECRET.as_bytes());
         let text = format!(
@@ -69,26 +69,26 @@ impl OAuthServer {
     }
 
     /// A refresh token, as a person's consent would give.
-    pub fn issue(&self, client: &str) -> String {
+    pub(super) fn issue(&self, client: &str) -> String {
         self.ask("POST", "/_test/issue", &json!({ "client": client }))
     }
 
     /// What happens to the next token requests.
-    pub fn fault(&self, fault: &Value) {
+    pub(super) fn fault(&self, fault: &Value) {
         self.ask("POST", "/_test/fault", fault);
     }
 
-    pub fn set_secret(&self, secret: &str) {
+    pub(super) fn set_secret(&self, secret: &str) {
         self.ask("POST", "/_test/secret", &json!({ "secret": secret }));
     }
 
     /// Each token request so far.
-    pub fn log(&self) -> Vec<Call> {
+    pub(super) fn log(&self) -> Vec<Call> {
         serde_json::from_str(&self.ask("GET", "/_test/log", &Value::Null)).expect("a log")
     }
 
     /// How each of them ended.
-    pub fn results(&self) -> Vec<String> {
+    pub(super) fn results(&self) -> Vec<String> {
         self.log().into_iter().map(|call| call.result).collect()
     }
 

@@ -6,7 +6,8 @@
 //!
 //! What is asserted: a token known to be spent is never sent; one that may be spent is not sent before the provider's
 //! rules allow it, and probed once; nobody sends what somebody else waits for; an answer that arrived is in the store;
-//! no token is exchanged twice; and a connection is dead only where an answer was lost.
+//! no token is exchanged twice; and a connection is dead
+//! only where an answer was lost, or kept too late by who stood still, or a clock was set.
 //!
 //! `TOKENKEEP_SCHEDULES=1000000` walks more of them, `TOKENKEEP_SEED=7` walks one.
 
