@@ -52,6 +52,9 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::Orgs => json!({ "items": [org()], "next": null }),
         Shape::PassOut => json!({ "pass": "gAAAAABpIKcA", "expires_at": EXPIRES_AT }),
         Shape::PassRequest => json!({ "actions": ["connection:read", "token:read"], "ttl": 300 }),
+        Shape::ProviderCheckOut => json!({ "provider": "github", "findings": [] }),
+        Shape::ProviderOut => provider(),
+        Shape::Providers => json!({ "items": [provider()], "next": null }),
         Shape::RefreshRequest => json!({ "if_generation": 1 }),
         Shape::RefreshTokenOut => json!({ "refresh_token": "ghr_refresh-token-2", "generation": 2 }),
         Shape::SecretIn => json!({ "value": "whsec_signing-key", "labels": { "owner": "billing" } }),
@@ -102,6 +105,13 @@ fn connection() -> Value {
         "provider": "github", "name": "main", "state": "active", "reason": null,
         "scopes": ["read:org", "repo:status"], "generation": 2, "expires_at": EXPIRES_AT, "has_refresh_token": true,
         "created_at": CREATED_AT, "refreshed_at": CREATED_AT, "last_read_at": null, "labels": { "plan": "pro" },
+    })
+}
+
+fn provider() -> Value {
+    json!({
+        "provider": "github", "preset": null, "refreshes": false, "allowed_scopes": [], "requires_consent": false,
+        "settings": [],
     })
 }
 

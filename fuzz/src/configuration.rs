@@ -2,6 +2,7 @@
 //!
 //! Never asks this host who its users are.
 
+mod provider;
 mod root_key;
 
 use std::fmt::Write;
@@ -58,9 +59,7 @@ fn write(config: &Config) -> String {
     }
     write_root_key(&mut out, config);
     for provider in &config.providers {
-        let scopes: Vec<String> = provider.allowed_scopes.iter().map(|scope| text(scope)).collect();
-        let id = text(provider.id.as_str());
-        add(&mut out, format_args!("[[provider]]\nid = {id}\nallowed_scopes = [{}]\n", scopes.join(", ")));
+        add(&mut out, format_args!("{}", provider::provider(provider)));
     }
     for client in config.policy.clients() {
         write_client(&mut out, client);

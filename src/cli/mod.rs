@@ -17,6 +17,7 @@ mod metrics;
 mod org;
 mod output;
 mod page;
+mod provider;
 mod secret;
 mod status;
 mod usage;
@@ -80,6 +81,9 @@ enum Command {
     /// Tenants
     #[command(subcommand)]
     Org(org::Command),
+    /// Configured OAuth issuers
+    #[command(subcommand)]
+    Provider(provider::Command),
     /// Secrets of an org, without their values
     #[command(subcommand)]
     Secret(secret::Command),
@@ -132,6 +136,7 @@ impl Session {
             Command::Man(asked) => self.manual(&asked),
             Command::Metrics => self.metrics().await,
             Command::Org(command) => self.org(command).await,
+            Command::Provider(command) => self.provider(command).await,
             Command::Secret(command) => self.secret(command).await,
             Command::Status => self.status().await,
         }

@@ -53,7 +53,7 @@ fn process(you: &PrincipalOut) -> String {
     [part("uid", you.uid), part("pid", you.pid)].into_iter().flatten().collect()
 }
 
-fn finding(finding: &Finding) -> Vec<String> {
+pub(super) fn finding(finding: &Finding) -> Vec<String> {
     let mut lines = vec![format!("{:<4}  {}: {}", finding.level, finding.check, finding.detail)];
     lines.extend(finding.mend.as_ref().map(|mend| format!("      mend: {mend}")));
     lines

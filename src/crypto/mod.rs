@@ -4,6 +4,7 @@
 //!
 //! Knows no org and no token.
 
+pub mod assertion;
 pub mod fingerprint;
 pub mod hex;
 pub mod key;

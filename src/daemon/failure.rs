@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::application_keys::ApplicationKeyError;
 use super::exit::Exit;
+use super::providers::ProviderError;
 use super::root_keys::RootKeyError;
 use crate::audit;
 use crate::store::embedded;
@@ -33,6 +34,10 @@ pub(super) fn of_root_key(why: &RootKeyError) -> Failure {
 }
 
 pub(super) fn of_application_key(why: &ApplicationKeyError) -> Failure {
+    Failure::new(why.exit(), why)
+}
+
+pub(super) fn of_provider(why: &ProviderError) -> Failure {
     Failure::new(why.exit(), why)
 }
 

@@ -11,6 +11,7 @@ mod failure;
 mod logging;
 mod mtls;
 mod progress;
+mod providers;
 mod reload;
 mod root_keys;
 pub mod run;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::logging::Levels;
+use super::providers;
 use crate::domain::provider::Providers;
 use crate::net::server::TlsServer;
 use crate::vault::Vault;
@@ -60,6 +61,9 @@ impl Reload {
         if !fixed.is_empty() {
             return Err(format!("{} cannot change while the daemon runs; restart it", fixed.join(", ")));
         }
+        let (judged, read) = (new.clone(), tokio::task::spawn_blocking);
+        let examined = read(move || providers::examine(&judged).map_err(|why| why.to_string())).await;
+        examined.map_err(|_| "reading the secrets of the clients did not end".to_owned())??;
         if let Some(tls) = self.tls.clone() {
             let read = tokio::task::spawn_blocking(move || tls.reload()).await;
             let read = read.map_err(|_| "reading the certificates did not end".to_owned())?;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::application_keys;
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE};
 use super::exit::Exit;
-use super::failure::{Failure, of_application_key, of_open, of_root_key};
+use super::failure::{Failure, of_application_key, of_open, of_provider, of_root_key};
 use super::logging::{self, Levels};
 use super::mtls;
 use super::reload::{Origin, Reload};
@@ -22,7 +22,7 @@ use super::root_keys;
 use super::signals::{Signals, Told};
 use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
-use super::{examination, progress};
+use super::{examination, progress, providers};
 use crate::audit;
 use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
@@ -31,6 +31,7 @@ use crate::os::activation::Handed;
 use crate::os::lock::{Lock, LockError};
 use crate::os::service_manager::ServiceManager;
 use crate::os::{hardening, private_file, user};
+use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
@@ -146,6 +147,7 @@ fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Fai
             config.listen.mtls.as_ref().map(mtls::read).transpose().map_err(of_mtls)?;
             let keys = root_keys::await_at_boot(config, manager).map_err(|why| of_root_key(&why))?;
             application_keys::read(config, &keys).map_err(|why| of_application_key(&why))?;
+            providers::examine(config).map_err(|why| of_provider(&why))?;
             format!(", {} root keys", keys.iter().count())
         }
         None => String::new(),
@@ -211,6 +213,7 @@ async fn await_keys(boot: &Boot) -> Result<Keys, Failure> {
     let waited = tokio::task::spawn_blocking(move || {
         let root = root_keys::await_at_boot(&config, &manager).map_err(|why| of_root_key(&why))?;
         let application = application_keys::read(&config, &root).map_err(|why| of_application_key(&why))?;
+        providers::examine(&config).map_err(|why| of_provider(&why))?;
         Ok(Keys { root, application })
     });
     let fault = |_| Failure::new(Exit::Fault, &"the reading of the keys did not end");
@@ -311,6 +314,7 @@ fn listen(
         vault: Arc::clone(vault),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
+            providers: Providers::new(Arc::clone(vault), providers::asking()),
             examine: examination::of(config, doors.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
         },
         request_ids: RequestIds::new(),

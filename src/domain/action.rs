@@ -56,6 +56,12 @@ actions! {
     OrgRead = "org:read",
     /// Hands on actions of its own for a while, in a pass.
     PassIssue = "pass:issue",
+    /// Asks a provider whether it knows our client.
+    ProviderCheck = "provider:check",
+    /// Lists the configured providers.
+    ProviderList = "provider:list",
+    /// Shows a configured provider.
+    ProviderRead = "provider:read",
     /// Reads a refresh token.
     RefreshTokenRead = "refresh-token:read",
     /// Deletes a secret.

@@ -350,6 +350,9 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::OrgCreate
         | Action::OrgList
         | Action::OrgRead
+        | Action::ProviderCheck
+        | Action::ProviderList
+        | Action::ProviderRead
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretWrite
@@ -399,6 +402,9 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::PassIssue
         // Not granted: whoever may read a token has it renewed where it must be.
         | Action::TokenRefresh
+        | Action::ProviderCheck
+        | Action::ProviderList
+        | Action::ProviderRead
         | Action::Unparsed
         | Action::VaultRun => false,
     }
@@ -427,6 +433,9 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::OrgList
         | Action::OrgRead
         | Action::PassIssue
+        | Action::ProviderCheck
+        | Action::ProviderList
+        | Action::ProviderRead
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretRead

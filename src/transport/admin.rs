@@ -13,6 +13,7 @@ use super::query::Query;
 use super::route::Route;
 use crate::audit::Filter;
 use crate::domain::action::Action;
+use crate::service::providers::Providers;
 use crate::service::records;
 use crate::service::rotation::Rotation;
 use crate::vault::refusal::Refusal;
@@ -21,6 +22,8 @@ use crate::vault::refusal::Refusal;
 pub struct AdminServices {
     /// Root keys: shown, loaded anew, rotated.
     pub rotation: Arc<Rotation>,
+    /// The configured providers: shown, tried.
+    pub providers: Providers,
     /// Looks at the host.
     pub examine: Box<dyn Fn() -> Vec<Finding> + Send + Sync>,
 }
@@ -33,6 +36,18 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
         Route::Orgs => {
             let page = exchange.unparsed(exchange.query()?.page())?;
             Ok(answer::json(StatusCode::OK, &vault.list_orgs(caller, request, &page).await?))
+        }
+        Route::Provider(id) => {
+            exchange.query()?;
+            Ok(answer::json(StatusCode::OK, &admin.providers.show(caller, request, id).await?))
+        }
+        Route::ProviderCheck(id) => {
+            exchange.query()?;
+            Ok(answer::json(StatusCode::OK, &admin.providers.check(caller, request, id).await?))
+        }
+        Route::Providers => {
+            exchange.query()?;
+            Ok(answer::json(StatusCode::OK, &admin.providers.list(caller, request).await?))
         }
         Route::Keys => {
             exchange.query()?;

@@ -127,7 +127,10 @@ impl Exchange<'_> {
             | Route::KeysReload
             | Route::KeysRotate
             | Route::Metrics
-            | Route::Orgs => {
+            | Route::Orgs
+            | Route::Provider(_)
+            | Route::ProviderCheck(_)
+            | Route::Providers => {
                 if self.operation.gives != Shape::Metrics {
                     self.accepts_json()?;
                 }

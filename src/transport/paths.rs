@@ -182,6 +182,24 @@ paths! {
             .of_any_org()
             .takes(Shape::PassRequest),
     ];
+    CONFIGURED_PROVIDER = Self::Provider(..), "/admin/v1/providers/{provider}", [
+        Operation::get("showProvider", "Shows a configured provider, never a secret.", Shape::ProviderOut)
+            .needs(Action::ProviderRead)
+            .refuses(&[Code::NotFound]),
+    ];
+    PROVIDER_CHECK = Self::ProviderCheck(..), "/admin/v1/providers/{provider}/check", [
+        Operation::post(
+            "checkProvider",
+            "Asks a provider whether it knows our client, with a token that nobody issued.",
+            Shape::ProviderCheckOut,
+        )
+        .needs(Action::ProviderCheck)
+        .refuses(&[Code::NotFound]),
+    ];
+    PROVIDERS = Self::Providers, "/admin/v1/providers", [
+        Operation::get("listProviders", "Every configured provider, never a secret.", Shape::Providers)
+            .needs(Action::ProviderList),
+    ];
     READY = Self::Ready, "/readyz", [
         Operation::get("ready", "Whether it may serve.", Shape::Nothing).open_to_all().refuses(&[Code::NotReady]),
     ];

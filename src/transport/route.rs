@@ -39,6 +39,12 @@ pub enum Route {
     Orgs,
     /// `/v1/orgs/{org}/passes`
     Passes(OrgId),
+    /// `/admin/v1/providers/{provider}`
+    Provider(ProviderId),
+    /// `/admin/v1/providers/{provider}/check`
+    ProviderCheck(ProviderId),
+    /// `/admin/v1/providers`
+    Providers,
     /// `/readyz`
     Ready,
     /// `.../refresh`
@@ -117,6 +123,17 @@ impl Route {
             "keys/reload" => Ok(Self::KeysReload),
             "keys/rotate" => Ok(Self::KeysRotate),
             "orgs" => Ok(Self::Orgs),
+            "providers" => Ok(Self::Providers),
+            _ => Self::parse_provider(path.strip_prefix("providers/").ok_or(RouteError::Unknown)?),
+        }
+    }
+
+    fn parse_provider(rest: &str) -> Result<Self, RouteError> {
+        let mut parts = Parts(Some(rest));
+        let provider = ProviderId::parse(&part(parts.next())?)?;
+        match (parts.next(), parts.next()) {
+            (None, _) => Ok(Self::Provider(provider)),
+            (Some("check"), None) => Ok(Self::ProviderCheck(provider)),
             _ => Err(RouteError::Unknown),
         }
     }
@@ -207,6 +224,8 @@ mod tests {
             "/v1/orgs/a/connections/github",
             "/v1/orgs/a/connections/github/n/token/x",
             "/admin/v1/",
+            "/admin/v1/providers/github/other",
+            "/admin/v1/providers/github/check/x",
         ] {
             assert_eq!(Route::parse(path), Err(RouteError::Unknown), "{path}");
         }

@@ -25,6 +25,7 @@ pub mod orgs;
 pub mod page;
 pub mod passes;
 pub mod place;
+mod providers;
 pub mod record;
 pub mod refusal;
 pub mod renewal;

@@ -10,6 +10,7 @@ mod key;
 mod kit;
 mod manual;
 mod org;
+mod provider;
 mod secret;
 mod status;
 mod usage;

@@ -19,6 +19,7 @@ mod misplaced;
 mod mtls;
 mod openapi;
 mod pass;
+mod providers;
 mod refresh;
 mod refused_early;
 mod root_key;

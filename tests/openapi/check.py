@@ -34,13 +34,14 @@ class Daemon:
         self._program = program
         self.process = None
         self._start()
-        if with_mtls:
-            # What development made is an ordinary configuration, to which the door is added.
-            self.stop()
-            self.mtls = certificates.Door(room)
-            with open(room / "vault" / "tokenkeep.toml", "a") as configuration:
+        # What development made is an ordinary configuration, to which a provider is added, and the door.
+        self.stop()
+        with open(room / "vault" / "tokenkeep.toml", "a") as configuration:
+            configuration.write('\n[[provider]]\nid = "github"\n')
+            if with_mtls:
+                self.mtls = certificates.Door(room)
                 configuration.write(self.mtls.settings())
-            self._start()
+        self._start()
 
     def _start(self):
         with open(self.room / "out.log", "w") as out, open(self.room / "err.log", "a") as err:

@@ -5,6 +5,7 @@
 pub mod address;
 pub mod catalogue;
 pub mod client;
+pub mod setting;
 mod word;
 
 use std::sync::Arc;

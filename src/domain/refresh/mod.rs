@@ -112,6 +112,8 @@ pub enum Grounds {
     Again {
         /// When it was first sent without an answer.
         since: Moment,
+        /// Whether the one probe was used up before.
+        probed: bool,
     },
     /// It was never sent.
     First,
@@ -235,7 +237,7 @@ impl Custody {
 fn unknown(intent: &Intent) -> Custody {
     match intent.grounds {
         Grounds::First => Custody::OutcomeUnknown { since: intent.begun_at, probed: false },
-        Grounds::Again { since } => Custody::OutcomeUnknown { since, probed: false },
+        Grounds::Again { since, probed } => Custody::OutcomeUnknown { since, probed },
         Grounds::Probe { since } => Custody::OutcomeUnknown { since, probed: true },
     }
 }
@@ -243,7 +245,7 @@ fn unknown(intent: &Intent) -> Custody {
 fn recover(since: Moment, probed: bool, terms: &Terms, now: Moment, ends: Option<Moment>) -> Move {
     let harmless = !terms.rotates || !terms.reuse_revokes_family;
     if harmless || is_inside(since, terms.leeway.saturating_sub(LEEWAY_MARGIN), now) {
-        return Move::Send(Grounds::Again { since });
+        return Move::Send(Grounds::Again { since, probed });
     }
     // Showing it may end the access token too: that one first serves its time. And the first request may still wait
     // in a queue over there: were it taken after a probe that worked, it would show a token that is spent by then.
@@ -290,8 +292,11 @@ impl Intent {
             (Ended::Lost, _) => unknown(self),
             (Ended::Broken, Grounds::First) => unknown(self),
             // A provider that is down must not use the probe up: it has said that it could not.
-            (Ended::Broken | Ended::NotProcessed, Grounds::Again { since } | Grounds::Probe { since }) => {
+            (Ended::Broken | Ended::NotProcessed, Grounds::Probe { since }) => {
                 Custody::OutcomeUnknown { since, probed: false }
+            }
+            (Ended::Broken | Ended::NotProcessed, Grounds::Again { since, probed }) => {
+                Custody::OutcomeUnknown { since, probed }
             }
             (Ended::Refused, Grounds::First) => {
                 Custody::NeedsReauth { reason: Reason::InvalidGrant, since: now }

@@ -46,13 +46,17 @@ fn a_token_that_may_be_spent_is_sent_again_only_inside_the_leeway() {
     let lenient = Terms { leeway: Duration::from_secs(600), ..STRICT };
     let ends = Some(at(3600));
     let next = |terms: &Terms, now| unknown.next(terms, at(now), ends, Holder::Gone);
-    assert_eq!(next(&lenient, 594), Move::Send(Grounds::Again { since: at(0) }));
+    assert_eq!(next(&lenient, 594), Move::Send(Grounds::Again { since: at(0), probed: false }));
     assert_eq!(next(&lenient, 595), Move::Wait { since: at(0), until: ends }, "a margin is left");
     assert_eq!(next(&STRICT, 1), Move::Wait { since: at(0), until: ends });
     let mild = Terms { reuse_revokes_family: false, ..STRICT };
-    assert_eq!(next(&mild, 3000), Move::Send(Grounds::Again { since: at(0) }), "it does no harm");
+    assert_eq!(
+        next(&mild, 3000),
+        Move::Send(Grounds::Again { since: at(0), probed: false }),
+        "it does no harm"
+    );
     let stays = Terms { rotates: false, ..STRICT };
-    assert_eq!(next(&stays, 3000), Move::Send(Grounds::Again { since: at(0) }));
+    assert_eq!(next(&stays, 3000), Move::Send(Grounds::Again { since: at(0), probed: false }));
 }
 
 #[test]
@@ -101,14 +105,14 @@ fn a_refusal_says_whether_an_answer_was_lost_before() {
         other => panic!("{other:?}"),
     };
     assert_eq!(reason(Grounds::First), "invalid_grant");
-    assert_eq!(reason(Grounds::Again { since: at(0) }), "answer_lost");
+    assert_eq!(reason(Grounds::Again { since: at(0), probed: false }), "answer_lost");
     assert_eq!(reason(Grounds::Probe { since: at(0) }), "answer_lost");
 }
 
 #[test]
 fn what_was_not_processed_leaves_the_token_as_it_was() {
     assert_eq!(intent(Grounds::First).settle(Ended::NotProcessed, at(1)), Custody::Settled);
-    let again = Grounds::Again { since: at(0) };
+    let again = Grounds::Again { since: at(0), probed: false };
     let before = Custody::OutcomeUnknown { since: at(0), probed: false };
     assert_eq!(intent(again).settle(Ended::NotProcessed, at(9)), before);
     assert_eq!(intent(Grounds::First).settle(Ended::Broken, at(9)), before, "a 500 may have spent it");

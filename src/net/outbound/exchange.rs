@@ -135,7 +135,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn written(endpoint: &Endpoint, request: Request) -> Result<hyper::Request<Full<Bytes>>, OutboundError> {
     let unfit = |_| OutboundError::Host("the request cannot be written as HTTP".into());
-    let Request { method, path, headers, body } = request;
+    let Request { method, path, headers, body, identity: _ } = request;
     let body = Full::new(Bytes::from_owner(Wiped(body)));
     let mut written = hyper::Request::builder()
         .method(method)

@@ -13,6 +13,7 @@
 pub mod endpoint;
 mod error;
 mod exchange;
+pub mod identity;
 pub mod roots;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 pub use endpoint::Endpoint;
 pub use error::OutboundError;
+pub use identity::Identity;
 pub use roots::Roots;
 
 /// How long an exchange may take.
@@ -47,13 +49,14 @@ pub struct Request {
     path: String,
     headers: Vec<(&'static str, Zeroizing<String>)>,
     body: Zeroizing<Vec<u8>>,
+    identity: Option<Identity>,
 }
 
 impl Request {
     /// A request without a body. `path` begins with `/` and may have a query; it follows the endpoint's own.
     #[must_use]
     pub fn new(method: &'static str, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: Vec::new(), body: Zeroizing::default() }
+        Self { method, path: path.into(), headers: Vec::new(), body: Zeroizing::default(), identity: None }
     }
 
     /// With this body.
@@ -67,6 +70,13 @@ impl Request {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: Zeroizing<String>) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// With this certificate, where the server asks for one.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
@@ -105,11 +115,12 @@ pub struct Answer {
 pub fn exchange(
     endpoint: &Endpoint,
     roots: &Roots,
-    request: Request,
+    mut request: Request,
     most: usize,
     deadlines: Deadlines,
 ) -> Result<Answer, OutboundError> {
-    let tls = if endpoint.is_tls() { Some(roots::client(roots)?) } else { None };
+    let identity = request.identity.take();
+    let tls = if endpoint.is_tls() { Some(roots::client(roots, identity)?) } else { None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|why| OutboundError::Host(why.to_string()))?;
     let answer = runtime.block_on(exchange::within(endpoint, tls, request, most, deadlines));

@@ -17,7 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::OutboundError;
+use super::{Identity, OutboundError};
 use crate::os::private_file;
 
 /// Debian, Fedora, openSUSE, older Fedora, Alpine.
@@ -41,8 +41,8 @@ pub enum Roots {
     Host,
 }
 
-/// A client that trusts them.
-pub(super) fn client(roots: &Roots) -> Result<Arc<ClientConfig>, OutboundError> {
+/// A client that trusts them, and shows this certificate where it is asked for one.
+pub(super) fn client(roots: &Roots, identity: Option<Identity>) -> Result<Arc<ClientConfig>, OutboundError> {
     let path = match roots {
         Roots::File(path) => path.clone(),
         Roots::Host => host_list()?,
@@ -50,7 +50,13 @@ pub(super) fn client(roots: &Roots) -> Result<Arc<ClientConfig>, OutboundError> 
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|why| OutboundError::Host(why.to_string()))?;
-    let mut client = builder.with_root_certificates(load(&path, roots)?).with_no_client_auth();
+    let builder = builder.with_root_certificates(load(&path, roots)?);
+    let mut client = match identity.map(Identity::into_parts) {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|_| {
+            OutboundError::Host("the client's certificate and its key do not belong together".into())
+        })?,
+    };
     client.resumption = Resumption::disabled();
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(client))

@@ -2,16 +2,16 @@
 //!
 //! Never waits longer than the intent stands, and never retries: whether to ask again is decided above.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokenkeep_client::secret::RefreshToken;
 use zeroize::Zeroizing;
 
-use super::request;
 use crate::domain::provider::OAuthClient;
 use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::domain::refresh::answer::{Dialect, Heard, Meaning, read};
 use crate::net::outbound::{Answer, Deadlines, OutboundError, exchange};
+use crate::service::oauth::token_request::{Grant, token_request};
 
 /// Longest answer that is read: a token set has three tokens of 16 KiB at the most.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -60,11 +60,11 @@ impl Reply {
 }
 
 /// Asks once.
-pub(super) async fn ask(client: &OAuthClient, token: RefreshToken) -> Reply {
-    let request = match request::refresh(client, &token) {
+pub(super) async fn ask(client: &OAuthClient, token: RefreshToken, now: SystemTime) -> Reply {
+    let request = match token_request(client, &Grant::RefreshToken(&token), now) {
         Ok(request) => request,
         Err(why) => {
-            tracing::error!(%why, "a credential for a provider cannot be read, so nothing is asked there");
+            tracing::error!(%why, "our client cannot prove itself at a provider, so nothing is asked there");
             return Reply::Unmade;
         }
     };

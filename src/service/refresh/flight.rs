@@ -61,7 +61,7 @@ impl Engine {
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
             let Some(begun) = begun.map_err(publishable)? else { continue };
             let reply = if may_still_send(began.elapsed()) {
-                asking::ask(client, begun.token).await
+                asking::ask(client, begun.token, vault.moment().into()).await
             } else {
                 Reply::Failed(OutboundError::Deadline("to begin"))
             };

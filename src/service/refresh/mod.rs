@@ -12,7 +12,6 @@ mod asking;
 mod flight;
 mod gate;
 mod recovery;
-mod request;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

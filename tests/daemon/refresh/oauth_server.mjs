@@ -49,11 +49,16 @@ const provider = new Provider(issuer, {
 
 const log = [];
 const name = (token) => createHash('sha256').update(token).digest('hex').slice(0, 16);
-const account = (ctx, result) => log.push({ result, token: name(ctx.oidc.params.refresh_token), lost: !!ctx.req.lost, at: Date.now() });
+const account = (ctx, result) => log.push({
+  result,
+  token: name(ctx.oidc.params.refresh_token),
+  next: result === 'granted' ? name(ctx.body.refresh_token) : null,
+  lost: !!ctx.req.lost,
+});
 provider.on('grant.success', (ctx) => account(ctx, 'granted'));
 provider.on('grant.error', (ctx, error) => {
   if (ctx.oidc.params?.refresh_token) account(ctx, error.error);
-  else log.push({ result: error.error, token: null, lost: false, at: Date.now() });
+  else log.push({ result: error.error, token: null, next: null, lost: false });
 });
 provider.on('server_error', (_, error) => console.error(error));
 
@@ -99,7 +104,7 @@ function change(response, { drop = [], set = {}, cut }) {
 async function token(request, response) {
   if (fault.count-- <= 0) return oauth(request, response);
   const now = fault;
-  const skipped = (result) => log.push({ result, token: null, lost: true, at: Date.now() });
+  const skipped = (result) => log.push({ result, token: null, next: null, lost: true });
   if (now.delay_ms) await new Promise((resolve) => setTimeout(resolve, now.delay_ms));
   if (now.drop === 'before') { skipped('dropped'); return request.socket.destroy(); }
   if (now.drop === 'after') {

@@ -27,6 +27,8 @@ pub(super) struct Call {
     pub(super) result: String,
     /// The refresh token that was shown, hashed.
     pub(super) token: Option<String>,
+    /// The one that was given for it, hashed.
+    pub(super) next: Option<String>,
     /// Whether its answer was thrown away.
     pub(super) lost: bool,
 }

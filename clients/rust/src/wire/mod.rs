@@ -14,6 +14,7 @@ pub(crate) mod items;
 mod org;
 mod page;
 mod pass;
+mod provider;
 mod secret;
 mod status;
 mod token;
@@ -27,6 +28,7 @@ pub use crypt::{CRYPT_ITEMS, DecryptOut, DecryptRequest, DecryptResult, EncryptO
 pub use org::OrgOut;
 pub use page::Page;
 pub use pass::{PassOut, PassRequest};
+pub use provider::{ProviderCheckOut, ProviderOut, ProviderSetting};
 pub use secret::{SecretIn, SecretInfo, SecretOut, SecretVersion};
 pub use status::{AuditStatus, PrincipalOut, Status, StoreStatus};
 pub use token::{BatchOut, BatchRequest, BatchResult, RefreshRequest, RefreshTokenOut, Token};

@@ -321,9 +321,6 @@ impl World {
     fn run(&mut self) -> Result<(), String> {
         self.plan();
         while let Some(Reverse((at, _, event))) = self.queue.pop() {
-            if at > OVER_AT {
-                break;
-            }
             self.now = at;
             self.step(self.events[event].clone())?;
         }
@@ -410,6 +407,10 @@ impl World {
     }
 
     fn wake(&mut self, who: Who) {
+        // What is begun is brought to its end.
+        if self.now > OVER_AT {
+            return;
+        }
         self.after(500, 4_000, Event::Wake(who));
         let is_needed = self.store.ends <= self.clock(who.0).after(Duration::from_secs(10));
         if self.machines[who.0].flight.is_some() || !is_needed && self.store.custody == Custody::Settled {
@@ -511,7 +512,8 @@ impl World {
         // Clocks that jump may misjudge a leeway by as much as they jump, and by no more.
         let inside = self.now - first
             < self.terms.leeway.as_millis() as u64 + 1_200_000 * u64::from(!self.terms.leeway.is_zero());
-        let ended = self.clock(who.0) >= self.store.ends;
+        // By the clock that it was decided by.
+        let ended = flight.intent.begun_at >= self.store.ends;
         if !inside && !ended {
             return Err(format!("token {token} may be spent, and is sent while the access token lives"));
         }
