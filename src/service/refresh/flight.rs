@@ -46,17 +46,14 @@ impl Engine {
         let crew = Crew { vault: &vault, connection, client, terms, request };
         let mut last = Err(in_progress());
         for _ in 0..ATTEMPTS {
-            let kept = vault.look(&connection.0, &connection.1)?;
-            if is_good(&kept, wanted, &crew) {
+            // Twice: waiting for a place takes its time, and grounds hold for the moment.
+            if judge(&crew, wanted).await?.is_none() {
                 return Ok(());
             }
-            let grounds = match grounds(&kept, &crew) {
-                Ok(grounds) => grounds,
-                Err(refusal) => return give_up(&crew, &kept, refusal).await,
-            };
             self.heed_setback(connection)?;
             let edition = vault.edition();
             let passed = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await?;
+            let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
             let began = Instant::now();
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
             let Some(begun) = begun.map_err(publishable)? else { continue };
@@ -174,6 +171,18 @@ enum Attempt {
     Again(Duration, Refusal),
     /// The flight has ended.
     Over(Outcome),
+}
+
+/// On which grounds the refresh token may be sent now; none: what is stored is good enough.
+async fn judge(crew: &Crew<'_>, wanted: Wanted) -> Result<Option<(Kept, Grounds)>, Refusal> {
+    let kept = crew.vault.look(&crew.connection.0, &crew.connection.1)?;
+    if is_good(&kept, wanted, crew) {
+        return Ok(None);
+    }
+    match grounds(&kept, crew) {
+        Ok(grounds) => Ok(Some((kept, grounds))),
+        Err(refusal) => give_up(crew, &kept, refusal).await.map(|()| None),
+    }
 }
 
 fn is_good(kept: &Kept, wanted: Wanted, crew: &Crew<'_>) -> bool {

@@ -250,7 +250,7 @@ enum Event {
     Start(usize),
     Timeout(Who, u64),
     Wake(Who),
-    WriteIntent(Who, Grounds, u64),
+    WriteIntent(Who, u64),
 }
 
 pub(super) struct World {
@@ -368,9 +368,7 @@ impl World {
     fn step(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Wake(who) if self.is_alive(who) => self.wake(who),
-            Event::WriteIntent(who, grounds, revision) if self.is_alive(who) => {
-                self.write_intent(who, grounds, revision);
-            }
+            Event::WriteIntent(who, revision) if self.is_alive(who) => self.write_intent(who, revision),
             Event::Send(who) if self.is_alive(who) => self.send(who)?,
             Event::Arrive(who, fence, token) => self.arrive(who, fence, token),
             Event::Reply(who, fence, reply) if self.is_alive(who) => self.end_waiting(who, fence, reply),
@@ -412,15 +410,24 @@ impl World {
             return;
         }
         self.after(500, 4_000, Event::Wake(who));
-        let is_needed = self.store.ends <= self.clock(who.0).after(Duration::from_secs(10));
+        // A caller that got a 401 asks, too, however long the access token has to live.
+        let is_needed =
+            self.store.ends <= self.clock(who.0).after(Duration::from_secs(10)) || self.chance.one_in(20);
         if self.machines[who.0].flight.is_some() || !is_needed && self.store.custody == Custody::Settled {
             return;
         }
+        if self.grounds(who).is_some() {
+            let revision = self.store.revision;
+            self.soon(Event::WriteIntent(who, revision));
+        }
+    }
+
+    fn grounds(&mut self, who: Who) -> Option<Grounds> {
         let holder = self.holder(who);
         let (now, ends) = (self.clock(who.0), Some(self.store.ends));
-        if let Move::Send(grounds) = (self.rules.next)(&self.store.custody, &self.terms, now, ends, holder) {
-            let revision = self.store.revision;
-            self.soon(Event::WriteIntent(who, grounds, revision));
+        match (self.rules.next)(&self.store.custody, &self.terms, now, ends, holder) {
+            Move::Send(grounds) => Some(grounds),
+            _ => None,
         }
     }
 
@@ -444,10 +451,12 @@ impl World {
         }
     }
 
-    fn write_intent(&mut self, who: Who, grounds: Grounds, revision: u64) {
+    fn write_intent(&mut self, who: Who, revision: u64) {
         if self.store.revision != revision || self.machines[who.0].flight.is_some() {
             return;
         }
+        // Judged by the moment that stands in the intent, not by an earlier one.
+        let Some(grounds) = self.grounds(who) else { return };
         let begun_at = self.clock(who.0);
         let intent = Intent {
             generation: self.store.generation,
@@ -504,7 +513,7 @@ impl World {
         }
         let other = &self.machines[1 - who.0];
         let waits = |flight: &Flight| flight.is_waiting && flight.token == token;
-        if other.is_up && other.flight.as_ref().is_some_and(waits) {
+        if self.terms.rotates && other.is_up && other.flight.as_ref().is_some_and(waits) {
             return Err(format!("token {token} is sent while somebody waits for its answer"));
         }
         let is_strict = self.terms.rotates && self.terms.reuse_revokes_family;
