@@ -7,7 +7,7 @@ EXAMPLES ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
+.PHONY: demo refresh-simulation run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
 	tls-scan-short memory memory-without clean
 
 # The main job on real input, step by step, from a fresh clone.
@@ -62,10 +62,20 @@ lint:
 # short form. The fuzz crate has no tests but its targets. One test fills a disk, so it is given one of its own.
 TESTS := cargo test --locked --workspace --exclude tokenkeep-fuzz
 ON_SMALL_DISK := unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt exec "$$@"' sh
-unit: $(VENV)/ready $(VENV)/moving-in
+unit: $(VENV)/ready $(VENV)/moving-in demo/node_modules/oidc-provider
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
+
+# The provider of the refresh tests; without npm they say that they were not run.
+demo/node_modules/oidc-provider: demo/package-lock.json
+	@if command -v npm >/dev/null; then cd demo && npm ci --loglevel=error >/dev/null && touch node_modules/oidc-provider; \
+	else echo 'NOT RUN: the refresh tests, which need npm'; fi
+
+# Orders of events, by the hundred thousand: SCHEDULES=1000000 for more.
+SCHEDULES ?= 200000
+refresh-simulation:
+	TOKENKEEP_SCHEDULES=$(SCHEDULES) cargo test --locked --release --lib refresh::simulation -- --nocapture
 
 # The units, by systemd's own judgement: its words, and its figures.
 units:

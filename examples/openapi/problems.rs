@@ -54,7 +54,17 @@ fn response(status: u16, codes: &[Code]) -> Value {
     let examples: Map<String, Value> =
         words.iter().map(|word| ((*word).to_owned(), reference("examples", word))).collect();
     let mut headers = common_headers();
-    if codes.iter().any(|code| matches!(code, Code::NotReady | Code::RateLimited)) {
+    if codes.iter().any(|code| {
+        matches!(
+            code,
+            Code::ClientMisconfigured
+                | Code::NotReady
+                | Code::ProviderError
+                | Code::ProviderTimeout
+                | Code::RateLimited
+                | Code::RefreshInProgress
+        )
+    }) {
         headers["Retry-After"] = reference("headers", "Retry-After");
     }
     if codes.contains(&Code::Unauthenticated) {
@@ -84,7 +94,13 @@ pub(crate) fn example(code: Code) -> Value {
         "request_id": REQUEST_ID,
     });
     match code {
-        Code::RateLimited => problem["retry_after"] = 1.into(),
+        Code::ProviderError | Code::ProviderTimeout | Code::RateLimited | Code::RefreshInProgress => {
+            problem["retry_after"] = 1.into();
+        }
+        Code::OutcomeUnknown => {
+            problem["reason"] = "answer_lost".into();
+            problem["since"] = "2026-11-21T19:00:00Z".into();
+        }
         Code::NeedsReauth => {
             problem["reason"] = "refresh_not_available".into();
             problem["since"] = "2026-11-21T19:00:00Z".into();
@@ -100,6 +116,9 @@ fn detail(code: Code) -> &'static str {
         Code::AlreadyExists => "it exists already",
         Code::AuditUnavailable => {
             "the audit log cannot be written, so nothing is released; the daemon's log says why"
+        }
+        Code::ClientMisconfigured => {
+            "the provider refuses our client id or secret, so nothing is refreshed there; mend the [[provider]]"
         }
         Code::Conflict => "another change of the same record came first; read it and try again",
         Code::CrossOrg => "this client may not act for that org",
@@ -120,10 +139,16 @@ fn detail(code: Code) -> &'static str {
         Code::NotAcceptable => "this answer can be had as application/json",
         Code::NotFound => "there is no such connection",
         Code::NotReady => "the index is being rebuilt; try again",
+        Code::OutcomeUnknown => {
+            "a refresh token was sent and no answer came; the access token is served to its end, then it is tried once"
+        }
         Code::PreconditionFailed => {
             "the connection is not as If-Match or If-None-Match says; read it and try again"
         }
+        Code::ProviderError => "the provider did not give a token set; it is asked again later",
+        Code::ProviderTimeout => "the provider did not answer in time; it is asked again later",
         Code::RateLimited => "this client asks faster than its configured rate",
+        Code::RefreshInProgress => "a refresh is under way and goes on by itself; ask again",
         Code::ScopeNotAllowed => "the token has a scope beyond the provider's allowed_scopes",
         Code::StorageFull => {
             "there is no room to keep the change; nothing was written, reads go on; make room on the host"

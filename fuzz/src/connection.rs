@@ -135,7 +135,8 @@ impl Daemon {
             vault
         });
         // Nobody is asked: no provider has a client here.
-        let nobody: Arc<Ask> = Arc::new(|_, _, _| Err(OutboundError::Unconnected(ConnectionError::Unresolved)));
+        let nobody: Arc<Ask> =
+            Arc::new(|_, _, _| Err(OutboundError::Unconnected(ConnectionError::Unresolved)));
         let admin = AdminServices {
             providers: providers::Providers::new(Arc::clone(&vault), nobody),
             rotation: Rotation::new(Arc::clone(&vault), Arc::new(|| Ok(root_keys()))),

@@ -170,6 +170,9 @@ fn mend(code: Option<Code>) -> &'static str {
         Some(Code::AuditUnavailable) => {
             "see that the audit directory can be written and has room; `tokenkeep doctor` says more"
         }
+        Some(Code::ClientMisconfigured) => {
+            "mend client_id or client_secret of this [[provider]] and reload the daemon"
+        }
         Some(Code::Conflict | Code::PreconditionFailed) => {
             "look at what is stored now (show), then decide anew"
         }
@@ -180,10 +183,13 @@ fn mend(code: Option<Code>) -> &'static str {
         Some(Code::Integrity) => {
             "run `tokenkeep doctor` and `tokenkeep audit verify`; restore the record from a backup"
         }
-        Some(Code::NeedsReauth) => "have the owner of the connection connect again",
+        Some(Code::NeedsReauth | Code::OutcomeUnknown) => "have the owner of the connection connect again",
         Some(Code::NotFound) => "see what there is with the list command",
         Some(Code::NotReady) => "`tokenkeep status` says why; run it again when the daemon is ready",
-        Some(Code::RateLimited) => "wait, then run it again",
+        Some(Code::ProviderError | Code::ProviderTimeout) => {
+            "see how the provider is; the daemon asks again by itself"
+        }
+        Some(Code::RateLimited | Code::RefreshInProgress) => "wait, then run it again",
         Some(Code::ScopeNotAllowed) => {
             "ask the provider for fewer scopes, or extend allowed_scopes in its configuration"
         }

@@ -28,6 +28,7 @@ use super::{examination, progress, providers};
 use crate::audit;
 use crate::clock::SystemClock;
 use crate::crypto::key_list::RootKeys;
+use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::lacking;
 use crate::os::activation::Handed;
 use crate::os::doorman::Peers;
@@ -38,6 +39,7 @@ use crate::os::{crash, hardening, private_file, resolver, user};
 use crate::room::{self, SecretPages};
 use crate::service::idle_keys;
 use crate::service::providers::Providers;
+use crate::service::refresh::Refresh;
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
@@ -285,6 +287,7 @@ async fn serve(
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
+    let refresh = Refresh::of(&vault, config.door.clone());
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
@@ -301,6 +304,10 @@ async fn serve(
     let watching = manager.listens().then(|| tokio::spawn(watchdog.clone().run()));
     let keeping = tls.clone().map(|tls| tokio::spawn(mtls::keep(tls)));
     let forgetting = Some(tokio::spawn(idle_keys::let_go(Arc::clone(&vault))));
+    let recovering = {
+        let refresh = refresh.clone();
+        tokio::spawn(async move { refresh.recover().await })
+    };
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
     let ended = loop {
@@ -321,14 +328,18 @@ async fn serve(
         }
     };
     say_beside.send_modify(|said| said.phase = "draining");
-    manager.stopping("draining: requests in flight are answered first", drain_deadline + CLOSE);
+    manager.stopping(
+        "draining: requests in flight are answered first",
+        drain_deadline + ANSWER_DEADLINE + CLOSE,
+    );
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping, forgetting].into_iter().flatten() {
+    for task in [watching, keeping, forgetting, Some(recovering)].into_iter().flatten() {
         task.abort();
     }
     listeners.shutdown().await;
+    refresh.land(ANSWER_DEADLINE).await;
     close(&vault, store).await;
     files.remove();
     tracing::info!("stopped");

@@ -76,6 +76,8 @@ actions! {
     StatusRead = "status:read",
     /// Reads an access token.
     TokenRead = "token:read",
+    /// Exchanges a refresh token for a new token set at its provider.
+    TokenRefresh = "token:refresh",
     /// Asks what was refused before it became an operation.
     Unparsed = "unparsed",
     /// Starts, stops, recovers: the daemon's own acts.

@@ -8,5 +8,6 @@ pub mod policy;
 pub mod principal;
 pub mod provider;
 pub mod rate;
+pub mod refresh;
 pub mod san;
 pub mod token_set;

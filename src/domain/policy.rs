@@ -356,7 +356,8 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretWrite
-        | Action::StatusRead => Verdict::Allow,
+        | Action::StatusRead
+        | Action::TokenRefresh => Verdict::Allow,
         // An admin on its socket has no use for a pass, and no rows of its own.
         Action::Connect
         | Action::CryptDecrypt
@@ -399,6 +400,8 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::OrgList
         // Not granted: whoever may do what it hands on may issue it.
         | Action::PassIssue
+        // Not granted: whoever may read a token has it renewed where it must be.
+        | Action::TokenRefresh
         | Action::ProviderCheck
         | Action::ProviderList
         | Action::ProviderRead
@@ -415,7 +418,8 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::ConnectionRead
         | Action::ConnectionWrite
         | Action::RefreshTokenRead
-        | Action::TokenRead => true,
+        | Action::TokenRead
+        | Action::TokenRefresh => true,
         Action::AuditRead
         | Action::Connect
         | Action::ConnectionList

@@ -100,8 +100,13 @@ pub fn check_labels(labels: &Labels) -> Result<(), Rejected> {
 }
 
 fn token(text: &str, rule: &'static str) -> Result<(), Rejected> {
-    let fine = !text.is_empty() && text.len() <= limits::TOKEN && text.bytes().all(is_printable);
-    if fine { Ok(()) } else { Err(Rejected(rule)) }
+    if is_token(text) { Ok(()) } else { Err(Rejected(rule)) }
+}
+
+/// Whether it is a token by the letter, and not too long to be kept.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.len() <= limits::TOKEN && text.bytes().all(is_printable)
 }
 
 /// VSCHAR of RFC 6749, appendix A.

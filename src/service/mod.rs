@@ -4,4 +4,5 @@ pub mod idle_keys;
 pub mod oauth;
 pub mod providers;
 pub mod records;
+pub mod refresh;
 pub mod rotation;

@@ -63,6 +63,17 @@ const ENTRIES: &[Parameter] = &[
     LIMIT,
 ];
 
+/// What a token that has to be renewed first may meet.
+const RENEWAL: &[Code] = &[
+    Code::ClientMisconfigured,
+    Code::NeedsReauth,
+    Code::OutcomeUnknown,
+    Code::ProviderError,
+    Code::ProviderTimeout,
+    Code::RefreshInProgress,
+    Code::StorageFull,
+];
+
 const CREATED: Success = Success { status: StatusCode::CREATED, about: "Created." };
 const FOUND: Success = Success { status: StatusCode::OK, about: "It was there already." };
 const REPLACED: Success = Success { status: StatusCode::OK, about: "What was there is replaced." };
@@ -195,13 +206,13 @@ paths! {
     REFRESH = Self::Refresh(..), "/v1/orgs/{org}/connections/{provider}/{name}/refresh", [
         Operation::post(
             "readNewerToken",
-            "For a caller that got a 401 with this generation: the current access token, if it is newer.",
+            "For a caller that got a 401 with this generation: refreshes it if it is still the current one, then the current access token.",
             Shape::Token,
         )
         .needs(Action::TokenRead)
         .takes(Shape::RefreshRequest)
         .or_bare()
-        .refuses(&[Code::NeedsReauth]),
+        .refuses(RENEWAL),
     ];
     REFRESH_TOKEN = Self::RefreshToken(..), "/v1/orgs/{org}/connections/{provider}/{name}/refresh-token", [
         Operation::get(
@@ -234,11 +245,11 @@ paths! {
         Operation::get("status", "The daemon, the vault, and the caller as seen.", Shape::Status),
     ];
     TOKEN = Self::Token(..), "/v1/orgs/{org}/connections/{provider}/{name}/token", [
-        Operation::get("readToken", "The access token, if it lives long enough.", Shape::Token)
+        Operation::get("readToken", "The access token, refreshed first if it does not live long enough.", Shape::Token)
             .needs(Action::TokenRead)
             .query(&[MIN_TTL])
             .or_bare()
-            .refuses(&[Code::NeedsReauth]),
+            .refuses(RENEWAL),
     ];
     TOKENS = Self::Tokens(..), "/v1/orgs/{org}/tokens", [
         Operation::post(

@@ -44,7 +44,7 @@ impl Exchange<'_> {
         self.query()?;
         let ask = self.ask(Action::TokenRead).of(org).on_connection(id);
         let asked: RefreshRequest = self.body(ask, body).await?;
-        let wanted = Wanted::NewerThan(asked.if_generation);
+        let wanted = Wanted::OtherThan(asked.if_generation);
         let token = self.vault().read_token(self.caller, self.request, org, id, wanted).await?;
         token_answer(&token, form)
     }

@@ -20,6 +20,8 @@ use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
 use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
+use crate::domain::refresh::Custody;
+use crate::domain::refresh::schedule::Life;
 use crate::domain::token_set::Accepted;
 use crate::store::{Key, Record};
 
@@ -28,15 +30,32 @@ pub(super) const REFRESH_NOT_AVAILABLE: &str = "refresh_not_available";
 
 /// What the metadata section of a connection says.
 #[derive(Debug, Serialize, Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     org: OrgId,
     #[serde(flatten)]
-    id: ConnectionId,
-    created_at: Moment,
-    refreshed_at: Moment,
-    expires_at: Option<Moment>,
-    scopes: Vec<String>,
+    pub(super) id: ConnectionId,
+    pub(super) created_at: Moment,
+    pub(super) refreshed_at: Moment,
+    pub(super) expires_at: Option<Moment>,
+    pub(super) scopes: Vec<String>,
     labels: Labels,
+}
+
+impl Metadata {
+    /// When the token set came and ends.
+    pub(super) fn life(&self) -> Life {
+        let Self { created_at, refreshed_at, expires_at, .. } = *self;
+        Life { created_at, refreshed_at, expires_at }
+    }
+}
+
+/// What becomes of what is known of the exchange of the stored refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExchangeFate {
+    /// It goes on with the refresh token, and goes with it.
+    Follows,
+    /// It is over.
+    Over,
 }
 
 impl Vault {
@@ -48,6 +67,7 @@ impl Vault {
         id: &ConnectionId,
         accepted: &Accepted,
         current: Option<&Record>,
+        fate: ExchangeFate,
     ) -> Result<(Vec<u8>, ConnectionOut), Refusal> {
         let now = self.now();
         let before = current.map(|record| self.open_metadata(org, key, record)).transpose()?;
@@ -77,11 +97,44 @@ impl Vault {
         if let Some(token) = &kept.previous {
             writer = section(writer, Field::PreviousRefreshToken, token);
         }
+        let mut custody = Custody::Settled;
+        if fate == ExchangeFate::Follows && kept.stays {
+            for field in [Field::Exchange, Field::Answer] {
+                if let Some(value) = self.stored_section(org, key, current, field)? {
+                    writer = section(writer, field, &value);
+                }
+            }
+            custody = current.map(|record| self.custody(org, key, record)).transpose()?.unwrap_or_default();
+        }
         if let Some(token) = &accepted.id_token {
             writer = section(writer, Field::IdToken, IdToken::expose(token).as_bytes());
         }
-        let out = self.connection_out(metadata, generation, kept.current.is_some(), key);
+        let out = self.connection_out(metadata, generation, kept.current.is_some(), &custody, key);
         Ok((writer.finish(), out))
+    }
+
+    /// What is known of the exchange of the stored refresh token.
+    pub(super) fn custody(&self, org: &Org, key: &Key, record: &Record) -> Result<Custody, Refusal> {
+        let Some(value) = self.stored_section(org, key, Some(record), Field::Exchange)? else {
+            return Ok(Custody::Settled);
+        };
+        serde_json::from_slice(&value)
+            .map_err(|_| Refusal::integrity("connection", &"its exchange is not what was written"))
+    }
+
+    pub(super) fn stored_section(
+        &self,
+        org: &Org,
+        key: &Key,
+        current: Option<&Record>,
+        field: Field,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+        let Some(record) = current else { return Ok(None) };
+        if RecordView::parse(&record.value).is_none_or(|view| view.section(field).is_none()) {
+            return Ok(None);
+        }
+        let opened = self.open_section(&org.key, key, &record.value, field)?;
+        Ok(Some(Zeroizing::new(opened.expose().to_vec())))
     }
 
     fn kept_refresh_tokens(
@@ -91,23 +144,19 @@ impl Vault {
         accepted: &Accepted,
         current: Option<&Record>,
     ) -> Result<KeptRefreshTokens, Refusal> {
-        let stored = |field| -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
-            let Some(record) = current else { return Ok(None) };
-            if RecordView::parse(&record.value).is_none_or(|view| view.section(field).is_none()) {
-                return Ok(None);
-            }
-            let opened = self.open_section(&org.key, key, &record.value, field)?;
-            Ok(Some(Zeroizing::new(opened.expose().to_vec())))
-        };
+        let stored = |field| self.stored_section(org, key, current, field);
         let (stored_current, stored_previous) =
             (stored(Field::RefreshToken)?, stored(Field::PreviousRefreshToken)?);
         let new = accepted.refresh_token.as_ref().map(RefreshToken::expose);
         let new = new.map(|text| Zeroizing::new(text.as_bytes().to_vec()));
         Ok(match (new, stored_current) {
             (Some(new), Some(old)) if !constant_time_eq(&new, &old) => {
-                KeptRefreshTokens { current: Some(new), previous: Some(old) }
+                KeptRefreshTokens { current: Some(new), previous: Some(old), stays: false }
             }
-            (new, old) => KeptRefreshTokens { current: new.or(old), previous: stored_previous },
+            (new, old) => {
+                let stays = old.is_some();
+                KeptRefreshTokens { current: new.or(old), previous: stored_previous, stays }
+            }
         })
     }
 
@@ -150,7 +199,12 @@ impl Vault {
         Ok((generation, relation))
     }
 
-    fn open_metadata(&self, org: &Org, key: &Key, record: &Record) -> Result<(u64, Metadata), Refusal> {
+    pub(super) fn open_metadata(
+        &self,
+        org: &Org,
+        key: &Key,
+        record: &Record,
+    ) -> Result<(u64, Metadata), Refusal> {
         let opened = self.open_section(&org.key, key, &record.value, Field::Metadata)?;
         let metadata: Metadata = serde_json::from_slice(opened.expose())
             .map_err(|_| Refusal::integrity("connection", &"its metadata is not what was written"))?;
@@ -169,7 +223,8 @@ impl Vault {
         let (generation, metadata) = self.open_metadata(org, key, record)?;
         let has_refresh_token =
             RecordView::parse(&record.value).is_some_and(|view| view.section(Field::RefreshToken).is_some());
-        Ok(self.connection_out(metadata, generation, has_refresh_token, key))
+        let custody = self.custody(org, key, record)?;
+        Ok(self.connection_out(metadata, generation, has_refresh_token, &custody, key))
     }
 
     fn connection_out(
@@ -177,14 +232,25 @@ impl Vault {
         metadata: Metadata,
         generation: u64,
         has_refresh_token: bool,
+        custody: &Custody,
         key: &Key,
     ) -> ConnectionOut {
         let ended = metadata.expires_at.is_some_and(|at| at <= self.now());
+        let renewed = has_refresh_token && self.client_of(&metadata.id.provider).is_some();
+        let (state, reason) = match custody {
+            Custody::NeedsReauth { reason, .. } => (ConnectionState::NeedsReauth, Some(reason.as_str())),
+            Custody::OutcomeUnknown { .. } => (ConnectionState::OutcomeUnknown, None),
+            Custody::Refreshing { .. } => (ConnectionState::Refreshing, None),
+            Custody::Settled if ended && !renewed => {
+                (ConnectionState::NeedsReauth, Some(REFRESH_NOT_AVAILABLE))
+            }
+            Custody::Settled => (ConnectionState::Active, None),
+        };
         ConnectionOut {
             provider: metadata.id.provider,
             name: metadata.id.name,
-            state: if ended { ConnectionState::NeedsReauth } else { ConnectionState::Active },
-            reason: ended.then(|| REFRESH_NOT_AVAILABLE.to_owned()),
+            state,
+            reason: reason.map(str::to_owned),
             scopes: metadata.scopes,
             generation,
             expires_at: metadata.expires_at,
@@ -211,6 +277,8 @@ pub(super) enum Relation {
 struct KeptRefreshTokens {
     current: Option<Zeroizing<Vec<u8>>>,
     previous: Option<Zeroizing<Vec<u8>>>,
+    /// Whether the stored one stays the current one.
+    stays: bool,
 }
 
 /// The value of the access token section: the end in Unix seconds (8 bytes, big-endian, 0 where unknown),

@@ -10,6 +10,7 @@ use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Deleted, Page, Toke
 
 use super::ask::Ask;
 use super::caller::Caller;
+use super::connection_record::ExchangeFate;
 use super::orgs::Org;
 use super::page::{Cursor, PageRequest};
 use super::place::{Table, org_prefix};
@@ -176,7 +177,8 @@ impl Vault {
         for _ in 0..TRIES {
             let current = self.store.read(&key)?;
             check(condition, current.as_ref())?;
-            let (record, out) = self.next_record(&org, &key, id, &accepted, current.as_ref())?;
+            let (record, out) =
+                self.next_record(&org, &key, id, &accepted, current.as_ref(), ExchangeFate::Follows)?;
             let batch = Batch {
                 preconditions: vec![standing(key, current.as_ref())],
                 changes: vec![Change::Put(key, record)],

@@ -114,6 +114,22 @@ impl<'a> Permit<'a> {
         Ok(done)
     }
 
+    /// Records a step of the daemon's own work in these words, and waits until the entry is durable.
+    ///
+    /// # Errors
+    /// `audit_unavailable`.
+    pub(super) async fn settle_step(
+        mut self,
+        became: Became,
+        generation: Option<u64>,
+        at: Option<Mark>,
+    ) -> Result<(), Refusal> {
+        self.settled = true;
+        self.note_span();
+        let entry = self.vault.entry(self.caller, &self.ask, became, generation, at);
+        self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited).map(|_| ())
+    }
+
     fn note_span(&self) {
         let span = self.vault.uptime().saturating_sub(self.admitted_at);
         self.vault.meters.took(self.ask.action, span);
@@ -168,7 +184,11 @@ impl Became {
         Self { outcome, reason: None }
     }
 
-    fn refused(refusal: &Refusal) -> Self {
+    pub(super) fn because(outcome: &'static str, reason: &'static str) -> Self {
+        Self { outcome, reason: Some(reason) }
+    }
+
+    pub(super) fn refused(refusal: &Refusal) -> Self {
         Self { outcome: refusal.code.as_str(), reason: refusal.reason }
     }
 

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::ask::Ask;
 use super::caller::Caller;
-use super::connection_record::Relation;
+use super::connection_record::{ExchangeFate, Relation};
 use super::connections::{TRIES, standing};
 use super::door::Permit;
 use super::refusal::Refusal;
@@ -221,7 +221,8 @@ impl Vault {
                 return Ok(Step::Nothing(done));
             }
         }
-        let (record, out) = self.next_record(&org, &key, &item.id, accepted, stored.as_ref())?;
+        let (record, out) =
+            self.next_record(&org, &key, &item.id, accepted, stored.as_ref(), ExchangeFate::Follows)?;
         let outcome = if stored.is_some() { Imported::Replaced } else { Imported::Created };
         let batch = Batch {
             preconditions: vec![standing(key, stored.as_ref())],

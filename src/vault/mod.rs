@@ -12,6 +12,7 @@ pub mod caller;
 pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
+pub mod custody;
 pub mod door;
 pub mod header;
 pub mod import;
@@ -28,6 +29,7 @@ pub mod place;
 mod providers;
 pub mod record;
 pub mod refusal;
+pub mod renewal;
 pub mod request_id;
 mod rules;
 pub mod secrets;
@@ -35,7 +37,7 @@ pub mod status;
 pub mod tokens;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokenkeep_client::moment::Moment;
@@ -55,6 +57,7 @@ use open_orgs::{Bounds, OpenOrgs};
 use place::{Blind, Field, place};
 use record::RecordView;
 use refusal::Refusal;
+use renewal::Renewal;
 use rules::Standing;
 
 /// The vault, open.
@@ -76,6 +79,7 @@ pub struct Vault {
     open_orgs: OpenOrgs,
     org_keys: Bounds,
     last_reads: LastReads,
+    renewal: OnceLock<Arc<dyn Renewal>>,
     meters: Arc<Meters>,
 }
 

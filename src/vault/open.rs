@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 use super::Vault;
@@ -184,6 +184,7 @@ impl Vault {
             open_orgs: OpenOrgs::new(options.org_keys.most),
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
+            renewal: OnceLock::new(),
             meters: Arc::default(),
         });
         vault.check_root_keys()?;

@@ -128,6 +128,13 @@ impl Vault {
         Ok(open)
     }
 
+    /// The org whose record stands under this key, its own key open.
+    pub(super) fn org_of(&self, key: &Key) -> Result<Arc<Org>, Refusal> {
+        let record = self.store.read(key)?.ok_or_else(|| Refusal::not_found("org"))?;
+        let (_, metadata) = self.open_org(key, &record)?;
+        self.org(&metadata.org)
+    }
+
     fn read_org(&self, org: &OrgId) -> Result<Option<OrgOut>, Refusal> {
         let key = org_key(self.blind.org(org));
         let Some(record) = self.store.read(&key)? else { return Ok(None) };

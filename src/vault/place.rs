@@ -69,6 +69,10 @@ pub enum Field {
     Pass = 13,
     /// What an application had encrypted, under the org key.
     Ciphertext = 14,
+    /// What is known of the exchange of the current refresh token, under the org key; nothing where nothing is open.
+    Exchange = 15,
+    /// An answer of a provider that came and could not be read, under the org key.
+    Answer = 16,
 }
 
 /// The blind name of an org.
@@ -97,6 +101,12 @@ impl Blind {
         let (provider, name) = (id.provider.as_str().as_bytes(), id.name.as_str().as_bytes());
         let tag = self.0.tag(&[b"connection\0", &org.0, provider, b"\0", name, b"\0"]);
         key(Table::Connection, org, first_half(&tag))
+    }
+
+    /// A refresh token, named. The same token has the same name wherever it stands.
+    #[must_use]
+    pub fn refresh_token(&self, token: &[u8]) -> [u8; 16] {
+        first_half(&self.0.tag(&[b"refresh token\0", token]))
     }
 
     /// Where a secret stands.

@@ -102,8 +102,18 @@ impl RecordWriter {
 
     /// Adds a section. Tokens are far below 4 GiB, sections far below 256.
     #[must_use]
-    pub fn section(mut self, field: Field, key_id: KeyId, token: &[u8]) -> Self {
-        self.directory.push(field as u8);
+    pub fn section(self, field: Field, key_id: KeyId, token: &[u8]) -> Self {
+        self.push(field as u8, key_id, token)
+    }
+
+    /// Adds a section as it stands in a record of the same generation.
+    #[must_use]
+    pub fn copied(self, section: &Section<'_>) -> Self {
+        self.push(section.field, section.key_id, section.token)
+    }
+
+    fn push(mut self, field: u8, key_id: KeyId, token: &[u8]) -> Self {
+        self.directory.push(field);
         self.directory.extend_from_slice(&key_id.0);
         let length = u32::try_from(token.len()).unwrap_or(u32::MAX);
         self.directory.extend_from_slice(&length.to_be_bytes());

@@ -24,6 +24,7 @@ use super::door::{Permit, Settling};
 use super::orgs::Org;
 use super::place::Field;
 use super::refusal::Refusal;
+use super::renewal::Renewed;
 use super::request_id::RequestId;
 use crate::crypto::seal::Opened;
 use crate::digits::put_number;
@@ -109,8 +110,23 @@ impl OpenRefreshToken {
 pub enum Wanted {
     /// One that lives at least so long.
     LivesFor(Duration),
-    /// One newer than this generation: the caller got a 401 with it.
-    NewerThan(u64),
+    /// Any but that of this generation: the caller got a 401 with it.
+    OtherThan(u64),
+}
+
+/// A token as it was found.
+enum Sight {
+    /// It is what was wanted.
+    Good(OpenToken),
+    /// It is not.
+    Stale(OpenToken),
+}
+
+/// What was found of one of many, and when it was looked for.
+struct Seen {
+    sight: Result<Sight, Refusal>,
+    begun_at: Duration,
+    ended_at: Duration,
 }
 
 impl Vault {
@@ -127,7 +143,18 @@ impl Vault {
         wanted: Wanted,
     ) -> Result<OpenToken, Refusal> {
         let permit = self.admit(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))?;
-        permit.settle(self.open_token(org, id, wanted), |token| Some(token.generation())).await
+        let token = match self.open_token(org, id, wanted) {
+            Ok(Sight::Good(token)) => Ok(token),
+            Ok(Sight::Stale(token)) => {
+                // Plaintext does not wait for a provider.
+                drop(token);
+                // In a box: the future of a read that need not wait stays small.
+                Box::pin(async { self.after_renewal(org, id, wanted, self.renew(org, id, wanted).await) })
+                    .await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        permit.settle(token, |token| Some(token.generation())).await
     }
 
     /// The access tokens of many connections, one answer each, in the order asked.
@@ -150,6 +177,7 @@ impl Vault {
             return Err(refusal);
         }
         let admitted_at = self.uptime();
+        let wanted = Wanted::LivesFor(min_ttl);
         let mut refused = Vec::with_capacity(ids.len());
         let mut permits = Vec::with_capacity(ids.len());
         for id in ids {
@@ -163,28 +191,56 @@ impl Vault {
                 }
             }
         }
-        let opened = self.open_tokens(org, permits, Wanted::LivesFor(min_ttl));
-        let mut settled = self.settle_all(opened, |token| Some(token.generation())).await?.into_iter();
+        let settling = self.open_tokens(org, permits, wanted).await;
+        let mut settled = self.settle_all(settling, |token| Some(token.generation())).await?.into_iter();
         Ok(refused.into_iter().filter_map(|refusal| refusal.map(Err).or_else(|| settled.next())).collect())
     }
 
-    /// Opens what was admitted. First all records are found, then each is opened: the processor waits for memory
-    /// for several of them at once.
-    fn open_tokens<'a>(
+    /// Opens what was admitted, and renews what is not good enough. All renewals are on their way before the first is
+    /// waited for.
+    async fn open_tokens<'a>(
         &self,
         org: &OrgId,
         permits: Vec<(&ConnectionId, Permit<'a>)>,
         wanted: Wanted,
     ) -> Vec<Settling<'a, OpenToken>> {
+        let sights = self.look_at_tokens(org, permits.iter().map(|(id, _)| *id), wanted);
+        let mut settling = Vec::with_capacity(permits.len());
+        let mut waiting = Vec::new();
+        for (at, ((id, permit), seen)) in permits.into_iter().zip(sights).enumerate() {
+            let opened = match seen.sight {
+                Ok(Sight::Stale(_)) => {
+                    waiting.push((at, id, permit, seen.begun_at, self.renew(org, id, wanted)));
+                    settling.push(None);
+                    continue;
+                }
+                Ok(Sight::Good(token)) => Ok(token),
+                Err(refusal) => Err(refusal),
+            };
+            settling.push(Some(permit.took(opened, seen.begun_at, seen.ended_at)));
+        }
+        for (at, id, permit, begun_at, renewed) in waiting {
+            let opened = self.after_renewal(org, id, wanted, renewed.await);
+            settling[at] = Some(permit.took(opened, begun_at, self.uptime()));
+        }
+        settling.into_iter().flatten().collect()
+    }
+
+    /// First all records are found, then each is opened: the processor waits for memory for several of them at once.
+    fn look_at_tokens<'a>(
+        &self,
+        org: &OrgId,
+        ids: impl Iterator<Item = &'a ConnectionId> + Clone,
+        wanted: Wanted,
+    ) -> Vec<Seen> {
         let (org, now) = (self.org(org), self.now());
-        let keys =
-            |org: &Arc<Org>| permits.iter().map(|(id, _)| self.blind.connection(org.blind, id)).collect();
+        let keys = |org: &Arc<Org>| ids.clone().map(|id| self.blind.connection(org.blind, id)).collect();
         let keys: Vec<Key> = org.as_ref().map(keys).unwrap_or_default();
         let records: Vec<_> = keys.iter().map(|key| self.store.read(key)).collect();
         let mut found = keys.iter().zip(records);
         let mut at = self.uptime();
-        let open = permits.into_iter().map(|(_, permit)| {
-            let opened = match (&org, found.next()) {
+        let look = ids.map(|_| {
+            let sight = match (&org, found.next()) {
                 (Ok(org), Some((key, record))) => record
                     .map_err(Refusal::from)
                     .and_then(|record| self.open_found(org, key, record, wanted, now)),
@@ -192,9 +248,9 @@ impl Vault {
                 (Ok(_), None) => Err(Refusal::not_found("connection")),
             };
             let begun_at = std::mem::replace(&mut at, self.uptime());
-            permit.took(opened, begun_at, at)
+            Seen { sight, begun_at, ended_at: at }
         });
-        open.collect()
+        look.collect()
     }
 
     /// The refresh token of a connection, for applications that still refresh themselves.
@@ -222,7 +278,7 @@ impl Vault {
         permit.settle(open(), |token| Some(token.generation())).await
     }
 
-    fn open_token(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Result<OpenToken, Refusal> {
+    fn open_token(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Result<Sight, Refusal> {
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         let record = self.store.read(&key)?;
@@ -236,7 +292,7 @@ impl Vault {
         record: Option<Record>,
         wanted: Wanted,
         now: Moment,
-    ) -> Result<OpenToken, Refusal> {
+    ) -> Result<Sight, Refusal> {
         let record = record.ok_or_else(|| Refusal::not_found("connection"))?;
         let value = self.open_section(&org.key, key, &record.value, Field::AccessToken)?;
         let body_starts = value.expose().get(8) == Some(&b'{');
@@ -244,28 +300,61 @@ impl Vault {
             return Err(Refusal::integrity("access token", &"its body is not what was written"));
         }
         let token = OpenToken { value };
-        self.check_fresh(key, &token, wanted, now)?;
-        Ok(token)
-    }
-
-    fn check_fresh(&self, key: &Key, token: &OpenToken, wanted: Wanted, now: Moment) -> Result<(), Refusal> {
         let good = match wanted {
             Wanted::LivesFor(span) => token.expires_at().is_none_or(|end| end >= now.after(span)),
-            Wanted::NewerThan(generation) => token.generation() > generation,
+            Wanted::OtherThan(generation) => token.generation() != generation,
         };
-        if good {
-            self.last_reads.note(key, now);
-            return Ok(());
+        if !good {
+            return Ok(Sight::Stale(token));
         }
-        let ended = token.expires_at().filter(|end| *end <= now);
-        Err(Refusal {
-            reason: Some(REFRESH_NOT_AVAILABLE),
-            since: Some(ended.unwrap_or(now)),
-            ..Refusal::new(
-                Code::NeedsReauth,
-                "no token that is good enough is stored and this daemon does not refresh it; store a new token set",
-            )
-        })
+        self.last_reads.note(key, now);
+        Ok(Sight::Good(token))
+    }
+
+    fn renew(&self, org: &OrgId, id: &ConnectionId, wanted: Wanted) -> Renewed {
+        match self.renewal.get() {
+            Some(renewal) => renewal.renew(org, id, wanted),
+            None => Box::pin(std::future::ready(Err(not_renewed()))),
+        }
+    }
+
+    /// What is served once a renewal has ended. While a provider is down, a token that has not ended is still served.
+    fn after_renewal(
+        &self,
+        org: &OrgId,
+        id: &ConnectionId,
+        wanted: Wanted,
+        renewed: Result<(), Refusal>,
+    ) -> Result<OpenToken, Refusal> {
+        let token = match self.open_token(org, id, wanted)? {
+            Sight::Good(token) => return Ok(token),
+            Sight::Stale(token) => token,
+        };
+        let (now, ends) = (self.now(), token.expires_at());
+        let lives = ends.is_none_or(|end| end > now);
+        match renewed {
+            Err(refusal) if refusal.reason == Some(REFRESH_NOT_AVAILABLE) => {
+                Err(Refusal { since: Some(ends.filter(|end| *end <= now).unwrap_or(now)), ..refusal })
+            }
+            _ if lives && matches!(wanted, Wanted::LivesFor(_)) => Ok(token),
+            Err(refusal) => Err(refusal),
+            Ok(()) => Err(Refusal {
+                retry_after: Some(1),
+                ..Refusal::new(Code::RefreshInProgress, "the token set is being replaced; ask again")
+            }),
+        }
+    }
+}
+
+/// Nothing renews this connection: no client of ours at its provider, or no refresh token.
+#[must_use]
+pub fn not_renewed() -> Refusal {
+    Refusal {
+        reason: Some(REFRESH_NOT_AVAILABLE),
+        ..Refusal::new(
+            Code::NeedsReauth,
+            "no token that is good enough is stored and this daemon does not refresh it; store a new token set",
+        )
     }
 }
 

@@ -24,6 +24,7 @@ mod mtls;
 mod openapi;
 mod pass;
 mod providers;
+mod refresh;
 mod refused_early;
 mod root_key;
 mod rotation;

@@ -48,6 +48,8 @@ codes! {
     AlreadyExists = "already_exists", 409, "It exists already";
     /// The audit log cannot be written, so nothing is released.
     AuditUnavailable = "audit_unavailable", 503, "The audit log cannot be written";
+    /// The provider refuses the client that the daemon is there: its id or its secret.
+    ClientMisconfigured = "client_misconfigured", 503, "The provider refuses our client";
     /// Another writer was there first.
     Conflict = "conflict", 409, "Another change came first";
     /// The org is not one that the caller may act for.
@@ -74,10 +76,18 @@ codes! {
     NotFound = "not_found", 404, "Not found";
     /// The vault does not serve now.
     NotReady = "not_ready", 503, "Not ready";
+    /// A refresh token was sent, may have been spent, and no answer came.
+    OutcomeUnknown = "outcome_unknown", 424, "The outcome of a refresh is not known";
     /// A condition of the request does not hold.
     PreconditionFailed = "precondition_failed", 412, "Precondition failed";
+    /// The provider did not give a token set, and the connection is no worse for it.
+    ProviderError = "provider_error", 502, "The provider failed";
+    /// The provider did not answer in time.
+    ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
     /// Too many requests of this caller.
     RateLimited = "rate_limited", 429, "Too many requests";
+    /// A refresh is under way and takes longer than a caller is kept waiting.
+    RefreshInProgress = "refresh_in_progress", 503, "A refresh is under way";
     /// The token has scopes beyond what the provider may have.
     ScopeNotAllowed = "scope_not_allowed", 403, "A scope is not allowed";
     /// There is no room to keep the change.

@@ -28,6 +28,12 @@ macro_rules! secret {
             pub fn expose(&self) -> &str {
                 self.0.expose_secret()
             }
+
+            /// Another one, wiped by itself. Said, so that none is made by accident.
+            #[must_use]
+            pub fn copy(&self) -> Self {
+                Self::new(self.expose().to_owned())
+            }
         }
 
         impl fmt::Debug for $name {

@@ -5,6 +5,8 @@
 use std::fmt;
 
 use crate::net::connection::ConnectionError;
+/// What is done once the request is on its way.
+pub(super) const TO_ANSWER: &str = "to answer";
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,21 @@ pub enum OutboundError {
 }
 
 impl OutboundError {
+    /// Whether the request may have reached the other side, and may have been done there.
+    #[must_use]
+    pub fn may_have_been_sent(&self) -> bool {
+        match self {
+            Self::Deadline(step) => *step == TO_ANSWER,
+            Self::NotHttp | Self::TooLarge(_) => true,
+            Self::Host(_)
+            | Self::Roots(_)
+            | Self::Tls(_)
+            | Self::Unconnected(_)
+            | Self::Untimely(_)
+            | Self::Untrusted(_) => false,
+        }
+    }
+
     /// Whether waiting may help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

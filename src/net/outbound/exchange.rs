@@ -5,11 +5,12 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
@@ -20,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
+use super::error::TO_ANSWER;
 use super::{Answer, Endpoint, OutboundError, Request};
 use crate::net::wiped_io::{WipedIo, wiped};
 
@@ -38,10 +40,10 @@ pub(super) async fn over(
     stream.set_nonblocking(true).map_err(host)?;
     let stream = TcpStream::from_std(stream).map_err(host)?;
     let Some(tls) = tls else {
-        return by(ends, "to answer", ask(stream, endpoint, request, most)).await?;
+        return by(ends, TO_ANSWER, ask(stream, endpoint, request, most)).await?;
     };
     let stream = by(connected, "to shake hands", shake_hands(stream, endpoint, tls)).await??;
-    by(ends, "to answer", ask(stream, endpoint, request, most)).await?
+    by(ends, TO_ANSWER, ask(stream, endpoint, request, most)).await?
 }
 
 async fn by<T>(ends: Instant, step: &'static str, what: impl Future<Output = T>) -> Result<T, OutboundError> {
@@ -104,9 +106,15 @@ where
     let driven = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(|_| OutboundError::NotHttp)?;
     let status = answer.status().as_u16();
+    let retry_after = retry_after(answer.headers());
     let body = whole(answer.into_body(), most).await;
     driven.abort();
-    Ok(Answer { status, body: body? })
+    Ok(Answer { status, retry_after, body: body? })
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 fn written(endpoint: &Endpoint, request: Request) -> Result<hyper::Request<Full<Bytes>>, OutboundError> {

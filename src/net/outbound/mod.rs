@@ -105,6 +105,8 @@ impl Request {
 pub struct Answer {
     /// The status.
     pub status: u16,
+    /// `Retry-After`, where it is a span (RFC 9110, section 10.2.3).
+    pub retry_after: Option<Duration>,
     /// The body, whole.
     pub body: Zeroizing<Vec<u8>>,
 }

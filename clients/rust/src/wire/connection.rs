@@ -12,15 +12,21 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
-    /// The access token has not ended, or has no known end.
+    /// The access token has not ended, has no known end, or is renewed when it is asked for.
     Active,
-    /// The access token has ended and nothing renews it.
+    /// The owner must connect again: the provider refuses the refresh token, or the access token has ended and nothing
+    /// renews it.
     NeedsReauth,
+    /// A refresh token was sent, may have been spent, and no answer came. The access token is served to its end.
+    OutcomeUnknown,
+    /// A refresh is under way.
+    Refreshing,
 }
 
 impl ConnectionState {
     /// Every state there is.
-    pub const ALL: &'static [Self] = &[Self::Active, Self::NeedsReauth];
+    pub const ALL: &'static [Self] =
+        &[Self::Active, Self::NeedsReauth, Self::OutcomeUnknown, Self::Refreshing];
 
     /// The word for it.
     #[must_use]
@@ -28,6 +34,8 @@ impl ConnectionState {
         match self {
             Self::Active => "active",
             Self::NeedsReauth => "needs_reauth",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Refreshing => "refreshing",
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn of_metadata(host: &Host<'_>) -> Result<Metadata, SourceError> {
     let put = Request::new("PUT", "/latest/api/token")
         .with_header("x-aws-ec2-metadata-token-ttl-seconds", Zeroizing::new("60".into()));
     let token = match ask(put) {
-        Ok(Answer { status: 200, body }) => remote::as_header(&body),
+        Ok(Answer { status: 200, body, .. }) => remote::as_header(&body),
         Ok(Answer { status, .. }) => return Ok(silent(format!("no token, status {status}"))),
         Err(SourceError::Retryable { what, .. }) => return Ok(silent(what)),
         Err(why) => return Err(why),

@@ -1,0 +1,288 @@
+//! One flight: look, judge, write the intent, ask, keep the answer, tell.
+//!
+//! The hard problem is in the order. The answer: nothing is sent before the intent is durable, nothing is told before
+//! the answer is, and every way out of the middle leaves an intent that says so.
+
+use std::time::{Duration, Instant};
+
+use tokenkeep_client::problem::Code;
+
+use super::asking::Reply;
+use super::gate::{Passed, client_refused};
+use super::{Connection, Engine, Outcome, Setback, asking, in_progress};
+use crate::crypto::random;
+use crate::domain::provider::{OAuthClient, Provider};
+use crate::domain::refresh::answer::Meaning;
+use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, pace};
+use crate::vault::Vault;
+use crate::vault::custody::{Conclusion, Kept, needs_reauth};
+use crate::vault::refusal::Refusal;
+use crate::vault::request_id::RequestId;
+use crate::vault::tokens::{Wanted, not_renewed};
+
+/// How often one flight asks. Who still waits is better served by an answer in seconds than by an error at once.
+const ATTEMPTS: u32 = 3;
+/// A pause in a flight is not longer; one that must be is taken on the ground.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// Between two tries to keep an answer for which there is no room.
+const KEEPING: Duration = Duration::from_secs(1);
+
+/// What a flight has at hand.
+struct Crew<'a> {
+    vault: &'a Vault,
+    connection: &'a Connection,
+    client: &'a OAuthClient,
+    terms: Terms,
+    request: RequestId,
+}
+
+impl Engine {
+    pub(super) async fn fly(&self, connection: &Connection, wanted: Wanted) -> Outcome {
+        let Some(vault) = self.vault.upgrade() else { return Err(in_progress()) };
+        let provider = vault.client_of(&connection.1.provider).ok_or_else(not_renewed)?;
+        let client = provider.client.as_ref().ok_or_else(not_renewed)?;
+        let (terms, request) = (Terms::of(client), self.requests.next());
+        let crew = Crew { vault: &vault, connection, client, terms, request };
+        let mut last = Err(in_progress());
+        for _ in 0..ATTEMPTS {
+            // Twice: waiting for a place takes its time, and grounds hold for the moment.
+            if judge(&crew, wanted).await?.is_none() {
+                return Ok(());
+            }
+            self.heed_setback(connection)?;
+            let edition = vault.edition();
+            let passed = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await?;
+            let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
+            let began = Instant::now();
+            let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
+            let Some(begun) = begun.map_err(publishable)? else { continue };
+            let reply = asking::ask(&self.door, client, begun.token, vault.moment().into(), began).await;
+            let attempt = self.conclude(&crew, &provider, &passed, &kept, &begun.intent, reply).await;
+            drop(passed);
+            match attempt {
+                Attempt::Over(outcome) => return outcome,
+                Attempt::Again(wait, refusal) => {
+                    last = Err(refusal);
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+        last
+    }
+
+    async fn conclude(
+        &self,
+        crew: &Crew<'_>,
+        provider: &Provider,
+        passed: &Passed,
+        kept: &Kept,
+        intent: &Intent,
+        reply: Reply,
+    ) -> Attempt {
+        let meaning = reply.meaning(crew.client);
+        self.judge_client(crew, provider, passed, &meaning);
+        let ended = meaning.ended();
+        let now = crew.vault.moment();
+        let next = intent.settle(ended, now).next(&crew.terms, now, kept.life.expires_at, Holder::Gone);
+        let pause = self.pause(crew.connection, &meaning);
+        let told = told(&meaning, &reply, &next, pause);
+        let unread = matches!(meaning, Meaning::Unreadable);
+        let granted = if let Meaning::Tokens(granted) = meaning { Some(granted) } else { None };
+        let conclusion = Conclusion {
+            ended,
+            granted,
+            usual_life: crew.client.access_token_lifetime,
+            unread: unread.then(|| reply.into_body()).flatten(),
+            told,
+        };
+        let outcome = keep(crew, intent, &conclusion).await;
+        let Err(refusal) = outcome else {
+            self.setbacks().remove(crew.connection);
+            return Attempt::Over(Ok(()));
+        };
+        let may_go_on = matches!(next, Move::Send(Grounds::First | Grounds::Again { .. }))
+            && matches!(refusal.code, Code::ProviderError | Code::ProviderTimeout);
+        if may_go_on && pause <= LONGEST_PAUSE {
+            return Attempt::Again(pause, refusal);
+        }
+        Attempt::Over(Err(refusal))
+    }
+
+    /// One alert when a provider begins to refuse us, one line when it takes us again.
+    fn judge_client(&self, crew: &Crew<'_>, provider: &Provider, passed: &Passed, meaning: &Meaning) {
+        let id = provider.id.as_str();
+        match meaning {
+            Meaning::ClientRefused => {
+                if passed.refused(crew.vault.edition(), self.began.elapsed()) {
+                    tracing::error!(
+                        provider = id,
+                        "the provider refuses our client id or secret: nothing is refreshed there until one trial \
+                         succeeds; no connection is marked; mend the [[provider]] and reload"
+                    );
+                }
+            }
+            Meaning::Tokens(_) | Meaning::Refused => {
+                if passed.taken() {
+                    tracing::info!(provider = id, "the provider takes our client again");
+                }
+            }
+            Meaning::Broken(_) | Meaning::Lost | Meaning::NotProcessed(_) | Meaning::Unreadable => {}
+        }
+    }
+
+    /// Notes a failure, and says how long to wait before the next try.
+    fn pause(&self, connection: &Connection, meaning: &Meaning) -> Duration {
+        let wish = match meaning {
+            Meaning::Broken(wish) | Meaning::NotProcessed(wish) => *wish,
+            Meaning::Lost | Meaning::Unreadable => None,
+            Meaning::ClientRefused | Meaning::Refused | Meaning::Tokens(_) => return Duration::ZERO,
+        };
+        let mut setbacks = self.setbacks();
+        let failures = setbacks.get(connection).map_or(0, |setback| setback.failures).saturating_add(1);
+        let pause = pace::wait(failures, wish, chance());
+        setbacks.insert(connection.clone(), Setback { failures, over_at: Instant::now() + pause });
+        pause
+    }
+
+    fn heed_setback(&self, connection: &Connection) -> Result<(), Refusal> {
+        let setback = self.setbacks().get(connection).copied();
+        let left = setback.map(|setback| setback.over_at.saturating_duration_since(Instant::now()));
+        match left {
+            Some(left) if !left.is_zero() => Err(Refusal {
+                retry_after: Some(left.as_secs() + 1),
+                ..Refusal::new(
+                    Code::ProviderError,
+                    "the provider did not give a token set a moment ago; it is asked again later",
+                )
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// How one attempt of a flight ended.
+enum Attempt {
+    /// The flight may go on, after a pause; or else end with this.
+    Again(Duration, Refusal),
+    /// The flight has ended.
+    Over(Outcome),
+}
+
+/// On which grounds the refresh token may be sent now; none: what is stored is good enough.
+async fn judge(crew: &Crew<'_>, wanted: Wanted) -> Result<Option<(Kept, Grounds)>, Refusal> {
+    let kept = crew.vault.look(&crew.connection.0, &crew.connection.1)?;
+    if is_good(&kept, wanted, crew) {
+        return Ok(None);
+    }
+    match grounds(&kept, crew) {
+        Ok(grounds) => Ok(Some((kept, grounds))),
+        Err(refusal) => give_up(crew, &kept, refusal).await.map(|()| None),
+    }
+}
+
+fn is_good(kept: &Kept, wanted: Wanted, crew: &Crew<'_>) -> bool {
+    match wanted {
+        Wanted::LivesFor(span) => {
+            let least = kept.life.least(span, &crew.terms);
+            kept.life.expires_at.is_none_or(|ends| ends > crew.vault.moment().after(least))
+        }
+        Wanted::OtherThan(generation) => kept.generation != generation,
+    }
+}
+
+/// On which grounds the refresh token may be sent now.
+fn grounds(kept: &Kept, crew: &Crew<'_>) -> Result<Grounds, Refusal> {
+    if !kept.has_refresh_token {
+        return Err(not_renewed());
+    }
+    // The lock of the state directory lets one daemon in: whose intent stands here, and is no flight of ours, is dead.
+    match kept.custody.next(&crew.terms, crew.vault.moment(), kept.life.expires_at, Holder::Gone) {
+        Move::Send(grounds) => Ok(grounds),
+        Move::NeedsReauth { reason, since } => Err(needs_reauth(reason, since)),
+        Move::UnderWay => Err(in_progress()),
+        refused @ (Move::GiveUp { .. } | Move::Wait { .. }) => Err(outcome_unknown(&refused)),
+    }
+}
+
+/// Nothing may be sent now. An intent that a crash has left open says from now on what it is: an outcome unknown.
+async fn give_up(crew: &Crew<'_>, kept: &Kept, told: Refusal) -> Outcome {
+    let Some(intent) = kept.custody.intent() else { return Err(told) };
+    let lost = Conclusion { ended: Ended::Lost, granted: None, usual_life: None, unread: None, told };
+    keep(crew, intent, &lost).await
+}
+
+/// Keeps what came of an exchange. A token set is tried to be kept for as long as the daemon lives.
+async fn keep(crew: &Crew<'_>, intent: &Intent, conclusion: &Conclusion) -> Outcome {
+    let (org, id) = crew.connection;
+    let is_precious = conclusion.granted.is_some() || conclusion.unread.is_some();
+    for tried in 0_u32.. {
+        let refusal = match crew.vault.end_exchange(crew.request, org, id, intent, conclusion).await {
+            Ok(outcome) => return outcome,
+            Err(refusal) => refusal,
+        };
+        if tried == 0 {
+            let code = refusal.code.as_str();
+            tracing::error!(
+                code,
+                is_precious,
+                "what a provider answered could not be kept; it is tried again"
+            );
+        }
+        let may_pass = matches!(refusal.code, Code::StorageFull | Code::NotReady | Code::Conflict);
+        if !may_pass || (!is_precious && tried == 3) {
+            return Err(publishable(refusal));
+        }
+        tokio::time::sleep(KEEPING).await;
+    }
+    Err(in_progress())
+}
+
+/// What callers are told where no token set came.
+fn told(meaning: &Meaning, reply: &Reply, next: &Move, pause: Duration) -> Refusal {
+    let failed =
+        |code, detail| Refusal { retry_after: Some(pause.as_secs() + 1), ..Refusal::new(code, detail) };
+    match (meaning, next) {
+        (Meaning::ClientRefused, _) => client_refused(None),
+        _ if matches!(reply, Reply::Unmade) => client_refused(None),
+        (
+            Meaning::Lost | Meaning::Unreadable | Meaning::Broken(_),
+            Move::GiveUp { .. } | Move::Wait { .. },
+        ) => outcome_unknown(next),
+        _ if reply.is_late() => {
+            failed(Code::ProviderTimeout, "the provider did not answer in time; it is asked again later")
+        }
+        _ => failed(Code::ProviderError, "the provider did not give a token set; it is asked again later"),
+    }
+}
+
+fn outcome_unknown(next: &Move) -> Refusal {
+    let (since, detail, reason) = match next {
+        Move::Wait { since, .. } => (
+            Some(*since),
+            "a refresh token was sent and no answer came; the access token is served to its end, then it is tried once",
+            "answer_lost",
+        ),
+        Move::GiveUp { since } => (
+            Some(*since),
+            "a refresh token was sent twice and no answer came; its owner must connect again",
+            "probe_lost",
+        ),
+        Move::NeedsReauth { .. } | Move::Send(_) | Move::UnderWay => {
+            (None, "a refresh token was sent and no answer came", "answer_lost")
+        }
+    };
+    Refusal { since, reason: Some(reason), ..Refusal::new(Code::OutcomeUnknown, detail) }
+}
+
+/// A refusal of the store or the door, as far as the contract knows it for a read.
+fn publishable(refusal: Refusal) -> Refusal {
+    match refusal.code {
+        Code::Conflict | Code::TooLarge => in_progress(),
+        _ => refusal,
+    }
+}
+
+/// From 0 to 1.
+fn chance() -> f64 {
+    f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX)
+}

@@ -1,0 +1,401 @@
+//! The steps of a refresh that are kept: the intent before the request, the answer before anything else is done with it.
+//!
+//! The hard problem: between reading a refresh token and keeping what it was exchanged for, anything may die and anybody
+//! may write. The answer: each step is one commit that holds only if the record is still the one that was looked at; and
+//! an answer whose record has changed is put where its token still is, never dropped.
+//!
+//! Never gives a refresh token out before its intent is on the disk and in the audit log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenkeep_client::ids::{ConnectionId, OrgId};
+use tokenkeep_client::moment::Moment;
+use tokenkeep_client::secret::RefreshToken;
+use tokenkeep_client::wire::to_body;
+use zeroize::Zeroizing;
+
+use super::Vault;
+use super::ask::Ask;
+use super::caller::Caller;
+use super::connection_record::ExchangeFate;
+use super::connections::{TRIES, standing};
+use super::door::{Became, Permit};
+use super::orgs::Org;
+use super::place::{Field, Table, org_key, place};
+use super::record::{RecordView, RecordWriter};
+use super::refusal::Refusal;
+use super::request_id::RequestId;
+use crate::chain::Mark;
+use crate::crypto::hex;
+use crate::crypto::seal::seal;
+use crate::domain::action::Action;
+use crate::domain::refresh::answer::Granted;
+use crate::domain::refresh::schedule::Life;
+use crate::domain::refresh::{
+    Custody, Ended, Fingerprint, Grounds, Intent, LEASE, Landing, Node, Reason, landing,
+};
+use crate::domain::token_set::Accepted;
+use crate::store::{Batch, Change, CommitError, Key, Record};
+use crate::vault::place::OrgBlind;
+
+/// A connection as it was looked at, without its tokens.
+pub struct Kept {
+    org: Arc<Org>,
+    key: Key,
+    record: Record,
+    /// Counts its token sets.
+    pub generation: u64,
+    /// What is known of the exchange of its refresh token.
+    pub custody: Custody,
+    /// When its token set came and ends.
+    pub life: Life,
+    /// Whether there is a refresh token.
+    pub has_refresh_token: bool,
+}
+
+/// An exchange that may be carried out: its intent is durable.
+pub struct Begun {
+    /// The note.
+    pub intent: Intent,
+    /// What is sent.
+    pub token: RefreshToken,
+}
+
+/// How an exchange ended, and what it brought.
+pub struct Conclusion {
+    /// What it says of the token that was sent.
+    pub ended: Ended,
+    /// The token set, where one came.
+    pub granted: Option<Box<Granted>>,
+    /// How long an access token lives whose answer does not say.
+    pub usual_life: Option<Duration>,
+    /// An answer that says it worked and cannot be read.
+    pub unread: Option<Zeroizing<Vec<u8>>>,
+    /// What callers are told where no token set came.
+    pub told: Refusal,
+}
+
+/// A connection found by a survey.
+pub struct Surveyed {
+    /// Whose it is.
+    pub org: OrgId,
+    /// Which it is.
+    pub id: ConnectionId,
+    /// Counts its token sets.
+    pub generation: u64,
+    /// What is known of the exchange of its refresh token.
+    pub custody: Custody,
+    /// When its token set came and ends.
+    pub life: Life,
+}
+
+impl Vault {
+    /// The wall clock of the vault.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        self.now()
+    }
+
+    /// Looks at a connection; opens no token.
+    ///
+    /// # Errors
+    /// `not_found`, `integrity`.
+    pub fn look(&self, org: &OrgId, id: &ConnectionId) -> Result<Kept, Refusal> {
+        let org = self.org(org)?;
+        let key = self.blind.connection(org.blind, id);
+        let record = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;
+        let (generation, metadata) = self.open_metadata(&org, &key, &record)?;
+        if metadata.id != *id {
+            return Err(Refusal::integrity("connection", &"the record is another connection's"));
+        }
+        let custody = self.custody(&org, &key, &record)?;
+        let has_refresh_token = has(&record, Field::RefreshToken);
+        Ok(Kept { life: metadata.life(), org, key, record, generation, custody, has_refresh_token })
+    }
+
+    /// Makes an intent durable and gives the token that it speaks of. None: the connection has changed since it was
+    /// looked at; look again.
+    ///
+    /// # Errors
+    /// The door's; `not_found` where there is no refresh token; `integrity`, `storage_full`. Nothing may be sent then.
+    pub async fn begin_exchange(
+        &self,
+        request: RequestId,
+        id: &ConnectionId,
+        kept: &Kept,
+        grounds: Grounds,
+        node: &Node,
+    ) -> Result<Option<Begun>, Refusal> {
+        let task = self.refresher();
+        let org = &kept.org;
+        let ask = Ask::new(&request, Action::TokenRefresh).of(&org.id).on_connection(id);
+        let permit = self.admit_change(&task, ask)?;
+        let token = self.stored_section(org, &kept.key, Some(&kept.record), Field::RefreshToken)?;
+        let token = token.ok_or_else(|| Refusal::not_found("refresh token"))?;
+        let now = self.now();
+        let intent = Intent {
+            generation: kept.generation,
+            token: self.name_of(&token),
+            node: node.clone(),
+            fence: kept.record.revision,
+            begun_at: now,
+            deadline: now.after(LEASE),
+            grounds,
+        };
+        let custody = Custody::Refreshing { intent: intent.clone() };
+        let record = self.with_exchange(org, &kept.key, &kept.record, &custody, None)?;
+        let Some(mark) = self.replace(&permit, kept.key, &kept.record, record).await? else {
+            permit.settle_step(Became::because("conflict", "intent"), Some(kept.generation), None).await?;
+            return Ok(None);
+        };
+        permit.settle_step(Became::because("ok", "intent"), Some(kept.generation), Some(mark)).await?;
+        let now_stored = self.store.read(&kept.key)?;
+        let custody = now_stored.map(|record| self.custody(org, &kept.key, &record)).transpose()?;
+        if !custody.is_some_and(|custody| intent.still_stands(&custody)) {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&token).map_err(|why| Refusal::integrity("refresh token", &why))?;
+        Ok(Some(Begun { intent, token: RefreshToken::new(text.to_owned()) }))
+    }
+
+    /// Keeps what became of an exchange, wherever it belongs by now. The inner result is what callers are told.
+    ///
+    /// # Errors
+    /// It could not be kept: to be tried again for as long as there is something to keep.
+    pub async fn end_exchange(
+        &self,
+        request: RequestId,
+        org: &OrgId,
+        id: &ConnectionId,
+        intent: &Intent,
+        conclusion: &Conclusion,
+    ) -> Result<Result<(), Refusal>, Refusal> {
+        let task = self.refresher();
+        let org = self.org(org)?;
+        let key = self.blind.connection(org.blind, id);
+        for _ in 0..TRIES {
+            let ask = Ask::new(&request, Action::TokenRefresh).of(&org.id).on_connection(id);
+            // Not `admit_change`: what has come is kept while anything can be kept.
+            let permit = self.admit(&task, ask)?;
+            let Some(record) = self.store.read(&key)? else {
+                let gone = Refusal::not_found("connection");
+                return Ok(permit.settle(Err(gone), |()| None).await);
+            };
+            let landed = self.land(&org, &key, id, &record, intent, conclusion)?;
+            let Some(next) = landed.record else {
+                let became = Became::because("ok", "superseded");
+                return Ok(permit.settle_step(became, Some(intent.generation), None).await);
+            };
+            let Some(mark) = self.replace(&permit, key, &record, next).await? else {
+                permit.settle_step(Became::because("conflict", "answer"), None, None).await?;
+                continue;
+            };
+            let recorded = permit.settle_step(landed.became, landed.generation, Some(mark)).await;
+            return Ok(recorded.and(landed.told));
+        }
+        Err(CommitError::Conflict.into())
+    }
+
+    fn land(
+        &self,
+        org: &Org,
+        key: &Key,
+        id: &ConnectionId,
+        record: &Record,
+        intent: &Intent,
+        conclusion: &Conclusion,
+    ) -> Result<Landed, Refusal> {
+        let stored = self.stored_section(org, key, Some(record), Field::RefreshToken)?;
+        let stored = stored.map(|token| self.name_of(&token));
+        let custody = self.custody(org, key, record)?;
+        let landing = landing(intent, stored.as_ref(), &custody);
+        match (landing, &conclusion.granted) {
+            (Landing::Whole | Landing::IfAnswered, Some(granted)) => {
+                let accepted = self.accepted(org, key, record, intent, granted, conclusion.usual_life)?;
+                let fate = ExchangeFate::Over;
+                let (next, out) = self.next_record(org, key, id, &accepted, Some(record), fate)?;
+                let became = Became::plain("ok");
+                Ok(Landed { record: Some(next), became, generation: Some(out.generation), told: Ok(()) })
+            }
+            (Landing::Beside, Some(granted)) => {
+                let token = granted.refresh_token.as_ref();
+                let kept = token.map(|token| self.with_spare(org, key, record, token)).transpose()?;
+                Ok(Landed::superseded(kept))
+            }
+            (Landing::Whole, None) => {
+                let next = intent.settle(conclusion.ended, self.now());
+                let told = told_of(&next, &conclusion.told);
+                let unread = conclusion.unread.as_deref().map(Vec::as_slice);
+                let record = self.with_exchange(org, key, record, &next, unread)?;
+                let (became, generation) = (Became::refused(&told), Some(intent.generation));
+                Ok(Landed { record: Some(record), became, generation, told: Err(told) })
+            }
+            (Landing::Beside | Landing::IfAnswered, None) => Ok(Landed::superseded(None)),
+        }
+    }
+
+    /// The token set that follows from an answer. What an answer leaves out stays as it was (RFC 6749, sections 5.1, 6).
+    fn accepted(
+        &self,
+        org: &Org,
+        key: &Key,
+        record: &Record,
+        intent: &Intent,
+        granted: &Granted,
+        usual_life: Option<Duration>,
+    ) -> Result<Accepted, Refusal> {
+        let (_, metadata) = self.open_metadata(org, key, record)?;
+        let life = granted.expires_in.or(usual_life);
+        Ok(Accepted {
+            access_token: granted.access_token.copy(),
+            refresh_token: granted.refresh_token.as_ref().map(RefreshToken::copy),
+            id_token: granted.id_token.as_ref().map(tokenkeep_client::secret::IdToken::copy),
+            token_type: granted.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
+            // From the moment at which it was asked for: it cannot be older.
+            expires_at: life.map(|life| intent.begun_at.after(life)),
+            scopes: granted.scopes.clone().unwrap_or(metadata.scopes),
+            labels: None,
+        })
+    }
+
+    /// The record with another state of its exchange, its other sections as they are.
+    fn with_exchange(
+        &self,
+        org: &Org,
+        key: &Key,
+        record: &Record,
+        custody: &Custody,
+        unread: Option<&[u8]>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let exchange = (*custody != Custody::Settled).then(|| to_body(custody));
+        let mut replaced = vec![(Field::Exchange, exchange.as_deref().map(Vec::as_slice))];
+        if unread.is_some() {
+            replaced.push((Field::Answer, unread));
+        }
+        self.with_sections(org, key, record, &replaced)
+    }
+
+    /// The record with a refresh token that came too late to be the current one, and is kept all the same.
+    fn with_spare(
+        &self,
+        org: &Org,
+        key: &Key,
+        record: &Record,
+        token: &RefreshToken,
+    ) -> Result<Vec<u8>, Refusal> {
+        let token = RefreshToken::expose(token).as_bytes();
+        self.with_sections(org, key, record, &[(Field::PreviousRefreshToken, Some(token))])
+    }
+
+    fn with_sections(
+        &self,
+        org: &Org,
+        key: &Key,
+        record: &Record,
+        replaced: &[(Field, Option<&[u8]>)],
+    ) -> Result<Vec<u8>, Refusal> {
+        let view = RecordView::parse(&record.value)
+            .ok_or_else(|| Refusal::integrity("connection", &"the record is not one"))?;
+        let mut writer = RecordWriter::new(view.generation());
+        let goes = |field: u8| replaced.iter().any(|(replaced, _)| *replaced as u8 == field);
+        for section in view.sections().filter(|section| !goes(section.field)) {
+            writer = writer.copied(&section);
+        }
+        for (field, value) in replaced {
+            let Some(value) = value else { continue };
+            let sealed = seal(&org.key, &place(self.vault_id, key, *field), view.generation(), value);
+            writer = writer.section(*field, org.key.id(), sealed.as_bytes());
+        }
+        Ok(writer.finish())
+    }
+
+    /// None where another change of the record came first.
+    async fn replace(
+        &self,
+        permit: &Permit<'_>,
+        key: Key,
+        record: &Record,
+        next: Vec<u8>,
+    ) -> Result<Option<Mark>, Refusal> {
+        let batch = Batch {
+            preconditions: vec![standing(key, Some(record))],
+            changes: vec![Change::Put(key, next)],
+            note: self.note(permit),
+        };
+        match self.store.commit(batch).await {
+            Ok(mark) => Ok(Some(mark)),
+            Err(CommitError::Conflict) => Ok(None),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Connections that have a refresh token, a page of them, in the order of their blind names.
+    ///
+    /// # Errors
+    /// The store cannot be read. A connection that does not open is left out, and logged.
+    pub fn survey(&self, after: Option<&Key>, most: usize) -> Result<(Vec<Surveyed>, Option<Key>), Refusal> {
+        let records = self.store.scan(&[Table::Connection as u8], after, most)?;
+        let last = records.last().map(|(key, _)| *key);
+        let found = records.iter().filter(|(_, record)| has(record, Field::RefreshToken));
+        Ok((found.filter_map(|(key, record)| self.survey_one(key, record).ok()).collect(), last))
+    }
+
+    fn survey_one(&self, key: &Key, record: &Record) -> Result<Surveyed, Refusal> {
+        let mut blind = [0; 16];
+        blind.copy_from_slice(&key.0[1..17]);
+        let org = self.org_of(&org_key(OrgBlind(blind)))?;
+        let (generation, metadata) = self.open_metadata(&org, key, record)?;
+        let custody = self.custody(&org, key, record)?;
+        Ok(Surveyed { org: org.id.clone(), generation, life: metadata.life(), id: metadata.id, custody })
+    }
+
+    fn name_of(&self, token: &[u8]) -> Fingerprint {
+        Fingerprint(hex::encode(&self.blind.refresh_token(token)))
+    }
+
+    fn refresher(&self) -> Caller {
+        self.task("refresher")
+    }
+}
+
+/// What becomes of a record when an outcome lands in it.
+struct Landed {
+    /// None: it stays as it is.
+    record: Option<Vec<u8>>,
+    became: Became,
+    generation: Option<u64>,
+    told: Result<(), Refusal>,
+}
+
+impl Landed {
+    /// Somebody else has written a token set meanwhile: callers read that one.
+    fn superseded(record: Option<Vec<u8>>) -> Self {
+        Self { record, became: Became::because("ok", "superseded"), generation: None, told: Ok(()) }
+    }
+}
+
+/// What callers are told of a connection in this state.
+fn told_of(custody: &Custody, otherwise: &Refusal) -> Refusal {
+    match custody {
+        Custody::NeedsReauth { reason, since } => needs_reauth(*reason, *since),
+        Custody::OutcomeUnknown { .. } | Custody::Refreshing { .. } | Custody::Settled => otherwise.clone(),
+    }
+}
+
+/// The provider refuses the refresh token for good.
+#[must_use]
+pub fn needs_reauth(reason: Reason, since: Moment) -> Refusal {
+    Refusal {
+        reason: Some(reason.as_str()),
+        since: Some(since),
+        ..Refusal::new(
+            tokenkeep_client::problem::Code::NeedsReauth,
+            "the provider refuses the refresh token; its owner must connect again",
+        )
+    }
+}
+
+fn has(record: &Record, field: Field) -> bool {
+    RecordView::parse(&record.value).is_some_and(|view| view.section(field).is_some())
+}

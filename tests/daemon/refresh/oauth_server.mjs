@@ -1,0 +1,142 @@
+// A provider for the tests of refreshing: oidc-provider, certified by the OpenID Foundation, on a free loopback port.
+//
+// What it says is real: refresh tokens rotate, and one that is shown again ends its whole grant. What the network and a
+// provider's operations do to such answers is put in between, by `POST /_test/fault`, for the next token requests:
+//   {"count": 1, "delay_ms": 0, "drop": "before" | "after", "status": 429, "retry_after": 1, "type": "text/html",
+//    "body": "...", "size": bytes, "change": {"drop": ["field"], "set": {"field": value}, "cut": bytes}}
+// `drop: "after"` commits the rotation and loses the answer. `GET /_test/log` is this side's own account of each request.
+// `POST /_test/issue {"client"}` gives a first refresh token without a browser; `POST /_test/secret {"secret"}` sets the
+// secret of both clients.
+//
+// Keeps everything in memory and never listens on more than 127.0.0.1.
+
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
+
+const require = createRequire(process.argv[2] + '/package.json');
+const { Provider } = await import(pathToFileURL(require.resolve('oidc-provider')).href);
+
+const ROTATES = 'rotates';
+const STAYS = 'stays';
+const SCOPE = 'openid offline_access read';
+let secret = process.env.CLIENT_SECRET;
+
+const server = http.createServer();
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+const issuer = `http://127.0.0.1:${server.address().port}`;
+
+const client = (id) => ({
+  client_id: id,
+  client_secret: secret,
+  token_endpoint_auth_method: 'client_secret_basic',
+  grant_types: ['authorization_code', 'refresh_token'],
+  redirect_uris: ['https://app.example/callback'],
+});
+const provider = new Provider(issuer, {
+  clients: [client(ROTATES), client(STAYS)],
+  clientAuthMethods: ['client_secret_basic'],
+  cookies: { keys: [randomBytes(32).toString('hex')] },
+  features: { devInteractions: { enabled: false } },
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  interactions: { url: () => '/unused' },
+  jwks: { keys: [{ ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }), use: 'sig' }] },
+  rotateRefreshToken: (ctx) => ctx.oidc.client.clientId === ROTATES,
+  scopes: ['openid', 'offline_access', 'read'],
+  ttl: { AccessToken: Number(process.env.ACCESS_TTL), Grant: 86400, IdToken: 3600, RefreshToken: 86400 },
+});
+
+const log = [];
+const name = (token) => createHash('sha256').update(token).digest('hex').slice(0, 16);
+const account = (ctx, result) => log.push({
+  result,
+  token: name(ctx.oidc.params.refresh_token),
+  next: result === 'granted' ? name(ctx.body.refresh_token) : null,
+  lost: !!ctx.req.lost,
+});
+provider.on('grant.success', (ctx) => account(ctx, 'granted'));
+provider.on('grant.error', (ctx, error) => {
+  if (ctx.oidc.params?.refresh_token) account(ctx, error.error);
+  else log.push({ result: error.error, token: null, next: null, lost: false });
+});
+provider.on('server_error', (_, error) => console.error(error));
+
+async function issue(id) {
+  const owner = await provider.Client.find(id);
+  const grant = new provider.Grant({ clientId: id, accountId: 'jane' });
+  grant.addOIDCScope(SCOPE);
+  const token = new provider.RefreshToken({
+    accountId: 'jane', authTime: Math.floor(Date.now() / 1000), client: owner, expiresWithSession: false,
+    grantId: await grant.save(), gty: 'authorization_code', rotations: 0, scope: SCOPE,
+  });
+  return token.save();
+}
+
+let fault = { count: 0 };
+const oauth = provider.callback();
+
+async function body(request) {
+  const pieces = [];
+  for await (const piece of request) pieces.push(piece);
+  return pieces.length ? JSON.parse(Buffer.concat(pieces).toString()) : {};
+}
+
+function say(response, status, text, headers = {}) {
+  response.writeHead(status, { 'content-length': Buffer.byteLength(text), ...headers });
+  response.end(text);
+}
+
+// What the provider says, changed on its way.
+function change(response, { drop = [], set = {}, cut }) {
+  const end = response.end.bind(response);
+  response.end = (said) => {
+    const fields = { ...JSON.parse(said), ...set };
+    for (const field of drop) delete fields[field];
+    const text = JSON.stringify(fields);
+    response.setHeader('content-length', Buffer.byteLength(text));
+    if (cut === undefined) return end(text);
+    response.write(text.slice(0, cut), () => response.socket.destroy());
+    return response;
+  };
+}
+
+async function token(request, response) {
+  if (fault.count-- <= 0) return oauth(request, response);
+  const now = fault;
+  const skipped = (result) => log.push({ result, token: null, next: null, lost: true });
+  if (now.delay_ms) await new Promise((resolve) => setTimeout(resolve, now.delay_ms));
+  if (now.drop === 'before') { skipped('dropped'); return request.socket.destroy(); }
+  if (now.drop === 'after') {
+    request.lost = true;
+    response.write = () => true;
+    response.end = () => { request.socket.destroy(); return response; };
+    return oauth(request, response);
+  }
+  if (now.change) { change(response, now.change); return oauth(request, response); }
+  if (now.size) { skipped('flood'); return say(response, 200, 'x'.repeat(now.size), { 'content-type': 'application/json' }); }
+  if (now.status) {
+    skipped(`status ${now.status}`);
+    const headers = { 'content-type': now.type ?? 'application/json' };
+    if (now.retry_after) headers['retry-after'] = String(now.retry_after);
+    return say(response, now.status, now.body ?? '', headers);
+  }
+  return oauth(request, response);
+}
+
+server.on('request', async (request, response) => {
+  switch (request.url) {
+    case '/token': return token(request, response);
+    case '/_test/issue': return say(response, 200, await issue((await body(request)).client));
+    case '/_test/fault': fault = { count: 1, ...(await body(request)) }; return say(response, 200, '');
+    case '/_test/log': return say(response, 200, JSON.stringify(log));
+    case '/_test/secret': {
+      secret = (await body(request)).secret;
+      for (const id of [ROTATES, STAYS]) (await provider.Client.find(id)).clientSecret = secret;
+      return say(response, 200, '');
+    }
+    default: return oauth(request, response);
+  }
+});
+
+console.log(issuer);
