@@ -18,7 +18,7 @@ use crate::domain::provider::client::OAuthClient;
 use crate::net::outbound::{Deadlines, Door};
 use crate::service::oauth::check::Ask;
 use crate::service::oauth::client_auth::ClientAuthError;
-use crate::service::oauth::token_request::{Grant, token_request};
+use crate::service::oauth::token_request::refresh_request;
 
 /// Answers of a token endpoint have a few KiB; an error page has more.
 const LONGEST_ANSWER: usize = 256 * 1024;
@@ -58,7 +58,7 @@ pub(super) fn examine(config: &Config) -> Result<(), ProviderError> {
 
 fn provable(client: &OAuthClient) -> Result<(), ClientAuthError> {
     let nobodys = RefreshToken::new(String::new());
-    token_request(client, &Grant::RefreshToken(&nobodys), SystemTime::now()).map(drop)
+    refresh_request(client, &nobodys, SystemTime::now()).map(drop)
 }
 
 /// The way out to a provider.

@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
 use crate::domain::refresh::Custody;
-use crate::domain::refresh::schedule::Life;
+use crate::domain::refresh::life::Life;
 use crate::domain::token_set::Accepted;
 use crate::store::{Key, Record};
 
@@ -44,8 +44,7 @@ pub(super) struct Metadata {
 impl Metadata {
     /// When the token set came and ends.
     pub(super) fn life(&self) -> Life {
-        let Self { created_at, refreshed_at, expires_at, .. } = *self;
-        Life { created_at, refreshed_at, expires_at }
+        Life { refreshed_at: self.refreshed_at, expires_at: self.expires_at }
     }
 }
 

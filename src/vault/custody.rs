@@ -31,7 +31,7 @@ use crate::crypto::hex;
 use crate::crypto::seal::seal;
 use crate::domain::action::Action;
 use crate::domain::refresh::answer::Granted;
-use crate::domain::refresh::schedule::Life;
+use crate::domain::refresh::life::Life;
 use crate::domain::refresh::{
     Custody, Ended, Fingerprint, Grounds, Intent, LEASE, Landing, Node, Reason, landing,
 };

@@ -12,8 +12,8 @@
 
 pub mod answer;
 pub mod brake;
+pub mod life;
 pub mod pace;
-pub mod schedule;
 
 #[cfg(test)]
 mod simulation;
@@ -55,10 +55,6 @@ pub struct Terms {
     pub reuse_revokes_family: bool,
     /// Whether a refresh ends the access token before.
     pub kills_access_token: bool,
-    /// Ends after so long without a refresh.
-    pub idle_limit: Option<Duration>,
-    /// Ends so long after the consent.
-    pub absolute_limit: Option<Duration>,
 }
 
 impl Terms {
@@ -70,8 +66,6 @@ impl Terms {
             leeway: client.leeway,
             reuse_revokes_family: client.reuse_revokes_family,
             kills_access_token: client.refresh_early == RefreshEarly::KillsAccessToken,
-            idle_limit: client.idle_limit,
-            absolute_limit: client.absolute_limit,
         }
     }
 }

@@ -1,18 +1,12 @@
 //! The rules, one by one: what may be sent when, and what each answer means.
 
 use super::answer::{Dialect, Heard, Meaning};
-use super::schedule::Life;
+use super::life::Life;
 use super::*;
 use crate::domain::provider::client::{ErrorMeaning, ScopeSeparator};
 
-const STRICT: Terms = Terms {
-    rotates: true,
-    leeway: Duration::ZERO,
-    reuse_revokes_family: true,
-    kills_access_token: false,
-    idle_limit: None,
-    absolute_limit: None,
-};
+const STRICT: Terms =
+    Terms { rotates: true, leeway: Duration::ZERO, reuse_revokes_family: true, kills_access_token: false };
 
 /// As a provider with words of its own, and commas between scopes.
 fn read(heard: &Heard<'_>) -> Meaning {
@@ -213,27 +207,11 @@ fn a_token_set_is_read_whatever_the_types_of_its_fields() {
 }
 
 #[test]
-fn a_token_is_renewed_early_where_that_is_allowed_and_spread() {
-    let life = Life { created_at: at(0), refreshed_at: at(0), expires_at: Some(at(3600)) };
-    assert_eq!(life.due(&STRICT, 0.0), Some(at(3240)));
-    assert_eq!(life.due(&STRICT, 1.0), Some(at(2880)));
-    let kills = Terms { kills_access_token: true, ..STRICT };
-    assert_eq!(life.due(&kills, 0.0), Some(at(3600)), "never before its end");
-    assert_eq!(life.least(Duration::from_secs(60), &kills), Duration::ZERO);
-    let idle = Terms { idle_limit: Some(Duration::from_secs(1000)), ..STRICT };
-    assert_eq!(life.due(&idle, 0.0), Some(at(750)), "a limit on idling comes first");
-    let endless = Life { expires_at: None, ..life };
-    assert_eq!(endless.due(&STRICT, 0.5), None);
-    assert_eq!(endless.due(&idle, 1.0), Some(at(500)));
-}
-
-#[test]
 fn a_provider_of_short_tokens_is_not_asked_for_each_read() {
-    let life = |seconds| Life { created_at: at(0), refreshed_at: at(0), expires_at: Some(at(seconds)) };
+    let life = |seconds| Life { refreshed_at: at(0), expires_at: Some(at(seconds)) };
     let day = Duration::from_secs(86400);
     assert_eq!(life(3600).least(day, &STRICT), Duration::from_secs(1800));
     assert_eq!(life(3600).least(Duration::from_secs(60), &STRICT), Duration::from_secs(60));
-    let terms = Terms { idle_limit: Some(day), absolute_limit: Some(day / 2), ..STRICT };
-    assert_eq!(life(1).forecast(&terms), Some(at(43200)));
-    assert_eq!(life(1).forecast(&STRICT), None);
+    let kills = Terms { kills_access_token: true, ..STRICT };
+    assert_eq!(life(3600).least(day, &kills), Duration::ZERO, "never before its end");
 }

@@ -13,7 +13,7 @@ use tokenkeep_client::secret::{AccessToken, RefreshToken};
 use tokenkeep_client::wire::Finding;
 
 use super::client_auth::ClientAuthError;
-use super::token_request::{Grant, Revoked, revocation_request, token_request};
+use super::token_request::{Revoked, refresh_request, revocation_request};
 use crate::crypto::{hex, random};
 use crate::domain::provider::Address;
 use crate::domain::provider::client::{ErrorMeaning, OAuthClient, RevocationWay};
@@ -50,7 +50,7 @@ struct ErrorAnswer {
 pub fn check(client: &OAuthClient, ask: &Ask, now: SystemTime) -> Vec<Finding> {
     let mut findings = Vec::new();
     let nobodys = RefreshToken::new(nobodys_token());
-    match token_request(client, &Grant::RefreshToken(&nobodys), now) {
+    match refresh_request(client, &nobodys, now) {
         Err(why) => return vec![unproven(&why)],
         Ok(request) => {
             findings.push(ok("client_credentials", "what the client proves itself with can be read"));

@@ -1,4 +1,4 @@
-//! Requests for tokens (RFC 6749, sections 4.1.3 and 6) and for their revocation (RFC 7009), ready to be sent.
+//! Requests for new token sets (RFC 6749, section 6) and for the revocation of old ones (RFC 7009), ready to be sent.
 //!
 //! The hard problem: a refresh token and a client secret meet here. The answer: both go from where they are kept into
 //! one buffer of the right size, which is the request's and is wiped with it.
@@ -18,21 +18,6 @@ use crate::net::outbound::Request;
 /// GitHub refuses who does not say what it is.
 const USER_AGENT: &str = concat!("tokenkeep/", env!("CARGO_PKG_VERSION"));
 
-/// What is shown for a token.
-pub enum Grant<'a> {
-    /// The code of a consent, with what it was asked for with.
-    AuthorizationCode {
-        /// `code`
-        code: &'a str,
-        /// `redirect_uri`
-        redirect_uri: &'a str,
-        /// `code_verifier` (RFC 7636, section 4.5)
-        verifier: &'a str,
-    },
-    /// A refresh token.
-    RefreshToken(&'a RefreshToken),
-}
-
 /// A token set, as far as a revocation needs one.
 pub struct Revoked<'a> {
     /// For providers that take only this one.
@@ -41,26 +26,16 @@ pub struct Revoked<'a> {
     pub refresh: Option<&'a RefreshToken>,
 }
 
-/// The request that asks the token endpoint of `client` for a token.
+/// The request that asks the token endpoint of `client` for the next token set.
 ///
 /// # Errors
 /// Our client cannot prove itself.
-pub fn token_request(
+pub fn refresh_request(
     client: &OAuthClient,
-    grant: &Grant<'_>,
+    token: &RefreshToken,
     now: SystemTime,
 ) -> Result<Request, ClientAuthError> {
-    let fields = match grant {
-        Grant::AuthorizationCode { code, redirect_uri, verifier } => vec![
-            ("grant_type", "authorization_code"),
-            ("code", *code),
-            ("redirect_uri", *redirect_uri),
-            ("code_verifier", *verifier),
-        ],
-        Grant::RefreshToken(token) => {
-            vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())]
-        }
-    };
+    let fields = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
     let target = client.token_endpoint.target();
     proven(client, Request::new("POST", target), client.token_request, fields, now)
 }

@@ -12,7 +12,7 @@ use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::domain::refresh::answer::{Dialect, Heard, Meaning, read};
 use crate::domain::refresh::may_still_send;
 use crate::net::outbound::{Answer, Deadlines, Door, OutboundError};
-use crate::service::oauth::token_request::{Grant, token_request};
+use crate::service::oauth::token_request::refresh_request;
 
 /// Longest answer that is read: a token set has three tokens of 16 KiB at the most.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -68,7 +68,7 @@ pub(super) async fn ask(
     now: SystemTime,
     began: Instant,
 ) -> Reply {
-    let request = match token_request(client, &Grant::RefreshToken(&token), now) {
+    let request = match refresh_request(client, &token, now) {
         Ok(request) => request,
         Err(why) => {
             tracing::error!(%why, "our client cannot prove itself at a provider, so nothing is asked there");

@@ -286,8 +286,6 @@ impl World {
             leeway: Duration::from_secs(leeway),
             reuse_revokes_family: !chance.one_in(4),
             kills_access_token: false,
-            idle_limit: None,
-            absolute_limit: None,
         };
         let machine = || Machine { is_up: true, boot: 0, offset: 0, seen: None, flight: None };
         let ends = Moment::from_unix(EPOCH + 20).unwrap_or_else(|| unreachable!());

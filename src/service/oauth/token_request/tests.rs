@@ -54,8 +54,7 @@ fn a_refresh_is_written_as_the_client_proves_itself() {
     let room = tempfile::tempdir().unwrap();
     let held = secret(room.path());
     let token = RefreshToken::new("rt/1".into());
-    let ask =
-        |auth, form| token_request(&client(auth, form), &Grant::RefreshToken(&token), UNIX_EPOCH).unwrap();
+    let ask = |auth, form| refresh_request(&client(auth, form), &token, UNIX_EPOCH).unwrap();
 
     let post = ask(ClientAuth::Post(held.clone()), BodyForm::Form);
     assert_eq!(post.target(), ("POST", "/token?x=1"));
@@ -77,15 +76,6 @@ fn a_refresh_is_written_as_the_client_proves_itself() {
     assert_eq!(header(&raw, "authorization"), Some("Basic YSBiOnArcQ=="), "a b:p+q");
     let public = ask(ClientAuth::None, BodyForm::Form);
     assert_eq!(body(&public), "grant_type=refresh_token&refresh_token=rt%2F1&client_id=a+b");
-}
-
-#[test]
-fn a_code_goes_with_its_verifier() {
-    let grant = Grant::AuthorizationCode { code: "c", redirect_uri: "https://app.example/x", verifier: "v" };
-    let request = token_request(&client(ClientAuth::None, BodyForm::Form), &grant, UNIX_EPOCH).unwrap();
-    let wanted = "grant_type=authorization_code&code=c&redirect_uri=https%3A%2F%2Fapp.example%2Fx&code_verifier=v\
-                  &client_id=a+b";
-    assert_eq!(body(&request), wanted);
 }
 
 #[test]
@@ -123,7 +113,6 @@ fn each_way_of_revoking_is_written() {
 fn a_secret_that_cannot_be_had_is_ours_to_mend() {
     let auth = ClientAuth::Post(Held::File("/nonexistent/secret".into()));
     let token = RefreshToken::new("rt".into());
-    let why =
-        token_request(&client(auth, BodyForm::Form), &Grant::RefreshToken(&token), UNIX_EPOCH).err().unwrap();
+    let why = refresh_request(&client(auth, BodyForm::Form), &token, UNIX_EPOCH).err().unwrap();
     assert!(!why.is_unsafe() && why.to_string().contains("does not exist"), "{why}");
 }
