@@ -31,7 +31,8 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(completed("tokenkeep sta"), ["status"]);
     assert_eq!(completed("tokenkeep key ro"), ["rotate"]);
     assert_eq!(completed("tokenkeep connection list --st"), ["--state"]);
-    assert_eq!(completed("tokenkeep connection list --state "), ["active", "needs_reauth"]);
+    let states = ["active", "needs_reauth", "outcome_unknown", "refreshing"];
+    assert_eq!(completed("tokenkeep connection list --state "), states);
     assert_eq!(completed("tokenkeep --output j"), ["json"]);
 }
 
