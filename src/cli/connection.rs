@@ -136,10 +136,8 @@ impl Session {
 
 fn state() -> impl TypedValueParser<Value = ConnectionState> {
     let words = ConnectionState::ALL.iter().map(|state| state.as_str());
-    PossibleValuesParser::new(words).try_map(|word| {
-        let state = ConnectionState::ALL.iter().copied().find(|state| state.as_str() == word);
-        state.ok_or("there is no such state")
-    })
+    PossibleValuesParser::new(words)
+        .try_map(|word| ConnectionState::parse(&word).ok_or("there is no such state"))
 }
 
 fn token_set(json: &[u8]) -> Result<TokenSet, Failure> {

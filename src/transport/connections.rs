@@ -79,11 +79,11 @@ impl Exchange<'_> {
 fn filter(query: &Query<'_>) -> Result<ConnectionFilter, Refusal> {
     Ok(ConnectionFilter {
         provider: query.parsed("provider", "provider is the id of a provider", |text| text.parse().ok())?,
-        state: query.parsed("state", "state is active or needs_reauth", |text| match text {
-            "active" => Some(ConnectionState::Active),
-            "needs_reauth" => Some(ConnectionState::NeedsReauth),
-            _ => None,
-        })?,
+        state: query.parsed(
+            "state",
+            "state is active, needs_reauth, outcome_unknown or refreshing",
+            ConnectionState::parse,
+        )?,
     })
 }
 

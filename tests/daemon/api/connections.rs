@@ -142,6 +142,9 @@ fn a_list_comes_in_pages_that_miss_nothing_and_repeat_nothing() {
         assert_eq!(pages("&state=active").0, only("github"));
         assert_eq!(pages("&state=needs_reauth").0, only("slack"));
         assert_eq!(pages("&provider=github&state=needs_reauth").0, BTreeSet::new());
+        for state in ["outcome_unknown", "refreshing"] {
+            assert_eq!(pages(&format!("&state={state}")).0, BTreeSet::new());
+        }
         for wrong in [
             "limit=0",
             "limit=1001",

@@ -28,6 +28,12 @@ impl ConnectionState {
     pub const ALL: &'static [Self] =
         &[Self::Active, Self::NeedsReauth, Self::OutcomeUnknown, Self::Refreshing];
 
+    /// Reads the word for one.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|state| state.as_str() == word)
+    }
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
