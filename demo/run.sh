@@ -82,7 +82,7 @@ remember() { node -e 'const set = JSON.parse(require("fs").readFileSync(0, "utf8
     for (const kind of ["access_token", "refresh_token", "id_token"]) if (set[kind]) console.log(set[kind])' >>"$secrets"; }
 
 step 'Build'
-"$CARGO" build --release --locked --quiet
+"$CARGO" build --release --locked --quiet --bin tokenkeepd --bin tokenkeep
 # As the tests build it: another build for speed would take minutes.
 "$CARGO" build --locked --quiet --example call_api
 if ! cmp -s demo/package-lock.json demo/node_modules/.demo-lock; then
