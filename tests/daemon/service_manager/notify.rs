@@ -23,8 +23,8 @@ fn the_service_manager_hears_of_the_whole_life() {
     vault.stop();
     let stopping = manager.hears("STOPPING=1");
     assert!(value(&stopping, "STATUS").starts_with("draining"), "{stopping:?}");
-    // The deadline of a body, 10 s, and what comes after it.
-    assert_eq!(value(&stopping, "EXTEND_TIMEOUT_USEC"), "25000000");
+    // The deadline of a body, 10 s, that of a provider's answer, 15 s, and what comes after them.
+    assert_eq!(value(&stopping, "EXTEND_TIMEOUT_USEC"), "40000000");
 }
 
 #[test]
