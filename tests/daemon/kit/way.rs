@@ -77,7 +77,7 @@ mod tests {
         ("pass/life.rs::a_pass_is_its_clients_by_whichever_door_it_comes", "goes from door to door"),
         ("pass/places.rs", "about what is sealed in a pass"),
         ("pass/table.rs", "asks at each endpoint through each door by itself"),
-        ("providers/check.rs", "admins check, and they have a socket of their own"),
+        ("providers", "admins look at them and check them, and they have a socket of their own"),
         ("refresh", "about what is exchanged with a provider; api asks for tokens over each way"),
         ("root_key", "about where the root key comes from"),
         ("rotation.rs", "admins rotate, and they have a socket of their own"),
