@@ -5,8 +5,9 @@
 use std::fmt::Display;
 
 use tokenkeep::crypto::root_key::aws;
-use tokenkeep::crypto::root_key::openbao::{self, Held, Identity, Wrapping};
+use tokenkeep::crypto::root_key::openbao::{self, Identity, Wrapping};
 use tokenkeep::net::outbound::Roots;
+use tokenkeep::os::held::Held;
 
 use super::{path, text};
 

@@ -193,7 +193,7 @@ impl RootKey {
                 Box::new(ExecSource::new(program, arguments, deadline)?)
             }
             Self::File { path } => Box::new(FileSource::new(path)?),
-            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, door.clone(), credentials)),
+            Self::OpenBao(settings) => Box::new(OpenBao::new(settings, door.clone())),
             Self::SystemdCredential { name } => Box::new(CredentialSource::new(credentials, name)?),
         })
     }

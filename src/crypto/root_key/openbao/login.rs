@@ -4,9 +4,10 @@
 
 use zeroize::Zeroizing;
 
-use super::{Envelope, Held, OpenBao, Reached, Wrapping, failure, object, text};
+use super::{Envelope, OpenBao, Reached, Wrapping, failure, identity, object, text};
 use crate::crypto::root_key::SourceError;
 use crate::net::outbound::Request;
+use crate::os::held::Held;
 
 impl OpenBao {
     /// The secret id. One that came wrapped is kept for the next attempt: it cannot be unwrapped again.
@@ -18,10 +19,10 @@ impl OpenBao {
         wrapping: Wrapping,
     ) -> Result<Zeroizing<String>, SourceError> {
         match (wrapping, &reached.secret_id) {
-            (Wrapping::Bare, _) => self.held(held),
+            (Wrapping::Bare, _) => identity::read(held),
             (Wrapping::Wrapped, Some(secret_id)) => Ok(secret_id.clone()),
             (Wrapping::Wrapped, None) => {
-                let secret_id = self.unwrap(mount, &self.held(held)?)?;
+                let secret_id = self.unwrap(mount, &identity::read(held)?)?;
                 Ok(reached.secret_id.insert(secret_id).clone())
             }
         }
@@ -93,7 +94,7 @@ mod tests {
             identity,
             roots: Roots::Host,
         };
-        let source = OpenBao::new(settings, Door::Direct, None);
+        let source = OpenBao::new(settings, Door::Direct);
         let mut reached = Reached { secret_id: Some(Zeroizing::new("kept".into())), token: None };
         let kept = source.secret_id(&mut reached, "approle", &held, Wrapping::Wrapped);
         assert_eq!(kept.unwrap().as_str(), "kept");

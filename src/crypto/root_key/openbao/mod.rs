@@ -14,12 +14,11 @@
 //! Never asks for more than the one secret, never leaves a token of its own behind.
 
 mod failure;
-mod held;
+mod identity;
 mod login;
 mod wrapping;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
@@ -29,7 +28,7 @@ use zeroize::Zeroizing;
 use super::{LONGEST_LIST, Reach, RootKeySource, SourceError, json, remote};
 use crate::net::outbound::{Answer, Deadlines, Door, Endpoint, Request, Roots};
 
-pub use held::Held;
+pub use identity::{Identity, Wrapping};
 
 /// Where the secret is, and as whom to ask for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,38 +49,10 @@ pub struct Settings {
     pub roots: Roots,
 }
 
-/// As whom to ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {
-    /// A role: its id is public, its secret id is not.
-    AppRole {
-        /// Where the method is mounted.
-        mount: String,
-        /// The id of the role.
-        role_id: String,
-        /// The secret id, or a token that wraps it.
-        secret_id: Held,
-        /// Whether it is wrapped.
-        wrapping: Wrapping,
-    },
-    /// A token that somebody else made and renews.
-    Token(Held),
-}
-
-/// How a secret id comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrapping {
-    /// As it is.
-    Bare,
-    /// In a token that gives it out once.
-    Wrapped,
-}
-
 /// The secret.
 pub struct OpenBao {
     settings: Settings,
     door: Door,
-    credentials: Option<PathBuf>,
     reached: Mutex<Reached>,
 }
 
@@ -93,10 +64,10 @@ struct Reached {
 }
 
 impl OpenBao {
-    /// The secret. `credentials` is the directory of systemd's credentials.
+    /// The secret.
     #[must_use]
-    pub fn new(settings: Settings, door: Door, credentials: Option<PathBuf>) -> Self {
-        Self { settings, door, credentials, reached: Mutex::default() }
+    pub fn new(settings: Settings, door: Door) -> Self {
+        Self { settings, door, reached: Mutex::default() }
     }
 
     fn ask(&self, request: Request, token: Option<&Zeroizing<String>>) -> Result<Answer, SourceError> {
@@ -160,15 +131,8 @@ impl RootKeySource for OpenBao {
     }
 
     fn reach(&self) -> Reach {
-        let held = match &self.settings.identity {
-            Identity::Token(held) => held,
-            Identity::AppRole { secret_id, .. } => secret_id,
-        };
-        let file = match held {
-            Held::Credential(name) => self.credentials.as_ref().map(|directory| directory.join(name)),
-            Held::File(path) => Some(path.clone()),
-        };
-        Reach::files(file).and_asks([&self.settings.address], &self.settings.roots)
+        let held = self.settings.identity.held().place();
+        Reach::files(held).and_asks([&self.settings.address], &self.settings.roots)
     }
 
     fn describe(&self) -> String {

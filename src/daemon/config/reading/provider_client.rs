@@ -18,7 +18,6 @@ use crate::domain::provider::client::{
     AssertionKey, AuthMethod, BodyForm, ClientAuth, ClientCertificate, OAuthClient, RefreshEarly, Revocation,
     RevocationWay, Rotation, ScopeSeparator,
 };
-use crate::os::held::Held;
 
 /// Far beyond every provider's.
 const LONGEST_CLIENT_ID: usize = 512;
@@ -127,7 +126,7 @@ impl Reading<'_> {
         self.nothing_of_another_method(client, method)?;
         let written = client.written;
         let needed = |name: &'static str, held: Option<&Spanned<written::Held>>| match held {
-            Some(held) => self.held_at(held),
+            Some(held) => self.held(held),
             None => Err(self.lacks(
                 client,
                 name,
@@ -276,18 +275,6 @@ impl Reading<'_> {
             let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
             self.refuse(text, "not one of the words for it", format!("use {}", words.join(" or ")))
         })
-    }
-
-    fn held_at(&self, written: &Spanned<written::Held>) -> Result<Held, ConfigError> {
-        let held = written.get_ref();
-        match (&held.file, &held.credential) {
-            (Some(file), None) => Ok(Held::File(self.absolute(file)?)),
-            (None, Some(name)) => Ok(Held::Credential(self.credential_name(name)?)),
-            _ => {
-                let mend = "write { file = \"/…\" } or { credential = \"…\" }";
-                Err(self.refuse(written, "not one place where it is held", mend))
-            }
-        }
     }
 
     fn lacks(&self, client: &Client<'_>, name: &str, add: &str) -> ConfigError {

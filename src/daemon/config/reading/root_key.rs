@@ -11,10 +11,11 @@ use toml::Spanned;
 use super::{Reading, Text, is_absolute};
 use crate::crypto::root_key::aws;
 use crate::crypto::root_key::credential::is_credential_name;
-use crate::crypto::root_key::openbao::{self, Held, Identity, Wrapping};
+use crate::crypto::root_key::openbao::{self, Identity, Wrapping};
 use crate::daemon::config::error::ConfigError;
 use crate::daemon::config::{DEVELOPMENT, RootKey, written};
 use crate::net::outbound::{Endpoint, Roots};
+use crate::os::held::Held;
 
 /// Sources of the contract that this version lacks.
 const LATER_SOURCES: [&str; 3] = ["azure-key-vault", "gcp-secret-manager", "onepassword-connect"];
@@ -137,7 +138,8 @@ impl Reading<'_> {
         }
     }
 
-    fn held(&self, written: &Spanned<written::Held>) -> Result<Held, ConfigError> {
+    /// Where a secret of ours is.
+    pub(super) fn held(&self, written: &Spanned<written::Held>) -> Result<Held, ConfigError> {
         let held = written.get_ref();
         match (&held.file, &held.credential) {
             (Some(file), None) => Ok(Held::File(self.absolute(file)?)),
