@@ -30,6 +30,8 @@ fn clear_all() {
     } else {
         clear_sse();
     }
+    // Last: the steps before it may have used them.
+    clear_general();
 }
 
 /// The upper sixteen vector registers, which `vzeroall` leaves alone, and the mask registers.
@@ -75,20 +77,7 @@ fn clear_avx512() {
 fn clear_avx() {
     // SAFETY: the processor has AVX; all that changes is named as clobbered, and no memory is touched.
     unsafe {
-        std::arch::asm!(
-            "vzeroall",
-            "xor eax, eax",
-            "xor ecx, ecx",
-            "xor edx, edx",
-            "xor esi, esi",
-            "xor edi, edi",
-            "xor r8d, r8d",
-            "xor r9d, r9d",
-            "xor r10d, r10d",
-            "xor r11d, r11d",
-            clobber_abi("sysv64"),
-            options(nomem, nostack),
-        );
+        std::arch::asm!("vzeroall", clobber_abi("sysv64"), options(nomem, nostack, preserves_flags),);
     }
 }
 
@@ -114,6 +103,19 @@ fn clear_sse() {
             "xorps xmm13, xmm13",
             "xorps xmm14, xmm14",
             "xorps xmm15, xmm15",
+            clobber_abi("sysv64"),
+            options(nomem, nostack),
+        );
+    }
+}
+
+/// Those that hold whole numbers, and the flags, which the last of them leaves at those of zero.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn clear_general() {
+    // SAFETY: all that changes is named as clobbered, and no memory is touched.
+    unsafe {
+        std::arch::asm!(
             "xor eax, eax",
             "xor ecx, ecx",
             "xor edx, edx",
