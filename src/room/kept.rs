@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::PoisonError;
 
-use super::pages::{Kind, Pages, whole, wipe};
+use super::pages::{Kind, Pages, wipe};
 use super::section::{Inside, within};
 use super::{RoomError, room};
 
@@ -27,14 +27,6 @@ const CLASSES: [Class; 2] =
 
 /// Bytes of all mappings: half a million keys, beyond any limit that can be configured.
 const MOST: usize = 16 << 20;
-
-/// What so many keys of the smallest slot count against the limit of locked memory, and the rest beside them.
-pub(super) const fn needs(keys: usize) -> usize {
-    let [small, large] = &CLASSES;
-    let mappings = keys.div_ceil(small.mapping / small.slot);
-    // The first mapping holds the keys of the process itself and those in use; the limit of a cache is beyond it.
-    (mappings + 1) * whole(small.mapping) + whole(large.mapping)
-}
 
 /// Where values are kept.
 pub(super) struct Arena {

@@ -128,14 +128,6 @@ pub fn kind() -> Kind {
     room().kind
 }
 
-/// How much memory must be locked at the most, in bytes, where so many threads use keys, and so many keys of 32 bytes are kept
-/// beside the few of the process itself.
-#[must_use]
-pub fn needs(threads: usize, keys: usize) -> u64 {
-    let stacks = threads.saturating_add(1).saturating_mul(pages::whole(section::STACK));
-    u64::try_from(stacks.saturating_add(kept::needs(keys))).unwrap_or(u64::MAX)
-}
-
 /// For the tests alone: pages that everybody can read.
 const DANGEROUS_PAGES: bool = cfg!(feature = "dangerous-without-secret-pages");
 
