@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::application_keys;
+use super::command_line;
 use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE, Demand};
 use super::exit::Exit;
 use super::failure::{Failure, of_application_key, of_open, of_provider, of_root_key};
@@ -95,17 +96,10 @@ struct Arguments {
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     crash::tell_by_place();
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Arguments = match command_line::read(arguments, |arguments: &Arguments| arguments.man) {
         Ok(arguments) => arguments,
-        Err(shown) => {
-            let usage = shown.use_stderr();
-            drop(shown.print());
-            return if usage { Exit::Usage } else { Exit::Stopped };
-        }
+        Err(exit) => return exit,
     };
-    if arguments.man {
-        return manual();
-    }
     // First of all: they are the environment's, which belongs to every thread and child.
     let manager = Arc::new(ServiceManager::of_environment());
     match boot_and_serve(&arguments, &manager) {
@@ -118,11 +112,6 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             failure.exit
         }
     }
-}
-
-fn manual() -> Exit {
-    let page = clap_mangen::Man::new(Arguments::command()).section("8").render(&mut std::io::stdout());
-    if page.is_ok() { Exit::Stopped } else { Exit::Fault }
 }
 
 /// What the daemon has before it has a thread.

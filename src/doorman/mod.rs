@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
+use crate::daemon::command_line;
 use crate::daemon::exit::Exit;
 use crate::os::activation::Handed;
 use crate::os::peer;
 use crate::os::service_manager::ServiceManager;
 use crate::os::socket::{Audience, listen_at};
-use crate::os::{doorman, environment, hardening};
+use crate::os::{crash, doorman, environment, hardening};
 
 /// Connections at once: the daemon has one.
 const MOST: usize = 8;
@@ -43,18 +44,11 @@ struct Arguments {
 /// Runs the program to its end.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    crash::tell_by_place();
+    let arguments: Arguments = match command_line::read(arguments, |arguments: &Arguments| arguments.man) {
         Ok(arguments) => arguments,
-        Err(shown) => {
-            let usage = shown.use_stderr();
-            drop(shown.print());
-            return if usage { Exit::Usage } else { Exit::Stopped };
-        }
+        Err(exit) => return exit,
     };
-    if arguments.man {
-        let page = clap_mangen::Man::new(Arguments::command()).section("8").render(&mut std::io::stdout());
-        return if page.is_ok() { Exit::Stopped } else { Exit::Fault };
-    }
     let manager = ServiceManager::of_environment();
     let (exit, why) = match serve(arguments.socket, &manager) {
         Ok(never) => match never {},

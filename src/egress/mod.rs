@@ -16,8 +16,9 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
+use crate::daemon::command_line;
 use crate::daemon::config::{Config, ConfigError, DEFAULT_FILE};
 use crate::daemon::exit::Exit;
 use crate::net::outbound::Door as WayOut;
@@ -25,7 +26,7 @@ use crate::os::activation::{ActivationError, Handed};
 use crate::os::service_manager::ServiceManager;
 use crate::os::signals::{self, Said};
 use crate::os::socket::{Audience, BoundSocket, SocketError, listen_at};
-use crate::os::{environment, hardening, peer, user};
+use crate::os::{crash, environment, hardening, peer, user};
 use allowed::Allowed;
 use door::Door;
 
@@ -50,18 +51,11 @@ struct Failure(Exit, String);
 /// Runs the program to its end.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    crash::tell_by_place();
+    let arguments: Arguments = match command_line::read(arguments, |arguments: &Arguments| arguments.man) {
         Ok(arguments) => arguments,
-        Err(shown) => {
-            let usage = shown.use_stderr();
-            drop(shown.print());
-            return if usage { Exit::Usage } else { Exit::Stopped };
-        }
+        Err(exit) => return exit,
     };
-    if arguments.man {
-        let page = clap_mangen::Man::new(Arguments::command()).section("8").render(&mut std::io::stdout());
-        return if page.is_ok() { Exit::Stopped } else { Exit::Fault };
-    }
     let manager = ServiceManager::of_environment();
     match boot_and_serve(&arguments, &manager) {
         Ok(()) => Exit::Stopped,
