@@ -67,10 +67,10 @@ pub(super) fn list(directory: &Path) -> io::Result<Listing> {
 }
 
 /// The key of one segment.
-pub(super) fn key(log: &MacKey, number: u64) -> MacKey {
+pub(super) fn key(log: &MacKey, number: u64) -> io::Result<MacKey> {
     let mut label = *b"segment\0\0\0\0\0\0\0\0";
     label[7..].copy_from_slice(&number.to_be_bytes());
-    log.derive(&label)
+    Ok(log.derive(&label)?)
 }
 
 /// Makes the directory, for its owner only, and its name durable. One that is there stays as it is.

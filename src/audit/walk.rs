@@ -104,7 +104,7 @@ impl Walk {
         let unreadable =
             |error| Fault { error: ReadError::Unreadable(name.to_string(), error), torn_at: None };
         let mut lines = Lines::open(directory, name).map_err(unreadable)?;
-        let key = segment::key(log, name.number);
+        let key = segment::key(log, name.number).map_err(unreadable)?;
         match lines.advance().map_err(unreadable)? {
             Piece::Whole => {}
             Piece::End => return Err(first(name, BreakKind::CutOff, "the file is empty")),
@@ -252,7 +252,8 @@ fn check_opening(
     };
     let before = opening.previous.as_ref().map_or([0; 32], |previous| previous.mac);
     let genuine = |key: &MacKey| line::frame(bytes).is_ok_and(|f| key.verifies(&[&before, f.signed], &f.mac));
-    if opening.segment != name.number && genuine(&segment::key(log, opening.segment)) {
+    let is_another = || segment::key(log, opening.segment).is_ok_and(|key| genuine(&key));
+    if opening.segment != name.number && is_another() {
         let detail = format!("this is segment {}", opening.segment);
         return Err(first(name, BreakKind::Reordered, &detail));
     }

@@ -94,7 +94,7 @@ impl Writer {
         let directory = fs::symlink_metadata(&ground.directory)?;
         let end = End { head: start.head, journal: start.journal };
         let mut writer = Self {
-            key: segment::key(&ground.key, start.name.number),
+            key: segment::key(&ground.key, start.name.number)?,
             file: Arc::new(start.file),
             name: start.name,
             size: start.size,
@@ -286,7 +286,8 @@ impl Writer {
                 let found = found.map_err(|error| self.give_up(&format!("a segment was lost: {error}")))?;
                 // Gives the reserved room back; the length stays.
                 let _kept = self.file.set_len(self.size);
-                self.key = segment::key(&self.ground.key, name.number);
+                let key = segment::key(&self.ground.key, name.number);
+                self.key = key.map_err(|error| self.give_up(&format!("a segment has no key: {error}")))?;
                 self.identity = (found.dev(), found.ino(), found.mode());
                 (self.file, self.name) = (Arc::new(start.file), name);
                 (self.size, self.reserved) = (start.size, start.size);
@@ -377,7 +378,7 @@ fn open_segment(
     let sequence = head.sequence + 1;
     line::begin(&mut text, sequence, at);
     Opening { vault: ground.vault, segment: name.number, previous, journal }.put(&mut text);
-    let chain = segment::key(&ground.key, name.number).tag(&[&head.chain, &text]);
+    let chain = segment::key(&ground.key, name.number)?.tag(&[&head.chain, &text]);
     line::finish(&mut text, &chain);
     text.push(b'\n');
     let file = segment::create(&ground.directory, name, &text)?;

@@ -44,11 +44,13 @@ impl MacKey {
     }
 
     /// A key for a narrower purpose, named by `label`.
-    #[must_use]
-    pub fn derive(&self, label: &[u8]) -> Self {
-        let mut kept = None;
-        within(|inside| kept = Self::within(&self.tag_within(&[label], inside), inside).ok());
-        kept.unwrap_or_else(no_room)
+    ///
+    /// # Errors
+    /// There is no room for another key.
+    pub fn derive(&self, label: &[u8]) -> Result<Self, RoomError> {
+        let mut kept = Err(RoomError::Full);
+        within(|inside| kept = Self::within(&self.tag_within(&[label], inside), inside));
+        kept
     }
 
     /// As [`MacKey::new`], for a key that never leaves the section.
@@ -97,6 +99,6 @@ mod tests {
         assert_eq!(key.tag(&[b"one", b"two"]), expected);
         assert!(key.verifies(&[b"onetwo"], &expected));
         assert!(!key.verifies(&[b"onetwp"], &expected));
-        assert_eq!(key.clone().derive(b"one").tag(&[]), MacKey::new(&key.tag(&[b"one"])).tag(&[]));
+        assert_eq!(key.clone().derive(b"one").unwrap().tag(&[]), MacKey::new(&key.tag(&[b"one"])).tag(&[]));
     }
 }

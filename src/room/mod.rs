@@ -96,6 +96,13 @@ impl fmt::Display for RoomError {
 
 impl std::error::Error for RoomError {}
 
+/// For those who derive a key where they open a file: both are of the host.
+impl From<RoomError> for io::Error {
+    fn from(why: RoomError) -> Self {
+        Self::new(io::ErrorKind::OutOfMemory, why)
+    }
+}
+
 struct Room {
     kind: Kind,
     arena: Mutex<Arena>,

@@ -15,7 +15,7 @@ use crate::chain::Mark;
 use crate::crypto::mac::MacKey;
 
 /// Records in memory.
-pub struct MemoryStore {
+pub(super) struct MemoryStore {
     records: Memory,
     chain: MacKey,
     digester: Digester,
@@ -36,29 +36,29 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// An empty store.
     #[must_use]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         // Nobody holds these marks against another log that was written by somebody else: any key will do.
         let key = MacKey::new(&[0; 32]);
         Self {
             records: Memory::default(),
-            digester: Digester::new(&key),
+            digester: Digester::new(&key).unwrap(),
             chain: key,
             inner: Mutex::new(Inner { applied: Applied::NOTHING, state: State::Ok }),
         }
     }
 
     /// From now on there is no room.
-    pub fn fill(&self) {
+    pub(super) fn fill(&self) {
         self.turn(State::Full);
     }
 
     /// There is room again.
-    pub fn make_room(&self) {
+    pub(super) fn make_room(&self) {
         self.turn(State::Ok);
     }
 
     /// From now on, and for good, a write has failed.
-    pub fn fail(&self, why: &str) {
+    pub(super) fn fail(&self, why: &str) {
         self.turn(State::Failed(why.to_owned()));
     }
 

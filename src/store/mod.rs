@@ -9,7 +9,8 @@ pub mod device;
 pub mod embedded;
 pub mod index;
 pub mod journal;
-pub mod memory;
+#[cfg(test)]
+mod memory;
 
 mod cache;
 

@@ -43,6 +43,7 @@ use crate::chain::Mark;
 use crate::clock::Clock;
 use crate::crypto::mac::MacKey;
 use crate::os::lock::{Lock, LockError};
+use crate::room::RoomError;
 
 /// Length of a journal segment: long enough that making one is rare, short enough to be read in 20 ms.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
@@ -178,8 +179,9 @@ impl EmbeddedStore {
     pub fn open(mut options: Options) -> Result<(Self, Opened), OpenError> {
         let journal = options.directory.join("journal");
         let lock = prepare_directories(&options.directory, &journal)?;
-        let identity = Identity::new(options.vault, &options.key);
-        let digester = Digester::new(&options.key);
+        let no_room = |why: RoomError| OpenError::Io { file: journal.clone(), error: why.into() };
+        let identity = Identity::new(options.vault, &options.key).map_err(no_room)?;
+        let digester = Digester::new(&options.key).map_err(no_room)?;
         let device = Arc::clone(&options.device);
         let workshop = Workshop { directory: journal, device, segment_bytes: options.segment_bytes };
         let recovery =

@@ -9,6 +9,7 @@
 //! proof of a record is the seal on its value.
 
 use crate::crypto::mac::MacKey;
+use crate::room::RoomError;
 use crate::store::Key;
 
 /// Number and digest of records.
@@ -26,9 +27,11 @@ pub struct Digester(MacKey);
 
 impl Digester {
     /// Derives what it needs from the journal key.
-    #[must_use]
-    pub fn new(key: &MacKey) -> Self {
-        Self(key.derive(b"index digest"))
+    ///
+    /// # Errors
+    /// There is no room for its key.
+    pub fn new(key: &MacKey) -> Result<Self, RoomError> {
+        key.derive(b"index digest").map(Self)
     }
 
     fn digest(&self, key: &Key, revision: u64, value: &[u8]) -> u128 {

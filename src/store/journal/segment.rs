@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::chain::Mark;
 use crate::crypto::mac::{MAC_LENGTH, MacKey};
+use crate::room::RoomError;
 
 /// Where the records start.
 pub const RECORDS_AT: usize = 4096;
@@ -42,9 +43,12 @@ pub struct Identity {
 
 impl Identity {
     /// Derives what the journal needs from its key.
-    #[must_use]
-    pub fn new(vault: [u8; 16], key: &MacKey) -> Self {
-        Self { vault, chain: key.derive(b"journal record"), heads: key.derive(b"journal segment") }
+    ///
+    /// # Errors
+    /// There is no room for its keys.
+    pub fn new(vault: [u8; 16], key: &MacKey) -> Result<Self, RoomError> {
+        let (chain, heads) = (key.derive(b"journal record")?, key.derive(b"journal segment")?);
+        Ok(Self { vault, chain, heads })
     }
 
     /// The chain value of a record: the MAC over its bytes and the value before.
@@ -139,7 +143,7 @@ mod tests {
     use super::*;
 
     fn identity(vault: u8) -> Identity {
-        Identity::new([vault; 16], &MacKey::new(&[1; 32]))
+        Identity::new([vault; 16], &MacKey::new(&[1; 32])).unwrap()
     }
 
     #[test]
@@ -151,7 +155,7 @@ mod tests {
             decode(&identity(8), &head),
             Err(Refusal::Damaged("the segment belongs to another vault"))
         );
-        let stranger = Identity::new([7; 16], &MacKey::new(&[2; 32]));
+        let stranger = Identity::new([7; 16], &MacKey::new(&[2; 32])).unwrap();
         assert!(matches!(decode(&stranger, &head), Err(Refusal::Damaged(_))));
         for at in 0..CHECKSUM_AT + 4 {
             let mut flipped = head.clone();

@@ -30,7 +30,7 @@ impl Torn {
     fn reach(&self, bytes: &[u8]) -> u64 {
         let path = self.place.scratch.path().join("torn.journal");
         fs::write(&path, bytes).unwrap();
-        let identity = Identity::new([7; 16], &MacKey::new(&[9; 32]));
+        let identity = Identity::new([7; 16], &MacKey::new(&[9; 32])).unwrap();
         let segments = [Segment { path, before: Mark::START }];
         let mut walk = Walk::new(&identity, &segments, None).unwrap();
         while walk.next().unwrap().is_some() {}

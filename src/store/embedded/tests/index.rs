@@ -204,8 +204,8 @@ fn breaking(place: &Place, breaks_at: u64) -> EmbeddedStore {
     let mut options = place.options(Mark::START);
     let journal = options.directory.join("journal");
     let lock = prepare_directories(&options.directory, &journal).unwrap();
-    let identity = Identity::new(options.vault, &options.key);
-    let digester = Digester::new(&options.key);
+    let identity = Identity::new(options.vault, &options.key).unwrap();
+    let digester = Digester::new(&options.key).unwrap();
     let device = Arc::clone(&options.device);
     let workshop = Workshop { directory: journal, device, segment_bytes: options.segment_bytes };
     let recovery =
