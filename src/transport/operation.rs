@@ -7,11 +7,12 @@
 //!
 //! Knows no vault.
 
+mod making;
+
 use hyper::{Method, StatusCode};
 use tokenkeep_client::problem::Code;
 
 use super::answer::Answer;
-use super::body;
 use crate::domain::action::Action;
 use crate::vault::refusal::Refusal;
 
@@ -273,100 +274,7 @@ const OF_THE_VAULT: &[Code] = &[
     Code::NotReady,
 ];
 
-const OK: Success = Success { status: StatusCode::OK, about: "Done." };
-
 impl Operation {
-    const fn new(method: Verb, id: &'static str, about: &'static str, gives: Shape) -> Self {
-        Self {
-            id,
-            method,
-            about,
-            needs: Needs::AnyClient,
-            query: &[],
-            heeds: Heeds::Nothing,
-            takes: None,
-            succeeds: &[OK],
-            gives,
-            carries: Carries::Nothing,
-            refuses: &[],
-            effect: match method {
-                Verb::Delete | Verb::Put => Effect::Change,
-                Verb::Get | Verb::Post => Effect::Read,
-            },
-            org: Org::Known,
-        }
-    }
-
-    /// A DELETE that gives this.
-    pub(super) const fn delete(id: &'static str, about: &'static str, gives: Shape) -> Self {
-        Self::new(Verb::Delete, id, about, gives)
-    }
-
-    /// A GET that gives this.
-    pub(super) const fn get(id: &'static str, about: &'static str, gives: Shape) -> Self {
-        Self::new(Verb::Get, id, about, gives)
-    }
-
-    /// A POST that gives this.
-    pub(super) const fn post(id: &'static str, about: &'static str, gives: Shape) -> Self {
-        Self::new(Verb::Post, id, about, gives)
-    }
-
-    /// A PUT that gives this.
-    pub(super) const fn put(id: &'static str, about: &'static str, gives: Shape) -> Self {
-        Self::new(Verb::Put, id, about, gives)
-    }
-
-    /// For those who may do this.
-    pub(super) const fn needs(self, action: Action) -> Self {
-        Self { needs: Needs::Action(action), ..self }
-    }
-
-    /// For everybody: it asks the vault nothing.
-    pub(super) const fn open_to_all(self) -> Self {
-        Self { needs: Needs::Nothing, ..self }
-    }
-
-    pub(super) const fn query(self, query: &'static [Parameter]) -> Self {
-        Self { query, ..self }
-    }
-
-    pub(super) const fn conditional(self) -> Self {
-        Self { heeds: Heeds::Conditions, ..self }
-    }
-
-    pub(super) const fn takes(self, shape: Shape) -> Self {
-        self.takes_up_to(shape, body::LIMIT)
-    }
-
-    pub(super) const fn takes_up_to(self, shape: Shape, limit: usize) -> Self {
-        Self { takes: Some(Content { shape, limit }), ..self }
-    }
-
-    pub(super) const fn succeeds(self, succeeds: &'static [Success]) -> Self {
-        Self { succeeds, ..self }
-    }
-
-    pub(super) const fn tagged(self) -> Self {
-        Self { carries: Carries::Tag, ..self }
-    }
-
-    pub(super) const fn or_bare(self) -> Self {
-        Self { carries: Carries::BareForm, ..self }
-    }
-
-    pub(super) const fn of_any_org(self) -> Self {
-        Self { org: Org::Any, ..self }
-    }
-
-    pub(super) const fn refuses(self, refuses: &'static [Code]) -> Self {
-        Self { refuses, ..self }
-    }
-
-    pub(super) const fn changes(self) -> Self {
-        Self { effect: Effect::Change, ..self }
-    }
-
     /// All that it may refuse, at this path: by what kind of operation it is, and its own.
     #[must_use]
     pub fn refusals(&self, path: &Path) -> Vec<Code> {
