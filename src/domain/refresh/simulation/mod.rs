@@ -11,9 +11,15 @@
 //!
 //! `TOKENKEEP_SCHEDULES=1000000` walks more of them, `TOKENKEEP_SEED=7` walks one.
 
+mod chance;
+mod provider;
+mod rules;
+mod told;
 mod world;
 
-use world::{Rules, World};
+use rules::Rules;
+use told::Told;
+use world::World;
 
 /// Enough for each order of the steps to come up many times, in seconds without optimisation.
 const SCHEDULES: u64 = 20_000;
@@ -29,7 +35,7 @@ fn no_schedule_loses_a_token() {
         return;
     }
     let schedules = number("TOKENKEEP_SCHEDULES").unwrap_or(SCHEDULES);
-    let mut told = world::Told::default();
+    let mut told = Told::default();
     for seed in 0..schedules {
         match World::walk(seed, Rules::default()) {
             Ok(one) => told.add(&one),

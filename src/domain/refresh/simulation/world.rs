@@ -2,15 +2,21 @@
 //!
 //! Times are milliseconds since the beginning; only the nodes have clocks that are wrong.
 
+mod judgement;
+mod network;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
 use tokenkeep_client::moment::Moment;
 
+use super::chance::Chance;
+use super::provider::Provider;
+use super::rules::Rules;
+use super::told::Told;
 use crate::domain::refresh::{
     ANSWER_DEADLINE, Custody, Ended, Fingerprint, Grounds, Holder, Intent, LEASE, Landing, Move, Node, Terms,
-    landing, may_still_send,
 };
 
 const EPOCH: u64 = 1_800_000_000;
@@ -20,149 +26,7 @@ const OVER_AT: u64 = 900_000;
 /// How long an access token lives.
 const LIFE: u64 = 120;
 
-type Token = u32;
-
-/// The rules that are walked: the real ones, or one of them broken.
-#[derive(Clone, Copy)]
-pub(super) struct Rules {
-    next: fn(&Custody, &Terms, Moment, Option<Moment>, Holder) -> Move,
-    settle: fn(&Intent, Ended, Moment) -> Custody,
-    landing: fn(&Intent, Option<&Fingerprint>, &Custody) -> Landing,
-    may_still_send: fn(Duration) -> bool,
-    still_stands: fn(&Intent, &Custody) -> bool,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            next: Custody::next,
-            settle: Intent::settle,
-            landing,
-            may_still_send,
-            still_stands: Intent::still_stands,
-        }
-    }
-}
-
-impl Rules {
-    /// Each of them broken in one way.
-    pub(super) fn broken() -> Vec<(&'static str, Self)> {
-        let real = Self::default();
-        let rules = |change: fn(&mut Self)| {
-            let mut rules = real;
-            change(&mut rules);
-            rules
-        };
-        vec![
-            ("an intent that was left open is forgotten", rules(|r| r.next = forgets_intents)),
-            ("an intent is taken over while its holder may live", rules(|r| r.next = takes_over)),
-            ("the access token is not waited for", rules(|r| r.next = does_not_wait)),
-            ("a lost answer counts as none", rules(|r| r.settle = takes_lost_for_unprocessed)),
-            ("a late answer is dropped", rules(|r| r.landing = drops_late_answers)),
-            ("a late answer overwrites what is stored", rules(|r| r.landing = |_, _, _| Landing::Whole)),
-            ("an intent is not looked at again before it is sent", rules(|r| r.still_stands = |_, _| true)),
-            ("a request is sent however late", rules(|r| r.may_still_send = |_| true)),
-        ]
-    }
-}
-
-fn forgets_intents(
-    custody: &Custody,
-    terms: &Terms,
-    now: Moment,
-    ends: Option<Moment>,
-    holder: Holder,
-) -> Move {
-    match custody {
-        Custody::Refreshing { .. } if holder == Holder::Gone => Move::Send(Grounds::First),
-        other => other.next(terms, now, ends, holder),
-    }
-}
-
-fn takes_over(custody: &Custody, terms: &Terms, now: Moment, ends: Option<Moment>, _: Holder) -> Move {
-    custody.next(terms, now, ends, Holder::Gone)
-}
-
-fn does_not_wait(custody: &Custody, terms: &Terms, now: Moment, _: Option<Moment>, holder: Holder) -> Move {
-    custody.next(terms, now, Some(now), holder)
-}
-
-fn takes_lost_for_unprocessed(intent: &Intent, ended: Ended, now: Moment) -> Custody {
-    intent.settle(if ended == Ended::Lost { Ended::NotProcessed } else { ended }, now)
-}
-
-fn drops_late_answers(intent: &Intent, stored: Option<&Fingerprint>, custody: &Custody) -> Landing {
-    match landing(intent, stored, custody) {
-        Landing::IfAnswered if custody.intent().is_some() => Landing::Beside,
-        other => other,
-    }
-}
-
-/// What a schedule came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    sent: u64,
-    kept: u64,
-    lost: u64,
-    crashes: u64,
-    jumps: u64,
-    late: u64,
-    again: u64,
-    probes: u64,
-    beside: u64,
-    dead: u64,
-}
-
-impl Told {
-    pub(super) fn counts(&self) -> [(&'static str, u64); 10] {
-        [
-            ("requests", self.sent),
-            ("answers kept", self.kept),
-            ("answers lost", self.lost),
-            ("crashes", self.crashes),
-            ("clocks set", self.jumps),
-            ("answers kept after their intent had run out", self.late),
-            ("sent again inside a leeway", self.again),
-            ("probes", self.probes),
-            ("late answers kept beside", self.beside),
-            ("connections dead", self.dead),
-        ]
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.kept += other.kept;
-        self.lost += other.lost;
-        self.crashes += other.crashes;
-        self.jumps += other.jumps;
-        self.late += other.late;
-        self.again += other.again;
-        self.probes += other.probes;
-        self.beside += other.beside;
-        self.dead += other.dead;
-    }
-}
-
-/// splitmix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-}
+pub(super) type Token = u32;
 
 struct Store {
     revision: u64,
@@ -171,46 +35,6 @@ struct Store {
     spare: Option<Token>,
     ends: Moment,
     custody: Custody,
-}
-
-struct Provider {
-    /// Tokens that work, each with the consent that it comes from.
-    live: HashMap<Token, Token>,
-    /// When each was spent, and its consent.
-    spent: HashMap<Token, (u64, Token)>,
-    last: Token,
-}
-
-impl Provider {
-    /// A token of a new consent.
-    fn consent(&mut self) -> Token {
-        self.last += 1;
-        self.live.insert(self.last, self.last);
-        self.last
-    }
-
-    /// The next token, none where it stays; or a refusal.
-    fn refresh(&mut self, token: Token, terms: &Terms, now: u64) -> Result<Option<Token>, ()> {
-        if !terms.rotates {
-            return if self.live.contains_key(&token) { Ok(None) } else { Err(()) };
-        }
-        let consent = if let Some(consent) = self.live.remove(&token) {
-            self.spent.insert(token, (now, consent));
-            consent
-        } else {
-            let Some(&(at, consent)) = self.spent.get(&token) else { return Err(()) };
-            if u128::from(now - at) > terms.leeway.as_millis() {
-                if terms.reuse_revokes_family {
-                    self.live.retain(|_, of| *of != consent);
-                }
-                return Err(());
-            }
-            consent
-        };
-        self.last += 1;
-        self.live.insert(self.last, consent);
-        Ok(Some(self.last))
-    }
 }
 
 struct Machine {
@@ -504,78 +328,6 @@ impl World {
         Ok(())
     }
 
-    fn judge_sending(&self, who: Who, flight: &Flight) -> Result<(), String> {
-        let token = flight.token;
-        if self.known_spent.contains(&token) {
-            return Err(format!("token {token} is known to be spent, and is sent"));
-        }
-        let other = &self.machines[1 - who.0];
-        let waits = |flight: &Flight| flight.is_waiting && flight.token == token;
-        if self.terms.rotates && other.is_up && other.flight.as_ref().is_some_and(waits) {
-            return Err(format!("token {token} is sent while somebody waits for its answer"));
-        }
-        let is_strict = self.terms.rotates && self.terms.reuse_revokes_family;
-        let Some(first) = self.unanswered.get(&token).filter(|_| is_strict) else { return Ok(()) };
-        // Clocks that jump may misjudge a leeway by as much as they jump, and by no more.
-        let inside = self.now - first
-            < self.terms.leeway.as_millis() as u64 + 1_200_000 * u64::from(!self.terms.leeway.is_zero());
-        // By the clock that it was decided by.
-        let ended = flight.intent.begun_at >= self.store.ends;
-        if !inside && !ended {
-            return Err(format!("token {token} may be spent, and is sent while the access token lives"));
-        }
-        if matches!(flight.intent.grounds, Grounds::Probe { .. }) && self.probed.contains(&token) {
-            return Err(format!("token {token} is probed twice"));
-        }
-        Ok(())
-    }
-
-    fn arrive(&mut self, who: Who, fence: u64, token: Token) {
-        if self.goes_wrong(8) {
-            return self.soon(Event::Reply(who, fence, (Ended::NotProcessed, None)));
-        }
-        if self.goes_wrong(20) {
-            return self.soon(Event::Reply(who, fence, (Ended::Broken, None)));
-        }
-        let reply = match self.provider.refresh(token, &self.terms, self.now) {
-            Ok(next) => (Ended::Answered, next),
-            Err(()) => (Ended::Refused, None),
-        };
-        if reply.0 == Ended::Answered && self.goes_wrong(20) {
-            // It broke after the rotation.
-            self.told.lost += 1;
-            return self.soon(Event::Reply(who, fence, (Ended::Broken, None)));
-        }
-        if reply.0 == Ended::Answered && (!self.is_alive(who) || self.goes_wrong(8)) {
-            self.told.lost += 1;
-            return;
-        }
-        self.soon(Event::Reply(who, fence, reply));
-    }
-
-    fn end_waiting(&mut self, who: Who, fence: u64, reply: Reply) {
-        let Some(flight) = self.machines[who.0].flight.as_mut() else { return self.lose(&reply) };
-        if flight.intent.fence != fence || !flight.is_waiting {
-            return self.lose(&reply);
-        }
-        flight.is_waiting = false;
-        let (token, is_probe) = (flight.token, matches!(flight.intent.grounds, Grounds::Probe { .. }));
-        match reply.0 {
-            Ended::Lost if is_probe => {
-                self.probed.insert(token);
-            }
-            Ended::NotProcessed if matches!(flight.intent.grounds, Grounds::First) => {
-                self.unanswered.remove(&token);
-            }
-            _ => {}
-        }
-        self.soon(Event::Keep(who, reply));
-    }
-
-    fn lose(&mut self, reply: &Reply) {
-        self.told.lost += u64::from(reply.0 == Ended::Answered);
-    }
-
     fn commit(&mut self, who: Who, reply: Reply, revision: u64) -> Result<(), String> {
         if self.store.revision != revision {
             self.soon(Event::Keep(who, reply));
@@ -627,24 +379,6 @@ impl World {
         }
     }
 
-    fn crash(&mut self) {
-        let machine = self.chance.below(2) as usize;
-        if !self.machines[machine].is_up {
-            return;
-        }
-        self.told.crashes += 1;
-        let died = &mut self.machines[machine];
-        (died.is_up, died.boot, died.seen) = (false, died.boot + 1, None);
-        // What it held in its hand is gone, an answer that had arrived included.
-        if let Some(flight) = died.flight.take() {
-            self.told.lost += 1;
-            if matches!(flight.intent.grounds, Grounds::Probe { .. }) {
-                self.probed.insert(flight.token);
-            }
-        }
-        self.after(100, 40_000, Event::Start(machine));
-    }
-
     /// A write that has nothing to do with refreshing; or a new consent.
     fn put(&mut self) {
         self.store.revision += 1;
@@ -654,22 +388,5 @@ impl World {
             self.store.token = self.provider.consent();
             self.store.custody = Custody::Settled;
         }
-    }
-
-    fn judge_end(&mut self) -> Result<(), String> {
-        let works = self.provider.live.contains_key(&self.store.token);
-        if works {
-            return match self.store.custody {
-                Custody::NeedsReauth { .. } => Err("a connection that works is called dead".into()),
-                _ => Ok(()),
-            };
-        }
-        self.told.dead += 1;
-        // How long ago something was, only a clock says that may be wrong; and who stands still with an answer in its
-        // hand for longer than its intent stands is taken for dead.
-        if self.told.lost == 0 && self.told.jumps == 0 && self.told.late == 0 {
-            return Err("a connection is dead, and there is no excuse".into());
-        }
-        Ok(())
     }
 }
