@@ -3,6 +3,7 @@
 //! Puts the layers below together; none of them knows it.
 
 mod application_keys;
+mod boot;
 pub mod command_line;
 pub mod config;
 pub mod doctor;

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::application_keys;
+use super::boot::{Boot, Keys, fetch, furnish, own_state, runtime};
 use super::command_line;
-use super::config::{AuditSync, Config, ConfigError, DEFAULT_FILE, Demand};
+use super::config::{AuditSync, Config, DEFAULT_FILE};
 use super::exit::Exit;
 use super::failure::{Failure, of_application_key, of_open, of_provider, of_root_key};
-use super::logging::{self, Levels};
+use super::logging;
 use super::mtls;
 use super::reload::{Origin, Place, Reload};
 use super::root_keys;
@@ -28,16 +29,13 @@ use super::watchdog::{Said, Watchdog};
 use super::{examination, progress, providers};
 use crate::audit;
 use crate::clock::SystemClock;
-use crate::crypto::key_list::RootKeys;
 use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::lacking;
 use crate::os::activation::Handed;
 use crate::os::doorman::Peers;
-use crate::os::lock::{Lock, LockError};
 use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
-use crate::os::{crash, hardening, private_file, resolver, user};
-use crate::room::{self, SecretPages};
+use crate::os::{crash, hardening, user};
 use crate::service::idle_keys;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
@@ -49,7 +47,6 @@ use crate::transport::application::Application;
 use crate::transport::listener::{Door, Entrance, Listener, Places, accept};
 use crate::transport::pulse::Deadlines;
 use crate::vault::Vault;
-use crate::vault::application_keys::ApplicationKeys;
 use crate::vault::open::Options;
 use crate::vault::request_id::RequestIds;
 
@@ -58,8 +55,6 @@ use crate::vault::request_id::RequestIds;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Beyond the drain: for the last syncs.
 const CLOSE: Duration = Duration::from_secs(10);
-/// Threads for what blocks: admins' queries of the audit log and the reading of keys. Each that uses a key has a secret stack.
-const BLOCKING_THREADS: usize = 32;
 /// Admins are few; their places are their own, so that a flood of applications never locks them out.
 const ADMIN_PLACES: Places = Places { all: 64, user: 64 };
 
@@ -114,16 +109,6 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     }
 }
 
-/// What the daemon has before it has a thread.
-struct Boot {
-    origin: Origin,
-    config: Config,
-    levels: Levels,
-    own_uid: u32,
-    manager: Arc<ServiceManager>,
-    peers: Arc<Peers>,
-}
-
 fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Result<(), Failure> {
     let handed = Handed::of_environment().map_err(|why| Failure::new(Exit::Configuration, &why))?;
     hardening::harden().map_err(|why| Failure::new(Exit::Unsafe, &why))?;
@@ -165,19 +150,6 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     served
 }
 
-/// Before the first key: the pages in which keys stand.
-fn furnish(config: &Config) -> Result<(), Failure> {
-    let wanted = match config.memory.secret_pages {
-        Demand::Preferred => SecretPages::Preferred,
-        Demand::Required => SecretPages::Required,
-    };
-    let kind = room::furnish(wanted).map_err(|why| Failure::new(Exit::Unsafe, &why))?;
-    if kind != room::Kind::Secret {
-        tracing::warn!(pages = kind.as_str(), "keys stand in memory that root can read");
-    }
-    Ok(())
-}
-
 /// Says what it found; with the root keys, where there is somebody to tell of the wait for them.
 fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Failure> {
     let keys = match waits {
@@ -197,72 +169,6 @@ fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Fai
         config.providers.len(),
     ));
     Ok(())
-}
-
-fn own_state(config: &Config) -> Result<Lock, Failure> {
-    private_file::create_directory(&config.state_directory).map_err(|why| {
-        let why = ConfigError::from(why);
-        Failure::new(why.exit(), &why)
-    })?;
-    Lock::take(&config.state_directory.join("lock")).map_err(|why| {
-        let exit = if matches!(why, LockError::Held(_)) { Exit::Configuration } else { Exit::Storage };
-        Failure::new(exit, &why)
-    })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    // On one core, threads only get in each other's way.
-    let mut builder = match std::thread::available_parallelism() {
-        Ok(cores) if cores.get() > 1 => tokio::runtime::Builder::new_multi_thread(),
-        _ => tokio::runtime::Builder::new_current_thread(),
-    };
-    builder
-        .enable_all()
-        .thread_name("tokenkeepd")
-        .max_blocking_threads(BLOCKING_THREADS)
-        // A thread that sleeps has its registers in every core.
-        .on_thread_park(room::clear_registers)
-        .build()
-        .map_err(|why| of_runtime(&why))
-}
-
-/// Reads the keys, on threads that are gone when this returns; none where the daemon was told to stop meanwhile.
-fn fetch(boot: &Boot) -> Result<Option<(Keys, Signals)>, Failure> {
-    resolver::keep_to_files_and_dns();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|why| of_runtime(&why))?;
-    let fetched = runtime.block_on(async {
-        let mut signals = Signals::catch().map_err(|why| Failure::new(Exit::Fault, &why))?;
-        // From here on they are kept for whoever asks next: also between this runtime and the one that serves.
-        tokio::select! {
-            keys = await_keys(boot) => Ok(Some((keys?, signals))),
-            () = signals.stop() => Ok(None),
-        }
-    });
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    fetched
-}
-
-fn of_runtime(why: &std::io::Error) -> Failure {
-    Failure::new(Exit::Fault, &format_args!("the runtime does not start: {why}"))
-}
-
-/// The keys that are read at boot.
-struct Keys {
-    root: RootKeys,
-    application: ApplicationKeys,
-}
-
-async fn await_keys(boot: &Boot) -> Result<Keys, Failure> {
-    let (config, manager) = (boot.config.clone(), Arc::clone(&boot.manager));
-    let waited = tokio::task::spawn_blocking(move || {
-        let root = root_keys::await_at_boot(&config, &manager).map_err(|why| of_root_key(&why))?;
-        let application = application_keys::read(&config, &root).map_err(|why| of_application_key(&why))?;
-        providers::examine(&config).map_err(|why| of_provider(&why))?;
-        Ok(Keys { root, application })
-    });
-    let fault = |_| Failure::new(Exit::Fault, &"the reading of the keys did not end");
-    waited.await.map_err(fault)?
 }
 
 async fn serve(
