@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokenkeep_client::problem::Problem;
 use tokenkeep_client::secret::WipedBytes;
 
+use super::piece::Piece;
 use super::pulse::InFlight;
 use crate::digits::digits;
 use crate::domain::pass::PassFault;
@@ -24,7 +25,7 @@ use crate::vault::request_id::RequestId;
 /// The body of an answer: one piece, wiped when it goes.
 #[derive(Debug)]
 pub struct AnswerBody {
-    piece: Option<Bytes>,
+    piece: Option<Piece>,
     usual: Usual,
     /// Goes with the body: the request is in flight until then.
     in_flight: Option<InFlight>,
@@ -39,13 +40,13 @@ struct Usual {
 }
 
 impl Body for AnswerBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Infallible;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
         Poll::Ready(self.get_mut().piece.take().map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -54,7 +55,7 @@ impl Body for AnswerBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.piece.as_ref().map_or(0, |piece| piece.len() as u64))
+        SizeHint::with_exact(self.piece.as_ref().map_or(0, |piece| piece.remaining() as u64))
     }
 }
 
@@ -83,26 +84,26 @@ pub fn empty(status: StatusCode) -> Answer {
 /// Bytes that may be secret.
 #[must_use]
 pub fn text(body: WipedBytes) -> Answer {
-    with_body(StatusCode::OK, Some(TEXT), Some(Bytes::from_owner(body)))
+    with_body(StatusCode::OK, Some(TEXT), Some(Piece::bare(Bytes::from_owner(body))))
 }
 
 /// JSON that is written already and may be secret.
 #[must_use]
 pub fn json_bytes(body: WipedBytes) -> Answer {
-    with_body(StatusCode::OK, Some(JSON), Some(Bytes::from_owner(body)))
+    with_body(StatusCode::OK, Some(JSON), Some(Piece::json(Bytes::from_owner(body))))
 }
 
 /// The page of metrics.
 #[must_use]
 pub fn metrics(page: String) -> Answer {
-    with_body(StatusCode::OK, Some(OPEN_METRICS), Some(Bytes::from(page)))
+    with_body(StatusCode::OK, Some(OPEN_METRICS), Some(Piece::open(Bytes::from(page))))
 }
 
 /// A shape of the contract.
 #[must_use]
 pub fn json(status: StatusCode, shape: &impl Serialize) -> Answer {
     let body = serde_json::to_vec(shape).unwrap_or_default();
-    with_body(status, Some(JSON), Some(Bytes::from(body)))
+    with_body(status, Some(JSON), Some(Piece::open(Bytes::from(body))))
 }
 
 /// The problem document of a refusal (RFC 9457). The one place where refusals become public.
@@ -110,7 +111,7 @@ pub fn json(status: StatusCode, shape: &impl Serialize) -> Answer {
 pub fn problem(refusal: &Refusal, request: RequestId) -> Answer {
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&document(refusal, request)).unwrap_or_default();
-    let mut answer = with_body(status, Some(PROBLEM), Some(Bytes::from(body)));
+    let mut answer = with_body(status, Some(PROBLEM), Some(Piece::open(Bytes::from(body))));
     if let Some(seconds) = refusal.retry_after {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -189,7 +190,7 @@ pub fn finish(mut answer: Answer, request: RequestId, in_flight: InFlight, mut s
         answer.headers_mut().extend(others);
     }
     let body = answer.body_mut();
-    body.piece = body.piece.take().map(|piece| in_flight.until_sent(piece));
+    body.piece = body.piece.take().map(|piece| piece.for_request(&in_flight));
     body.in_flight = Some(in_flight);
     answer
 }
@@ -204,7 +205,7 @@ fn entity_tag(generation: u64) -> Option<HeaderValue> {
     HeaderValue::from_maybe_shared(Bytes::from(tag)).ok()
 }
 
-fn with_body(status: StatusCode, kind: Option<HeaderValue>, piece: Option<Bytes>) -> Answer {
+fn with_body(status: StatusCode, kind: Option<HeaderValue>, piece: Option<Piece>) -> Answer {
     let usual = Usual { kind, generation: None };
     let mut answer = Response::new(AnswerBody { piece, usual, in_flight: None });
     *answer.status_mut() = status;

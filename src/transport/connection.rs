@@ -1,7 +1,9 @@
 //! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks, until it ends, stalls or the daemon stops.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -61,6 +63,11 @@ pub async fn serve<T>(
                     tracing::debug!(%why, "a connection ended early");
                 }
                 return;
+            }
+            // Only answers set it, and they wake the connection that is looked at here.
+            () = poll_fn(|_| if pulse.ends() && !told { Poll::Ready(()) } else { Poll::Pending }) => {
+                told = true;
+                connection.as_mut().graceful_shutdown();
             }
             // Everything but the requests themselves is seen to once a second: nothing else is polled with them.
             _ = tick.tick() => {

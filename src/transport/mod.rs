@@ -20,6 +20,7 @@ pub mod listener;
 pub mod operation;
 mod passes;
 pub mod paths;
+pub mod piece;
 mod places;
 pub mod pulse;
 pub mod query;

@@ -57,6 +57,8 @@ pub struct Pulse {
     unsent: AtomicU32,
     reads_header: AtomicBool,
     multiplexed: AtomicBool,
+    /// An answer went out that the connection is not to outlive.
+    ends: AtomicBool,
 }
 
 impl Pulse {
@@ -95,6 +97,11 @@ impl Pulse {
         InFlight(Arc::clone(self))
     }
 
+    /// Whether it is to end as soon as nothing is in flight.
+    pub fn ends(&self) -> bool {
+        self.ends.load(Ordering::Relaxed)
+    }
+
     fn bytes_came(&self) {
         // Between requests of HTTP/2 come pings and window updates: they start no request.
         let between =
@@ -117,12 +124,19 @@ impl Drop for InFlight {
 }
 
 impl InFlight {
-    /// The piece of an answer; over HTTP/2, one that says when the socket has taken it. h2 takes a piece whole, and the
-    /// request is no longer in flight by then.
+    /// Whether it came over HTTP/2.
+    pub fn is_multiplexed(&self) -> bool {
+        self.0.multiplexed.load(Ordering::Relaxed)
+    }
+
+    /// Its connection ends after it, and after those that are in flight already.
+    pub fn be_the_last(&self) {
+        self.0.ends.store(true, Ordering::Relaxed);
+    }
+
+    /// The bytes of an answer over HTTP/2, which say when the socket has taken them. h2 takes them whole, and the request is
+    /// no longer in flight by then.
     pub fn until_sent(&self, piece: Bytes) -> Bytes {
-        if !self.0.multiplexed.load(Ordering::Relaxed) {
-            return piece;
-        }
         self.0.unsent.fetch_add(1, Ordering::Relaxed);
         Bytes::from_owner(Unsent { piece, pulse: Arc::clone(&self.0) })
     }
