@@ -2,6 +2,7 @@
 //!
 //! Puts the layers below together; none of them knows it.
 
+mod alerts;
 mod application_keys;
 pub mod config;
 pub mod doctor;

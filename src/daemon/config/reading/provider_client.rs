@@ -278,7 +278,7 @@ impl Reading<'_> {
         })
     }
 
-    fn held_at(&self, written: &Spanned<written::Held>) -> Result<Held, ConfigError> {
+    pub(super) fn held_at(&self, written: &Spanned<written::Held>) -> Result<Held, ConfigError> {
         let held = written.get_ref();
         match (&held.file, &held.credential) {
             (Some(file), None) => Ok(Held::File(self.absolute(file)?)),
