@@ -57,7 +57,7 @@ pub(super) struct Telling {
     outbox: Arc<Outbox>,
     key: Key,
     record: Vec<u8>,
-    gave_way: Option<(u64, Waiting<Key>)>,
+    gave_way: Option<Box<(u64, Waiting<Key>)>>,
 }
 
 /// An event as it is sent.
@@ -119,14 +119,14 @@ impl Outbox {
 impl Telling {
     /// What it adds to the commit.
     pub(super) fn changes(&mut self) -> impl Iterator<Item = Change> + use<> {
-        let gone = self.gave_way.as_ref().map(|(_, waiting)| Change::Delete(waiting.key));
+        let gone = self.gave_way.as_ref().map(|gone| Change::Delete(gone.1.key));
         std::iter::once(Change::Put(self.key, std::mem::take(&mut self.record))).chain(gone)
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        if let Some((sequence, waiting)) = self.gave_way.take() {
+        if let Some((sequence, waiting)) = self.gave_way.take().map(|gone| *gone) {
             self.outbox.queue().put_back(sequence, waiting);
         }
     }
@@ -212,7 +212,7 @@ impl Vault {
         let record = RecordWriter::new(1).section(Field::Event, sealing.id(), sealed.as_bytes()).finish();
         let mut queue = self.outbox.queue();
         let is_full = queue.len() >= self.outbox.bound.load(Ordering::Relaxed);
-        let gave_way = if is_full { queue.drop_oldest() } else { None };
+        let gave_way = if is_full { queue.drop_oldest().map(Box::new) } else { None };
         drop(queue);
         Some(Telling { outbox: Arc::clone(&self.outbox), key, record, gave_way })
     }
