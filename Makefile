@@ -102,7 +102,7 @@ $(CURDIR)/target/vault/vault: $(VAULT)/build.sh $(VAULT)/go.mod $(VAULT)/main.go
 # root key tests.
 $(VENV)/ready: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]' standardwebhooks
 	touch $@
 
 # The description of the API for machines, printed from the code that serves. A test fails where they differ.

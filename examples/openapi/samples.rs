@@ -23,6 +23,14 @@ pub(crate) fn of(shape: Shape) -> Value {
             { "provider": "github", "name": "main", "token": token() },
             { "provider": "slack", "name": "main", "problem": problems::example(Code::NotFound) },
         ] }),
+        Shape::AlertTestOut => json!({
+            "id": "evt_000102030405060708090a0b0c0d0e0f", "delivered": true, "status": 204, "detail": "status 204",
+        }),
+        Shape::AlertsOut => json!({ "webhook": "https://alerts.example", "waiting": 1, "items": [{
+            "id": "evt_000102030405060708090a0b0c0d0e0f", "sequence": 812, "type": "connection.needs_reauth",
+            "timestamp": CREATED_AT, "org": "acme", "provider": "github", "name": "main", "failures": 2,
+            "last_failure": "status 503", "next_in": 16,
+        }] }),
         Shape::BatchRequest => json!({
             "connections": [{ "provider": "github", "name": "main" }, { "provider": "slack", "name": "main" }],
             "min_ttl": 120,

@@ -112,6 +112,8 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Some(generator.subschema_for::<T>())
     }
     match shape {
+        Shape::AlertTestOut => of::<wire::AlertTestOut>(generator),
+        Shape::AlertsOut => of::<wire::AlertsOut>(generator),
         Shape::AuditEntries => of::<wire::Page<Value>>(generator),
         Shape::AuditVerifyOut => of::<wire::AuditVerifyOut>(generator),
         Shape::BatchOut => of::<wire::BatchOut>(generator),

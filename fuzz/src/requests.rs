@@ -46,6 +46,8 @@ fn write(route: &Route) -> String {
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
         Route::Passes(org) => format!("/v1/orgs/{org}/passes"),
+        Route::Alerts => "/admin/v1/alerts".into(),
+        Route::AlertsTest => "/admin/v1/alerts/test".into(),
         Route::Provider(provider) => format!("/admin/v1/providers/{provider}"),
         Route::ProviderCheck(provider) => format!("/admin/v1/providers/{provider}/check"),
         Route::Providers => "/admin/v1/providers".into(),

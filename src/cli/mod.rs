@@ -5,6 +5,7 @@
 //!
 //! Never takes a secret as an argument.
 
+mod alert;
 mod audit;
 mod connection;
 mod failure;
@@ -61,6 +62,9 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Who is told when something breaks
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Reads and verifies the audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -129,6 +133,7 @@ fn start(args: Args) -> Result<Exit, Failure> {
 impl Session {
     async fn perform(&mut self, command: Command) -> Result<Exit, Failure> {
         match command {
+            Command::Alert(command) => self.alert(command).await,
             Command::Audit(command) => self.audit(command).await,
             Command::Completion(asked) => self.completion(&asked),
             Command::Connection(command) => self.connection(command).await,

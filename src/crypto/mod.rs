@@ -14,4 +14,5 @@ pub mod multi_fernet;
 pub mod random;
 pub mod root_key;
 pub mod seal;
+pub mod webhook;
 pub mod wrap;

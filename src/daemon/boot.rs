@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alerts;
 use super::application_keys;
 use super::config::{Config, ConfigError, Demand};
 use super::exit::Exit;
@@ -114,6 +115,7 @@ async fn await_keys(boot: &Boot) -> Result<Keys, Failure> {
         let root = root_keys::await_at_boot(&config, &manager).map_err(|why| of_root_key(&why))?;
         let application = application_keys::read(&config, &root).map_err(|why| of_application_key(&why))?;
         providers::examine(&config).map_err(|why| of_provider(&why))?;
+        alerts::examine(&config).map_err(|why| alerts::failure(&why))?;
         Ok(Keys { root, application })
     });
     let fault = |_| Failure::new(Exit::Fault, &"the reading of the keys did not end");

@@ -2,6 +2,7 @@
 //!
 //! Puts the layers below together; none of them knows it.
 
+mod alerts;
 mod application_keys;
 mod boot;
 pub mod command_line;

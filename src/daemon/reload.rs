@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use super::config::{Config, ConfigError};
 use super::logging::Levels;
-use super::providers;
+use super::{alerts, providers};
+use crate::crypto::root_key::Reach;
 use crate::domain::provider::Providers;
 use crate::net::server::TlsServer;
 use crate::os::user::{UserError, Users};
+use crate::service::alerts::Alerts;
 use crate::vault::Vault;
 
 /// Where the configuration comes from.
@@ -77,6 +79,7 @@ pub(super) struct Reload {
     /// Of the mTLS listener: its files are read again too.
     pub(super) tls: Option<Arc<TlsServer>>,
     pub(super) levels: Levels,
+    pub(super) alerts: Arc<Alerts>,
     pub(super) own_uid: u32,
 }
 
@@ -95,7 +98,11 @@ impl Reload {
             return Err(format!("{} cannot change while the daemon runs; restart it", fixed.join(", ")));
         }
         let (judged, read) = (new.clone(), tokio::task::spawn_blocking);
-        let examined = read(move || providers::examine(&judged).map_err(|why| why.to_string())).await;
+        let examined = read(move || {
+            alerts::examine(&judged).map_err(|why| alerts::line(&why))?;
+            providers::examine(&judged).map_err(|why| why.to_string())
+        });
+        let examined = examined.await;
         examined.map_err(|_| "reading the secrets of the clients did not end".to_owned())??;
         if let Some(tls) = self.tls.clone() {
             let read = tokio::task::spawn_blocking(move || tls.reload()).await;
@@ -105,6 +112,7 @@ impl Reload {
         let recorded = self.vault.replace_rules(new.policy.clone(), new.who_may_hold_tokens()).await;
         recorded.map_err(|why| why.to_string())?;
         self.levels.set(&new.log);
+        self.alerts.tell_to(new.alerts.webhook.clone(), new.alerts.waiting);
         self.config = new;
         Ok(())
     }
@@ -116,6 +124,11 @@ impl Config {
         let configured = self.providers.iter().cloned().map(Arc::new).collect();
         if self.any_provider { Providers::Any(configured) } else { Providers::Named(configured) }
     }
+}
+
+/// What was opened at start for whoever is asked or told.
+fn reach(config: &Config) -> Reach {
+    providers::reach(config).and(alerts::reach(config))
 }
 
 /// What differs and is settled at start. A new setting does not compile until it is decided here.
@@ -136,6 +149,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         memory,
         door,
         sandbox,
+        alerts: _,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -153,6 +167,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (
             "[[provider]] that asks at another port, or with files of another directory,",
             providers::reach(old).covers(&providers::reach(new)),
+        ),
+        (
+            "[alerts] that tells at another port, or with files of another directory,",
+            reach(old).covers(&alerts::reach(new)),
         ),
     ];
     settled.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()

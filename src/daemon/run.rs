@@ -26,7 +26,7 @@ use super::sandbox;
 use super::signals::{Signals, Told};
 use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
-use super::{examination, progress, providers};
+use super::{alerts, examination, progress, providers};
 use crate::audit;
 use crate::clock::SystemClock;
 use crate::domain::refresh::ANSWER_DEADLINE;
@@ -36,6 +36,7 @@ use crate::os::doorman::Peers;
 use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
 use crate::os::{crash, hardening, user};
+use crate::service::alerts::Alerts;
 use crate::service::idle_keys;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
@@ -158,6 +159,7 @@ fn check(config: &Config, waits: Option<&Arc<ServiceManager>>) -> Result<(), Fai
             let keys = root_keys::await_at_boot(config, manager).map_err(|why| of_root_key(&why))?;
             application_keys::read(config, &keys).map_err(|why| of_application_key(&why))?;
             providers::examine(config).map_err(|why| of_provider(&why))?;
+            alerts::examine(config).map_err(|why| alerts::failure(&why))?;
             format!(", {} root keys", keys.iter().count())
         }
         None => String::new(),
@@ -182,12 +184,14 @@ async fn serve(
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
+    let alerts = Alerts::new(Arc::clone(&vault), config.door.clone());
+    alerts.tell_to(config.alerts.webhook.clone(), config.alerts.waiting);
     let refresh = Refresh::of(&vault, config.door.clone());
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let mut listeners = listen(&served, safety, &vault, doors, &peers, &stopping)?;
+    let mut listeners = listen(&served, safety, &vault, &alerts, doors, &peers, &stopping)?;
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
         manager: Arc::clone(&manager),
@@ -203,8 +207,9 @@ async fn serve(
         let refresh = refresh.clone();
         tokio::spawn(async move { refresh.recover().await })
     };
+    let telling = tokio::spawn(Arc::clone(&alerts).run());
     let drain_deadline = config.limits.body_deadline + DRAIN;
-    let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
+    let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, alerts, own_uid };
     let ended = loop {
         match until_told(&mut signals, &store, &mut listeners).await {
             Ok(Told::Reload) => {
@@ -230,7 +235,7 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping, forgetting, Some(recovering)].into_iter().flatten() {
+    for task in [watching, keeping, forgetting, Some(recovering), Some(telling)].into_iter().flatten() {
         task.abort();
     }
     listeners.shutdown().await;
@@ -265,6 +270,7 @@ fn listen(
     config: &Config,
     safety: Safety,
     vault: &Arc<Vault>,
+    alerts: &Arc<Alerts>,
     doors: Doors,
     peers: &Arc<Peers>,
     stopping: &watch::Receiver<bool>,
@@ -276,6 +282,7 @@ fn listen(
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
             providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),
+            alerts: Arc::clone(alerts),
             examine: examination::of(config, safety, doors.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
         },
         request_ids: RequestIds::new(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::config::{Config, ConfigError, Demand};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{providers, root_keys};
+use super::{alerts, providers, root_keys};
 use crate::crypto::root_key::credential::DIRECTORY_VARIABLE;
 use crate::net::outbound::Door;
 use crate::net::server::Key;
@@ -69,7 +69,7 @@ pub fn rules(
     let mut read: Vec<PathBuf> = KERNEL.iter().map(PathBuf::from).collect();
     read.push(configuration);
     read.extend(of_mtls(config).iter().flat_map(|file| around(file)));
-    let reach = root_keys::reach(config).and(providers::reach(config));
+    let reach = root_keys::reach(config).and(providers::reach(config)).and(alerts::reach(config));
     read.extend(reach.files.iter().flat_map(|file| around(file)));
     let outbound = match config.door {
         Door::Direct if !reach.ports.is_empty() => {

@@ -22,6 +22,14 @@ macro_rules! actions {
 }
 
 actions! {
+    /// Brings an event to who is to be told.
+    AlertDeliver = "alert:deliver",
+    /// Shows which events wait.
+    AlertRead = "alert:read",
+    /// Takes note of an event that belongs to no other change.
+    AlertTell = "alert:tell",
+    /// Sends an event that tells nothing.
+    AlertTest = "alert:test",
     /// Reads or verifies the audit log.
     AuditRead = "audit:read",
     /// Comes in, or tries to.

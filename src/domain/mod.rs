@@ -3,6 +3,7 @@
 //! Never reads the clock, never touches a file, a socket or a key.
 
 pub mod action;
+pub mod event;
 pub mod pass;
 pub mod policy;
 pub mod principal;

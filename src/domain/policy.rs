@@ -261,7 +261,11 @@ pub fn judge_in_org(client: &Client, action: Action, org: Option<&OrgId>) -> Ver
 /// Whether an admin, on the admin socket, may do this. An admin runs the vault and never sees a value in it.
 pub fn judge_admin(action: Action) -> Verdict {
     match action {
-        Action::AuditRead
+        Action::AlertDeliver
+        | Action::AlertRead
+        | Action::AlertTell
+        | Action::AlertTest
+        | Action::AuditRead
         | Action::ConnectionCompare
         | Action::ConnectionDelete
         | Action::ConnectionList
@@ -314,7 +318,11 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::SecretWrite
         | Action::StatusRead
         | Action::TokenRead => true,
-        Action::AuditRead
+        Action::AlertDeliver
+        | Action::AlertRead
+        | Action::AlertTell
+        | Action::AlertTest
+        | Action::AuditRead
         | Action::Connect
         | Action::ConnectionCompare
         | Action::KeyRead
@@ -344,7 +352,11 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::RefreshTokenRead
         | Action::TokenRead
         | Action::TokenRefresh => true,
-        Action::AuditRead
+        Action::AlertDeliver
+        | Action::AlertRead
+        | Action::AlertTell
+        | Action::AlertTest
+        | Action::AuditRead
         | Action::Connect
         | Action::ConnectionList
         | Action::CryptDecrypt

@@ -6,6 +6,7 @@
 //!
 //! Never holds the name of an org, a connection or a secret: labels are words of this program.
 
+mod alerting;
 mod page;
 pub mod table;
 
@@ -16,6 +17,7 @@ use tokenkeep_client::problem::Code;
 
 use crate::domain::action::Action;
 
+pub use alerting::{Delivery, Refreshed};
 pub use page::{Readings, render};
 
 /// Upper bounds in microseconds, from a read out of the cache to a commit on a slow disk; beyond the last is
@@ -59,6 +61,7 @@ pub struct Meters {
     /// By action.
     durations: Vec<Histogram>,
     doors: [DoorMeter; Door::ALL.len()],
+    alerting: alerting::Alerting,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +83,7 @@ impl Default for Meters {
         requests.resize_with(Action::ALL.len() * outcomes().count(), AtomicU64::default);
         let mut durations = Vec::new();
         durations.resize_with(Action::ALL.len(), Histogram::default);
-        Self { requests, durations, doors: Default::default() }
+        Self { requests, durations, doors: Default::default(), alerting: Default::default() }
     }
 }
 

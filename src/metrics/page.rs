@@ -38,6 +38,10 @@ pub struct Readings {
     pub audit_states: [(&'static str, bool); 3],
     /// The last entry of the audit log.
     pub audit_sequence: u64,
+    /// Configured providers, by name, and whether the brake is on.
+    pub braked: Vec<(String, bool)>,
+    /// Events that wait to be delivered.
+    pub events_waiting: u64,
     /// Orgs that there are.
     pub orgs: u64,
     /// Id, whether it is the primary one, and how many keys it wraps.
@@ -77,7 +81,8 @@ impl Collector for Page {
         states(out, &table::AUDIT_STATE, &now.audit_states)?;
         gauge(out, &table::AUDIT_SEQUENCE, now.audit_sequence)?;
         gauge(out, &table::ORGS, now.orgs)?;
-        self.keys(out)
+        self.keys(out)?;
+        self.meters.alerting.encode(out, now)
     }
 }
 
@@ -136,7 +141,7 @@ impl Page {
     }
 }
 
-fn family<'a>(
+pub(super) fn family<'a>(
     out: &'a mut DescriptorEncoder<'_>,
     metric: &'static Metric,
 ) -> Result<MetricEncoder<'a>, fmt::Error> {
@@ -148,7 +153,7 @@ fn family<'a>(
     out.encode_descriptor(metric.name, metric.help, None, kind)
 }
 
-fn gauge(out: &mut DescriptorEncoder<'_>, metric: &'static Metric, value: u64) -> fmt::Result {
+pub(super) fn gauge(out: &mut DescriptorEncoder<'_>, metric: &'static Metric, value: u64) -> fmt::Result {
     family(out, metric)?.encode_gauge(&value)
 }
 

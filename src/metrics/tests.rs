@@ -17,6 +17,8 @@ fn readings() -> Readings {
         store_sequence: 9,
         audit_states: [("ok", false), ("low", true), ("failed", false)],
         audit_sequence: 11,
+        braked: vec![("github".into(), true)],
+        events_waiting: 5,
         orgs: 2,
         root_keys: vec![("aa".into(), true, 2), ("bb".into(), false, 1)],
         keys_left: 1,
@@ -31,6 +33,7 @@ fn page(meters: &Arc<Meters>) -> String {
 fn the_page_has_every_metric_of_the_table_and_no_other() {
     let meters = Arc::new(Meters::default());
     meters.took(Action::TokenRead, Duration::from_micros(1));
+    meters.refreshed("github", Refreshed::Success);
     let page = page(&meters);
     let published: BTreeSet<(&str, &str)> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE tokenkeep_")?.split_once(' ')).collect();

@@ -1,5 +1,6 @@
 //! What the daemon does beside serving: one task each, each a principal of its own.
 
+pub mod alerts;
 pub mod idle_keys;
 pub mod oauth;
 pub mod providers;

@@ -13,6 +13,7 @@ use super::query::Query;
 use super::route::Route;
 use crate::audit::Filter;
 use crate::domain::action::Action;
+use crate::service::alerts::Alerts;
 use crate::service::providers::Providers;
 use crate::service::records;
 use crate::service::rotation::Rotation;
@@ -24,6 +25,8 @@ pub struct AdminServices {
     pub rotation: Arc<Rotation>,
     /// The configured providers: shown, tried.
     pub providers: Providers,
+    /// Who is told of events: shown, tried.
+    pub alerts: Arc<Alerts>,
     /// Looks at the host.
     pub examine: Box<dyn Fn() -> Vec<Finding> + Send + Sync>,
 }
@@ -36,6 +39,14 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
         Route::Orgs => {
             let page = exchange.unparsed(exchange.query()?.page())?;
             Ok(answer::json(StatusCode::OK, &vault.list_orgs(caller, request, &page).await?))
+        }
+        Route::Alerts => {
+            exchange.query()?;
+            Ok(answer::json(StatusCode::OK, &admin.alerts.list(caller, request).await?))
+        }
+        Route::AlertsTest => {
+            exchange.query()?;
+            Ok(answer::json(StatusCode::OK, &admin.alerts.test(caller, request).await?))
         }
         Route::Provider(id) => {
             exchange.query()?;

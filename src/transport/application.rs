@@ -122,7 +122,9 @@ impl Exchange<'_> {
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
             Route::Import => self.import(body).await,
-            Route::AuditEntries
+            Route::Alerts
+            | Route::AlertsTest
+            | Route::AuditEntries
             | Route::AuditVerify
             | Route::Doctor
             | Route::Keys

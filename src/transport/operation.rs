@@ -130,6 +130,8 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the shape of that name")]
 pub enum Shape {
+    AlertTestOut,
+    AlertsOut,
     AuditEntries,
     AuditVerifyOut,
     BatchOut,

@@ -80,6 +80,19 @@ const REPLACED: Success = Success { status: StatusCode::OK, about: "What was the
 const BEGUN: Success = Success { status: StatusCode::ACCEPTED, about: "Begun; it goes on by itself." };
 
 paths! {
+    ALERTS = Self::Alerts, "/admin/v1/alerts", [
+        Operation::get("listAlerts", "Events that wait to be delivered to the webhook.", Shape::AlertsOut)
+            .needs(Action::AlertRead),
+    ];
+    ALERTS_TEST = Self::AlertsTest, "/admin/v1/alerts/test", [
+        Operation::post(
+            "testAlerts",
+            "Sends the webhook an event that tells nothing, and says what came back.",
+            Shape::AlertTestOut,
+        )
+        .needs(Action::AlertTest)
+        .refuses(&[Code::NotFound]),
+    ];
     AUDIT_ENTRIES = Self::AuditEntries, "/admin/v1/audit", [
         Operation::get("listAuditEntries", "Entries of the audit log, oldest first.", Shape::AuditEntries)
             .needs(Action::AuditRead)

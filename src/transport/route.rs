@@ -7,6 +7,10 @@ use tokenkeep_client::ids::{ConnectionId, ConnectionName, InvalidId, OrgId, Prov
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
+    /// `/admin/v1/alerts`
+    Alerts,
+    /// `/admin/v1/alerts/test`
+    AlertsTest,
     /// `/admin/v1/audit`
     AuditEntries,
     /// `/admin/v1/audit/verify`
@@ -115,6 +119,8 @@ impl Route {
 
     fn parse_admin(path: &str) -> Result<Self, RouteError> {
         match path {
+            "alerts" => Ok(Self::Alerts),
+            "alerts/test" => Ok(Self::AlertsTest),
             "audit" => Ok(Self::AuditEntries),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),

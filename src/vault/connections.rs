@@ -12,6 +12,7 @@ use super::ask::Ask;
 use super::caller::Caller;
 use super::connection_record::ExchangeFate;
 use super::orgs::Org;
+use super::outbox::Telling;
 use super::page::{Cursor, PageRequest};
 use super::place::{Table, org_prefix};
 use super::record::RecordView;
@@ -179,13 +180,16 @@ impl Vault {
             check(condition, current.as_ref())?;
             let (record, out) =
                 self.next_record(&org, &key, id, &accepted, current.as_ref(), ExchangeFate::Follows)?;
-            let batch = Batch {
-                preconditions: vec![standing(key, current.as_ref())],
-                changes: vec![Change::Put(key, record)],
-                note: note.to_vec(),
-            };
+            let mut telling = self.telling_of_storing(&org, &key, id, current.as_ref(), &out)?;
+            let mut changes = vec![Change::Put(key, record)];
+            changes.extend(telling.iter_mut().flat_map(Telling::changes));
+            let batch =
+                Batch { preconditions: vec![standing(key, current.as_ref())], changes, note: note.to_vec() };
             match self.store.commit(batch).await {
-                Ok(mark) => return Ok((out, mark)),
+                Ok(mark) => {
+                    self.told(telling, mark);
+                    return Ok((out, mark));
+                }
                 Err(CommitError::Conflict) => {}
                 Err(why) => return Err(why.into()),
             }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
+use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::RefreshToken;
 use tokenkeep_client::wire::to_body;
 use zeroize::Zeroizing;
@@ -22,6 +23,7 @@ use super::connection_record::ExchangeFate;
 use super::connections::{TRIES, standing};
 use super::door::{Became, Permit};
 use super::orgs::Org;
+use super::outbox::Telling;
 use super::place::{Field, Table, org_key, place};
 use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
@@ -30,6 +32,7 @@ use crate::chain::Mark;
 use crate::crypto::hex;
 use crate::crypto::seal::seal;
 use crate::domain::action::Action;
+use crate::domain::event::{News, news_of_exchange};
 use crate::domain::refresh::answer::Granted;
 use crate::domain::refresh::life::Life;
 use crate::domain::refresh::{
@@ -145,7 +148,7 @@ impl Vault {
         };
         let custody = Custody::Refreshing { intent: intent.clone() };
         let record = self.with_exchange(org, &kept.key, &kept.record, &custody, None)?;
-        let Some(mark) = self.replace(&permit, kept.key, &kept.record, record).await? else {
+        let Some(mark) = self.replace(&permit, kept.key, &kept.record, record, None).await? else {
             permit.settle_step(Became::because("conflict", "intent"), Some(kept.generation), None).await?;
             return Ok(None);
         };
@@ -183,11 +186,13 @@ impl Vault {
                 return Ok(permit.settle(Err(gone), |()| None).await);
             };
             let landed = self.land(&org, &key, id, &record, intent, conclusion)?;
+            let generation = landed.generation.unwrap_or(intent.generation);
             let Some(next) = landed.record else {
                 let became = Became::because("ok", "superseded");
                 return Ok(permit.settle_step(became, Some(intent.generation), None).await);
             };
-            let Some(mark) = self.replace(&permit, key, &record, next).await? else {
+            let telling = self.telling(&org, &key, id, generation, landed.news);
+            let Some(mark) = self.replace(&permit, key, &record, next, telling).await? else {
                 permit.settle_step(Became::because("conflict", "answer"), None, None).await?;
                 continue;
             };
@@ -216,7 +221,14 @@ impl Vault {
                 let fate = ExchangeFate::Over;
                 let (next, out) = self.next_record(org, key, id, &accepted, Some(record), fate)?;
                 let became = Became::plain("ok");
-                Ok(Landed { record: Some(next), became, generation: Some(out.generation), told: Ok(()) })
+                let news = news_of_exchange(intent, Ended::Answered, &Custody::Settled, true);
+                Ok(Landed {
+                    record: Some(next),
+                    became,
+                    generation: Some(out.generation),
+                    told: Ok(()),
+                    news,
+                })
             }
             (Landing::Beside, Some(granted)) => {
                 let token = granted.refresh_token.as_ref();
@@ -226,10 +238,12 @@ impl Vault {
             (Landing::Whole, None) => {
                 let next = intent.settle(conclusion.ended, self.now());
                 let told = told_of(&next, &conclusion.told);
+                let may_be_sent = conclusion.told.code != Code::OutcomeUnknown;
+                let news = news_of_exchange(intent, conclusion.ended, &next, may_be_sent);
                 let unread = conclusion.unread.as_deref().map(Vec::as_slice);
                 let record = self.with_exchange(org, key, record, &next, unread)?;
                 let (became, generation) = (Became::refused(&told), Some(intent.generation));
-                Ok(Landed { record: Some(record), became, generation, told: Err(told) })
+                Ok(Landed { record: Some(record), became, generation, told: Err(told), news })
             }
             (Landing::Beside | Landing::IfAnswered, None) => Ok(Landed::superseded(None)),
         }
@@ -317,14 +331,17 @@ impl Vault {
         key: Key,
         record: &Record,
         next: Vec<u8>,
+        mut telling: Option<Telling>,
     ) -> Result<Option<Mark>, Refusal> {
-        let batch = Batch {
-            preconditions: vec![standing(key, Some(record))],
-            changes: vec![Change::Put(key, next)],
-            note: self.note(permit),
-        };
+        let mut changes = vec![Change::Put(key, next)];
+        changes.extend(telling.iter_mut().flat_map(Telling::changes));
+        let batch =
+            Batch { preconditions: vec![standing(key, Some(record))], changes, note: self.note(permit) };
         match self.store.commit(batch).await {
-            Ok(mark) => Ok(Some(mark)),
+            Ok(mark) => {
+                self.told(telling, mark);
+                Ok(Some(mark))
+            }
             Err(CommitError::Conflict) => Ok(None),
             Err(why) => Err(why.into()),
         }
@@ -366,12 +383,20 @@ struct Landed {
     became: Became,
     generation: Option<u64>,
     told: Result<(), Refusal>,
+    /// What somebody is to be told of it.
+    news: Option<News>,
 }
 
 impl Landed {
     /// Somebody else has written a token set meanwhile: callers read that one.
     fn superseded(record: Option<Vec<u8>>) -> Self {
-        Self { record, became: Became::because("ok", "superseded"), generation: None, told: Ok(()) }
+        Self {
+            record,
+            became: Became::because("ok", "superseded"),
+            generation: None,
+            told: Ok(()),
+            news: None,
+        }
     }
 }
 
@@ -390,7 +415,7 @@ pub fn needs_reauth(reason: Reason, since: Moment) -> Refusal {
         reason: Some(reason.as_str()),
         since: Some(since),
         ..Refusal::new(
-            tokenkeep_client::problem::Code::NeedsReauth,
+            Code::NeedsReauth,
             "the provider refuses the refresh token; its owner must connect again",
         )
     }

@@ -19,6 +19,7 @@ use super::caller::Caller;
 use super::connection_record::{ExchangeFate, Relation};
 use super::connections::{TRIES, standing};
 use super::door::Permit;
+use super::outbox::Telling;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::{Vault, apart};
@@ -176,16 +177,21 @@ impl Vault {
                 }
             };
             match self.next_step(item, terms.different, &permit) {
-                Ok(Step::Commit(batch, done)) => under_way.push((at, permit, done, self.store.commit(batch))),
+                Ok(Step::Commit(batch, done, telling)) => {
+                    under_way.push((at, permit, done, telling, self.store.commit(batch)));
+                }
                 Ok(Step::Nothing(done)) => {
                     results[at] = permit.settle_in_batch(Ok(done), |done| done.generation)?;
                 }
                 Err(refusal) => results[at] = permit.settle_in_batch(Err(refusal), |_: &Done| None)?,
             }
         }
-        for (at, permit, done, commit) in under_way {
+        for (at, permit, done, telling, commit) in under_way {
             let stored = match commit.await {
-                Ok(mark) => Ok((done, Some(mark))),
+                Ok(mark) => {
+                    self.told(telling, mark);
+                    Ok((done, Some(mark)))
+                }
                 // Somebody else changed it in between: look again at what is there now.
                 Err(CommitError::Conflict) => self.store_anew(&items[at], terms.different, &permit).await,
                 Err(why) => Err(why.into()),
@@ -224,12 +230,12 @@ impl Vault {
         let (record, out) =
             self.next_record(&org, &key, &item.id, accepted, stored.as_ref(), ExchangeFate::Follows)?;
         let outcome = if stored.is_some() { Imported::Replaced } else { Imported::Created };
-        let batch = Batch {
-            preconditions: vec![standing(key, stored.as_ref())],
-            changes: vec![Change::Put(key, record)],
-            note: self.note(permit),
-        };
-        Ok(Step::Commit(batch, Done { outcome, generation: Some(out.generation) }))
+        let mut telling = self.telling_of_storing(&org, &key, &item.id, stored.as_ref(), &out)?;
+        let mut changes = vec![Change::Put(key, record)];
+        changes.extend(telling.iter_mut().flat_map(Telling::changes));
+        let batch =
+            Batch { preconditions: vec![standing(key, stored.as_ref())], changes, note: self.note(permit) };
+        Ok(Step::Commit(batch, Done { outcome, generation: Some(out.generation) }, telling))
     }
 
     async fn store_anew(
@@ -241,8 +247,11 @@ impl Vault {
         for _ in 0..TRIES {
             match self.next_step(item, different, permit)? {
                 Step::Nothing(done) => return Ok((done, None)),
-                Step::Commit(batch, done) => match self.store.commit(batch).await {
-                    Ok(mark) => return Ok((done, Some(mark))),
+                Step::Commit(batch, done, telling) => match self.store.commit(batch).await {
+                    Ok(mark) => {
+                        self.told(telling, mark);
+                        return Ok((done, Some(mark)));
+                    }
                     Err(CommitError::Conflict) => {}
                     Err(why) => return Err(why.into()),
                 },
@@ -255,7 +264,7 @@ impl Vault {
 /// What there is to do for an item.
 enum Step {
     /// This change.
-    Commit(Batch, Done),
+    Commit(Batch, Done, Option<Telling>),
     /// Nothing.
     Nothing(Done),
 }

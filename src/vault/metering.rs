@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tokenkeep_client::ids::ProviderId;
 use tokenkeep_client::problem::Code;
 
 use super::Vault;
@@ -36,6 +37,13 @@ impl Vault {
         permit.settle(page, |_| None).await
     }
 
+    /// Each configured provider, and whether its brake is on.
+    fn brakes(&self) -> Vec<(String, bool)> {
+        let braked = self.braked();
+        let is_on = |id| (ProviderId::as_str(id).to_owned(), braked.contains(id));
+        self.providers().iter().map(|provider| is_on(&provider.id)).collect()
+    }
+
     fn readings(&self) -> Result<Readings, Refusal> {
         let (store, audit) = (self.store.health(), self.audit.health());
         let (root_keys, keys_left) = self.describe_keys()?;
@@ -56,6 +64,8 @@ impl Vault {
                 ("failed", matches!(audit.state, AuditState::Failed(_))),
             ],
             audit_sequence: audit.head.sequence,
+            braked: self.brakes(),
+            events_waiting: self.events_waiting() as u64,
             orgs: root_keys.iter().map(|key| key.org_keys).sum(),
             root_keys: root_keys
                 .into_iter()

@@ -23,6 +23,7 @@ mod note;
 pub mod open;
 pub mod open_orgs;
 pub mod orgs;
+pub mod outbox;
 pub mod page;
 pub mod passes;
 pub mod place;
@@ -54,6 +55,7 @@ use application_keys::ApplicationKeys;
 use header::Header;
 use last_reads::LastReads;
 use open_orgs::{Bounds, OpenOrgs};
+use outbox::Outbox;
 use place::{Blind, Field, place};
 use record::RecordView;
 use refusal::Refusal;
@@ -79,6 +81,7 @@ pub struct Vault {
     open_orgs: OpenOrgs,
     org_keys: Bounds,
     last_reads: LastReads,
+    outbox: Arc<Outbox>,
     renewal: OnceLock<Arc<dyn Renewal>>,
     meters: Arc<Meters>,
 }

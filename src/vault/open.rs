@@ -17,6 +17,7 @@ use super::door::Became;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
 use super::open_orgs::{Bounds, OpenOrgs};
+use super::outbox::Outbox;
 use super::place::Blind;
 use super::request_id::RequestIds;
 use super::rules::Standing;
@@ -184,10 +185,12 @@ impl Vault {
             open_orgs: OpenOrgs::new(options.org_keys.most),
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
+            outbox: Outbox::new(),
             renewal: OnceLock::new(),
             meters: Arc::default(),
         });
         vault.check_root_keys()?;
+        vault.load_outbox().map_err(|_| OpenError::Unreadable)?;
         vault.record_start(&store_found.unwitnessed).await.map_err(OpenError::AuditUnavailable)?;
         if !vault.header().is_complete() {
             vault.header().complete().map_err(OpenError::Header)?;

@@ -13,7 +13,7 @@
 use crate::crypto::mac::MacKey;
 use crate::crypto::seal::Place;
 use crate::store::{KEY_LENGTH, Key};
-use tokenkeep_client::ids::{ConnectionId, OrgId, SecretName};
+use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId, SecretName};
 
 /// Tables of the store. Numbers are for ever (docs/recovery.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub enum Table {
     Pass = 6,
     /// Ciphertexts that stay with the application; no records of the store.
     Ciphertext = 7,
+    /// One record an event that somebody is still to be told of.
+    Event = 24,
+    /// One record a provider whose brake was told of.
+    Alarm = 25,
 }
 
 /// Fields of a record. Numbers are for ever (docs/recovery.md).
@@ -73,11 +77,20 @@ pub enum Field {
     Exchange = 15,
     /// An answer of a provider that came and could not be read, under the org key.
     Answer = 16,
+    /// What has happened: under the org key where it happened to an org's, else under the system key.
+    Event = 24,
+    /// Which provider it is, under the system key.
+    Alarm = 25,
 }
 
 /// The blind name of an org.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OrgBlind(pub [u8; 16]);
+
+impl OrgBlind {
+    /// Of the vault's own records.
+    pub const NOBODY: Self = Self([0; 16]);
+}
 
 /// Makes blind store keys.
 pub struct Blind(MacKey);
@@ -109,6 +122,13 @@ impl Blind {
         first_half(&self.0.tag(&[b"refresh token\0", token]))
     }
 
+    /// Where it stands that the brake of a provider was told of.
+    #[must_use]
+    pub fn alarm(&self, provider: &ProviderId) -> Key {
+        let tag = self.0.tag(&[b"alarm\0", provider.as_str().as_bytes(), b"\0"]);
+        key(Table::Alarm, OrgBlind::NOBODY, first_half(&tag))
+    }
+
     /// Where a secret stands.
     #[must_use]
     pub fn secret(&self, org: OrgBlind, name: &SecretName) -> Key {
@@ -129,6 +149,29 @@ impl Blind {
 #[must_use]
 pub fn org_key(org: OrgBlind) -> Key {
     key(Table::Org, org, [0; 16])
+}
+
+/// Where an event about the record under `about` stands: beside the others about it, under a name that was never used.
+#[must_use]
+pub fn event_key(about: &Key, name: [u8; 8]) -> Key {
+    let mut event = *about;
+    event.0[0] = Table::Event as u8;
+    event.0[25..].copy_from_slice(&name);
+    event
+}
+
+/// Where an event about the vault as a whole stands.
+#[must_use]
+pub fn vault_event_key(name: [u8; 8]) -> Key {
+    event_key(&key(Table::Event, OrgBlind::NOBODY, [0; 16]), name)
+}
+
+/// What the event under this key is about: two events about one thing say the same.
+#[must_use]
+pub fn subject_of_event(event: &Key) -> [u8; 24] {
+    let mut subject = [0; 24];
+    subject.copy_from_slice(&event.0[1..25]);
+    subject
 }
 
 /// What the keys of a table start with; of one org's records in it.

@@ -21,6 +21,7 @@ impl Config {
         let clients = self.providers.iter().filter_map(|provider| provider.client.as_ref());
         named
             .extend(clients.flat_map(OAuthClient::asked).map(|address| address.host().destination().clone()));
+        named.extend(self.alerts.webhook.iter().map(|webhook| webhook.address.host().destination().clone()));
         named
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Never warns and goes on; never repeats a value of the file in an error.
 
+mod alerts;
 mod development;
 mod egress;
 mod error;
@@ -33,6 +34,7 @@ use crate::os::private_file;
 use crate::os::user::UserError;
 use crate::vault::open_orgs::Bounds;
 
+pub use alerts::Alerts;
 pub use error::{ConfigError, Fault};
 
 /// Where the file is unless the command line says otherwise.
@@ -77,6 +79,8 @@ pub struct Config {
     pub door: Door,
     /// What is asked of the kernel to keep the daemon in.
     pub sandbox: Sandbox,
+    /// Who is told when something breaks.
+    pub alerts: Alerts,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.

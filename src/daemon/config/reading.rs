@@ -2,6 +2,7 @@
 //!
 //! Never looks at the host, except for the ids of users, which are handed in.
 
+mod alerts;
 mod application_keys;
 mod clients;
 mod egress;
@@ -81,6 +82,7 @@ impl Reading<'_> {
             memory: self.memory(&written.memory)?,
             door: self.door(written)?,
             sandbox: Sandbox { landlock: self.demand(written.sandbox.landlock.as_ref())? },
+            alerts: self.alerts(written.alerts.as_ref(), &written.environment)?,
             state_directory,
         })
     }

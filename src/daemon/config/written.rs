@@ -54,13 +54,13 @@ pub(super) struct Written {
     pub(super) egress: Option<Spanned<Egress>>,
     #[serde(default)]
     pub(super) sandbox: Sandbox,
-    alerts: Later,
+    pub(super) alerts: Option<Alerts>,
     backup: Later,
     refresh: Later,
     retention: Later,
 }
 
-later!(Written: alerts, backup, refresh, retention);
+later!(Written: backup, refresh, retention);
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -325,6 +325,27 @@ pub(super) struct Memory {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Sandbox {
     pub(super) landlock: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Alerts {
+    pub(super) waiting: Option<Spanned<usize>>,
+    pub(super) webhook: Option<Webhook>,
+    pagerduty: Later,
+    slack: Later,
+}
+
+later!(Alerts: pagerduty, slack);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Webhook {
+    pub(super) url: Text,
+    pub(super) secret: Spanned<Held>,
+    pub(super) ca: Option<Text>,
+    #[serde(default)]
+    pub(super) http_loopback: bool,
 }
 
 /// Declares the areas of the log, and gives each with what is written of it.

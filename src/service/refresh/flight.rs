@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use tokenkeep_client::problem::Code;
 
 use super::asking::Reply;
+use super::counting::BrakeNews;
 use super::gate::{Passed, client_refused};
 use super::{Connection, Engine, Outcome, Setback, asking, in_progress};
 use crate::crypto::random;
 use crate::domain::provider::{OAuthClient, Provider};
 use crate::domain::refresh::answer::Meaning;
 use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, pace};
+use crate::metrics::Refreshed;
 use crate::vault::Vault;
 use crate::vault::custody::{Conclusion, Kept, needs_reauth};
 use crate::vault::refusal::Refusal;
@@ -51,10 +53,12 @@ impl Engine {
             }
             self.heed_setback(connection)?;
             let edition = vault.edition();
-            let passed = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await?;
+            let entered = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await;
+            let passed = entered.inspect_err(|_| self.count(&provider.id, Refreshed::Braked))?;
             let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
             let began = Instant::now();
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
+            let begun = begun.inspect_err(|refusal| self.count_unkept(&provider.id, refusal));
             let Some(begun) = begun.map_err(publishable)? else { continue };
             let reply = asking::ask(&self.door, client, begun.token, vault.moment().into(), began).await;
             let attempt = self.conclude(&crew, &provider, &passed, &kept, &begun.intent, reply).await;
@@ -80,7 +84,7 @@ impl Engine {
         reply: Reply,
     ) -> Attempt {
         let meaning = reply.meaning(crew.client);
-        self.judge_client(crew, provider, passed, &meaning);
+        let brake = self.judge_client(crew, provider, passed, &meaning);
         let ended = meaning.ended();
         let now = crew.vault.moment();
         let next = intent.settle(ended, now).next(&crew.terms, now, kept.life.expires_at, Holder::Gone);
@@ -96,6 +100,9 @@ impl Engine {
             told,
         };
         let outcome = keep(crew, intent, &conclusion).await;
+        // The answer first: whoever is told of the brake waits.
+        brake.tell(crew.vault, &provider.id).await;
+        self.count_exchange(&provider.id, conclusion.granted.is_some(), &outcome);
         let Err(refusal) = outcome else {
             self.setbacks().remove(crew.connection);
             return Attempt::Over(Ok(()));
@@ -109,7 +116,13 @@ impl Engine {
     }
 
     /// One alert when a provider begins to refuse us, one line when it takes us again.
-    fn judge_client(&self, crew: &Crew<'_>, provider: &Provider, passed: &Passed, meaning: &Meaning) {
+    fn judge_client(
+        &self,
+        crew: &Crew<'_>,
+        provider: &Provider,
+        passed: &Passed,
+        meaning: &Meaning,
+    ) -> BrakeNews {
         let id = provider.id.as_str();
         match meaning {
             Meaning::ClientRefused => {
@@ -120,13 +133,17 @@ impl Engine {
                          succeeds; no connection is marked; mend the [[provider]] and reload"
                     );
                 }
+                BrakeNews::On("client_refused")
             }
             Meaning::Tokens(_) | Meaning::Refused => {
                 if passed.taken() {
                     tracing::info!(provider = id, "the provider takes our client again");
                 }
+                BrakeNews::Off
             }
-            Meaning::Broken(_) | Meaning::Lost | Meaning::NotProcessed(_) | Meaning::Unreadable => {}
+            Meaning::Broken(_) | Meaning::Lost | Meaning::NotProcessed(_) | Meaning::Unreadable => {
+                BrakeNews::None
+            }
         }
     }
 
@@ -221,6 +238,8 @@ async fn keep(crew: &Crew<'_>, intent: &Intent, conclusion: &Conclusion) -> Outc
             Err(refusal) => refusal,
         };
         if tried == 0 {
+            let provider = id.provider.as_str();
+            crew.vault.meters().refreshed(provider, Refreshed::PersistFailed);
             let code = refusal.code.as_str();
             tracing::error!(
                 code,

@@ -9,6 +9,7 @@
 //! Never two flights of one connection.
 
 mod asking;
+mod counting;
 mod flight;
 mod gate;
 mod recovery;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::crypto::{hex, random};
 use crate::domain::refresh::Node;
+use crate::metrics::Refreshed;
 use crate::net::outbound::Door;
 use crate::vault::Vault;
 use crate::vault::refusal::Refusal;
@@ -101,6 +103,7 @@ impl Refresh {
     fn join(&self, connection: Connection, wanted: Wanted) -> watch::Receiver<Option<Outcome>> {
         let mut flights = self.0.flights();
         if let Some(flight) = flights.get(&connection) {
+            self.0.count(&connection.1.provider, Refreshed::Joined);
             return flight.clone();
         }
         let (end, flight) = watch::channel(None);

@@ -78,7 +78,9 @@ fn following(route: &Route) -> Option<Route> {
         Route::Doctor => Route::AuditEntries,
         Route::AuditEntries => Route::AuditVerify,
         Route::AuditVerify => Route::Import,
-        Route::Import => return None,
+        Route::Import => Route::Alerts,
+        Route::Alerts => Route::AlertsTest,
+        Route::AlertsTest => return None,
     })
 }
 
@@ -101,6 +103,8 @@ fn path(route: &Route) -> String {
         Route::Org(org) => format!("/v1/orgs/{org}"),
         Route::Orgs => "/admin/v1/orgs".into(),
         Route::Passes(org) => format!("/v1/orgs/{org}/passes"),
+        Route::Alerts => "/admin/v1/alerts".into(),
+        Route::AlertsTest => "/admin/v1/alerts/test".into(),
         Route::Provider(provider) => format!("/admin/v1/providers/{provider}"),
         Route::ProviderCheck(provider) => format!("/admin/v1/providers/{provider}/check"),
         Route::Providers => "/admin/v1/providers".into(),

@@ -5,7 +5,7 @@
 
 pub(crate) mod aws;
 pub(crate) mod openbao;
-mod server;
+pub(crate) mod server;
 pub(crate) mod tls;
 
 use std::fs;

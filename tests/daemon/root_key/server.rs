@@ -19,7 +19,7 @@ pub(super) struct Server {
 }
 
 /// A Python with these modules. One that was named has them.
-fn python_with(modules: &str) -> Option<String> {
+pub(crate) fn python_with(modules: &str) -> Option<String> {
     let named = std::env::var("TOKENKEEP_TEST_PYTHON").ok();
     let python = named.clone().unwrap_or_else(|| "python3".to_owned());
     let has = Command::new(&python).arg("-c").arg(format!("import {modules}")).output();

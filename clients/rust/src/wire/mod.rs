@@ -7,6 +7,7 @@
 //! carries them.
 
 mod admin;
+mod alert;
 mod body;
 mod connection;
 mod crypt;
@@ -21,6 +22,7 @@ mod token;
 mod token_set;
 
 pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKeyOut};
+pub use alert::{AlertOut, AlertTestOut, AlertsOut};
 pub use body::to_body;
 pub use connection::{ConnectionOut, ConnectionState, Deleted};
 pub(crate) use crypt::encrypt_body;
