@@ -18,6 +18,7 @@ mod org;
 mod output;
 mod page;
 mod provider;
+mod release;
 mod secret;
 mod status;
 mod usage;

@@ -23,6 +23,7 @@ pub mod paths;
 mod places;
 pub mod pulse;
 pub mod query;
+mod release;
 pub mod route;
 mod secrets;
 pub mod standing;

@@ -155,6 +155,8 @@ pub enum Shape {
     Providers,
     RefreshRequest,
     RefreshTokenOut,
+    ReleaseIn,
+    ReleaseOut,
     SecretIn,
     SecretInfo,
     SecretOut,

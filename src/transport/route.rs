@@ -45,6 +45,8 @@ pub enum Route {
     ProviderCheck(ProviderId),
     /// `/admin/v1/providers`
     Providers,
+    /// `/admin/v1/connections/release`
+    Release,
     /// `/readyz`
     Ready,
     /// `.../refresh`
@@ -116,6 +118,7 @@ impl Route {
     fn parse_admin(path: &str) -> Result<Self, RouteError> {
         match path {
             "audit" => Ok(Self::AuditEntries),
+            "connections/release" => Ok(Self::Release),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),
             "import" => Ok(Self::Import),

@@ -16,8 +16,10 @@ use super::ask::Ask;
 use super::door::Became;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
+use super::lease::Lease;
 use super::open_orgs::{Bounds, OpenOrgs};
 use super::place::Blind;
+use super::quarantine::Quarantine;
 use super::request_id::RequestIds;
 use super::rules::Standing;
 use crate::audit::{self, AuditError, Log, Sync};
@@ -51,6 +53,8 @@ pub struct Options {
     pub application_keys: ApplicationKeys,
     /// How many org keys are kept open, and for how long.
     pub org_keys: Bounds,
+    /// The machine, in words that no other one has (`os::identity`).
+    pub machine: String,
     /// The daemon's own user.
     pub own_uid: u32,
     /// Tells the time.
@@ -167,6 +171,8 @@ impl Vault {
             return Err(OpenError::AuditCutOff(store_found.witnessed));
         }
         let store = Arc::new(store);
+        let quarantine = Quarantine::of(&header);
+        let lease = Lease::new(directory, header.vault_id, &index, &options.machine);
         let vault = Arc::new(Self {
             vault_id: header.vault_id,
             own_uid: options.own_uid,
@@ -184,6 +190,8 @@ impl Vault {
             open_orgs: OpenOrgs::new(options.org_keys.most),
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
+            lease: Mutex::new(lease),
+            quarantine,
             renewal: OnceLock::new(),
             meters: Arc::default(),
         });
@@ -192,6 +200,7 @@ impl Vault {
         if !vault.header().is_complete() {
             vault.header().complete().map_err(OpenError::Header)?;
         }
+        vault.renew_lease();
         Ok((vault, store))
     }
 

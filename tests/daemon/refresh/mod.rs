@@ -2,6 +2,7 @@
 //!
 //! What is counted is the provider's own account of each request, never the daemon's.
 
+mod clones;
 mod custody;
 mod killed;
 mod odd_answers;
