@@ -101,6 +101,10 @@ pub(crate) fn example(code: Code) -> Value {
             problem["reason"] = "answer_lost".into();
             problem["since"] = "2026-11-21T19:00:00Z".into();
         }
+        Code::Quarantined => {
+            problem["reason"] = "copied".into();
+            problem["since"] = "2026-11-21T19:00:00Z".into();
+        }
         Code::NeedsReauth => {
             problem["reason"] = "refresh_not_available".into();
             problem["since"] = "2026-11-21T19:00:00Z".into();
@@ -147,6 +151,9 @@ fn detail(code: Code) -> &'static str {
         }
         Code::ProviderError => "the provider did not give a token set; it is asked again later",
         Code::ProviderTimeout => "the provider did not answer in time; it is asked again later",
+        Code::Quarantined => {
+            "this store may be a copy, so its refresh tokens are not used: put a new token set, or have an admin release the connection; its access token is served to its end"
+        }
         Code::RateLimited => "this client asks faster than its configured rate",
         Code::RefreshInProgress => "a refresh is under way and goes on by itself; ask again",
         Code::ScopeNotAllowed => "the token has a scope beyond the provider's allowed_scopes",

@@ -63,6 +63,8 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::ProviderCheckOut => json!({ "provider": "github", "findings": [] }),
         Shape::ProviderOut => provider(),
         Shape::Providers => json!({ "items": [provider()], "next": null }),
+        Shape::ReleaseIn => json!({ "org": "acme", "provider": "github", "name": "main" }),
+        Shape::ReleaseOut => json!({ "released": 1, "next": null }),
         Shape::RefreshRequest => json!({ "if_generation": 1 }),
         Shape::RefreshTokenOut => json!({ "refresh_token": "ghr_refresh-token-2", "generation": 2 }),
         Shape::SecretIn => json!({ "value": "whsec_signing-key", "labels": { "owner": "billing" } }),

@@ -138,6 +138,8 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::ProviderCheckOut => of::<wire::ProviderCheckOut>(generator),
         Shape::ProviderOut => of::<wire::ProviderOut>(generator),
         Shape::Providers => of::<wire::Page<wire::ProviderOut>>(generator),
+        Shape::ReleaseIn => of::<wire::ReleaseIn>(generator),
+        Shape::ReleaseOut => of::<wire::ReleaseOut>(generator),
         Shape::RefreshRequest => of::<wire::RefreshRequest>(generator),
         Shape::RefreshTokenOut => of::<wire::RefreshTokenOut>(generator),
         Shape::SecretIn => of::<wire::SecretIn>(generator),

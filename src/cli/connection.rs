@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::input::{Consent, Source};
 use super::output::{Exit, or_dash};
 use super::page::Part;
+use super::release::Release;
 
 /// Largest body of a PUT in the contract.
 const TOKEN_SET_MOST: usize = 64 << 10;
@@ -57,6 +58,8 @@ pub(super) enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Lets connections go that a store which may be a copy holds back
+    Release(Release),
     /// Shows a connection
     Show {
         /// The org
@@ -104,6 +107,7 @@ impl Session {
                 let tokens = token_set(&source.read(TOKEN_SET_MOST)?)?;
                 self.client.org(&org).put_connection(&connection, &tokens, condition.into()).await?
             }
+            Command::Release(release) => return self.release(&release).await,
             Command::Show { org, connection } => self.client.org(&org).connection(&connection).await?,
         };
         self.screen.show(&shown, lines);

@@ -189,6 +189,9 @@ fn mend(code: Option<Code>) -> &'static str {
         Some(Code::ProviderError | Code::ProviderTimeout) => {
             "see how the provider is; the daemon asks again by itself"
         }
+        Some(Code::Quarantined) => {
+            "this store may be a copy; where it is the one, release the connection: `tokenkeep connection release`"
+        }
         Some(Code::RateLimited | Code::RefreshInProgress) => "wait, then run it again",
         Some(Code::ScopeNotAllowed) => {
             "ask the provider for fewer scopes, or extend allowed_scopes in its configuration"

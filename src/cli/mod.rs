@@ -19,6 +19,7 @@ mod org;
 mod output;
 mod page;
 mod provider;
+mod release;
 mod secret;
 mod status;
 mod usage;

@@ -46,6 +46,10 @@ fn lines(status: &Status) -> Vec<String> {
             audit.sequence
         ),
     ];
+    if let Some(quarantine) = &status.quarantine {
+        let (reason, since) = (&quarantine.reason, quarantine.since);
+        lines.push(format!("QUARANTINE   this store may be a copy ({reason}, since {since})"));
+    }
     if !status.lacks.is_empty() {
         lines.push(format!("LACKS        {}: a build for tests only", status.lacks.join(", ")));
     }

@@ -38,6 +38,8 @@ pub(super) struct Boot {
     pub(super) own_uid: u32,
     pub(super) manager: Arc<ServiceManager>,
     pub(super) peers: Arc<Peers>,
+    /// Asked before the walls stand.
+    pub(super) machine: String,
 }
 
 /// Before the first key: the pages in which keys stand.

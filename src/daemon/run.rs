@@ -35,12 +35,12 @@ use crate::os::activation::Handed;
 use crate::os::doorman::Peers;
 use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
-use crate::os::{crash, hardening, user};
+use crate::os::{crash, hardening, identity, user};
 use crate::service::alerts::Alerts;
-use crate::service::idle_keys;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
 use crate::service::rotation::Rotation;
+use crate::service::{boot_lease, idle_keys};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
@@ -133,7 +133,15 @@ fn boot_and_serve(arguments: &Arguments, manager: &Arc<ServiceManager>) -> Resul
     let _lock = own_state(&config)?;
     let sockets = Sockets::open(&config, handed)?;
     let peers = Arc::new(Peers::new(arguments.doorman.clone()));
-    let boot = Boot { origin, config, levels, own_uid, manager: Arc::clone(manager), peers };
+    let boot = Boot {
+        origin,
+        config,
+        levels,
+        own_uid,
+        manager: Arc::clone(manager),
+        peers,
+        machine: identity::machine(),
+    };
     let Some((keys, signals)) = fetch(&boot)? else {
         let (listeners, files) = sockets.part();
         drop(listeners);
@@ -180,9 +188,9 @@ async fn serve(
     mut signals: Signals,
     safety: Safety,
 ) -> Result<(), Failure> {
-    let Boot { origin, config, levels, own_uid, manager, peers } = boot;
+    let Boot { origin, config, levels, own_uid, manager, peers, machine } = boot;
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
-    let options = options(&config, keys, own_uid, &manager);
+    let options = Options { machine, ..options(&config, keys, own_uid, &manager) };
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
     let alerts = Alerts::new(Arc::clone(&vault), config.door.clone());
     alerts.tell_to(config.alerts.webhook.clone(), config.alerts.waiting);
@@ -203,6 +211,7 @@ async fn serve(
     let watching = manager.listens().then(|| tokio::spawn(watchdog.clone().run()));
     let keeping = tls.clone().map(|tls| tokio::spawn(mtls::keep(tls)));
     let forgetting = Some(tokio::spawn(idle_keys::let_go(Arc::clone(&vault))));
+    let leasing = Some(tokio::spawn(boot_lease::keep(Arc::clone(&vault))));
     let recovering = {
         let refresh = refresh.clone();
         tokio::spawn(async move { refresh.recover().await })
@@ -235,7 +244,9 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping, forgetting, Some(recovering), Some(telling)].into_iter().flatten() {
+    for task in
+        [watching, keeping, forgetting, leasing, Some(recovering), Some(telling)].into_iter().flatten()
+    {
         task.abort();
     }
     listeners.shutdown().await;
@@ -260,6 +271,7 @@ fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManag
         policy: config.policy.clone(),
         providers: config.who_may_hold_tokens(),
         org_keys: config.limits.org_keys,
+        machine: String::new(),
         own_uid,
         clock: Arc::new(SystemClock),
         progress: progress::of_index(Arc::clone(manager)),

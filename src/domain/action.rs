@@ -42,6 +42,8 @@ actions! {
     ConnectionList = "connection:list",
     /// Shows a connection, without tokens.
     ConnectionRead = "connection:read",
+    /// Lets connections go that a copy of the store holds back.
+    ConnectionRelease = "connection:release",
     /// Stores a token set.
     ConnectionWrite = "connection:write",
     /// Opens ciphertexts that the application keeps.

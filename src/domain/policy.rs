@@ -270,6 +270,7 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::ConnectionDelete
         | Action::ConnectionList
         | Action::ConnectionRead
+        | Action::ConnectionRelease
         | Action::ConnectionWrite
         | Action::KeyRead
         | Action::KeyReload
@@ -325,6 +326,7 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::AuditRead
         | Action::Connect
         | Action::ConnectionCompare
+        | Action::ConnectionRelease
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
@@ -359,6 +361,8 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::AuditRead
         | Action::Connect
         | Action::ConnectionList
+        // One, or many.
+        | Action::ConnectionRelease
         | Action::CryptDecrypt
         | Action::CryptEncrypt
         | Action::KeyRead

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod hardening;
 pub mod held;
 pub mod host;
+pub mod identity;
 pub mod journal;
 pub mod lock;
 pub mod memory;

@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
+use super::identity::Identity;
 use super::user;
 
 /// Why a file or directory is not taken.
@@ -156,6 +157,18 @@ fn judge_owner(path: &Path, status: &Metadata) -> Result<(), PrivateFileError> {
 /// # Errors
 /// The kernel's. The old file then stands.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PrivateFileError> {
+    replace_with(path, mode, |_| bytes.to_vec())
+}
+
+/// As [`replace`], with bytes that may say which file they stand in.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_with(
+    path: &Path,
+    mode: u32,
+    bytes: impl FnOnce(&Identity) -> Vec<u8>,
+) -> Result<(), PrivateFileError> {
     let io = |error| PrivateFileError::Io(path.to_owned(), error);
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io(io::ErrorKind::InvalidInput.into()));
@@ -168,14 +181,14 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PrivateFileEr
     temporary.push(name);
     temporary.push(format!(".{}.{turn}", std::process::id()));
     let temporary = directory.join(temporary);
-    write_new(&temporary, bytes, mode)
+    write_new(&temporary, mode, bytes)
         .and_then(|()| std::fs::rename(&temporary, path))
         .and_then(|()| File::open(directory)?.sync_all())
         .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
         .map_err(io)
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, mode: u32, bytes: impl FnOnce(&Identity) -> Vec<u8>) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -183,7 +196,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     // The umask may have taken rights away; it never adds any.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
+    file.write_all(&Zeroizing::new(bytes(&Identity::of(&file.metadata()?))))?;
     file.sync_all()
 }
 

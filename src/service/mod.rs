@@ -1,6 +1,7 @@
 //! What the daemon does beside serving: one task each, each a principal of its own.
 
 pub mod alerts;
+pub mod boot_lease;
 pub mod idle_keys;
 pub mod oauth;
 pub mod providers;

@@ -110,7 +110,9 @@ pub async fn examine(
     look: &(dyn Fn() -> Vec<Finding> + Send + Sync),
 ) -> Result<Vec<Finding>, Refusal> {
     let permit = vault.admit(caller, Ask::new(&request, Action::StatusRead).on("host"))?;
-    permit.settle(Ok(look()), |_| None).await
+    let mut findings = look();
+    findings.push(vault.examine_quarantine());
+    permit.settle(Ok(findings), |_| None).await
 }
 
 /// Reading many files must not hold up those who are served.

@@ -122,6 +122,7 @@ impl Exchange<'_> {
             Route::Secrets(org) => self.secrets(&org, &body).await,
             Route::Secret(org, name) => self.secret(org, name, body).await,
             Route::Import => self.import(body).await,
+            Route::Release => self.release(body).await,
             Route::Alerts
             | Route::AlertsTest
             | Route::AuditEntries

@@ -81,7 +81,7 @@ fn filter(query: &Query<'_>) -> Result<ConnectionFilter, Refusal> {
         provider: query.parsed("provider", "provider is the id of a provider", |text| text.parse().ok())?,
         state: query.parsed(
             "state",
-            "state is active, needs_reauth, outcome_unknown or refreshing",
+            "state is active, needs_reauth, outcome_unknown, quarantined or refreshing",
             ConnectionState::parse,
         )?,
     })

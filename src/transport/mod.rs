@@ -24,6 +24,7 @@ pub mod piece;
 mod places;
 pub mod pulse;
 pub mod query;
+mod release;
 pub mod route;
 mod secrets;
 pub mod standing;

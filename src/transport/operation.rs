@@ -158,6 +158,8 @@ pub enum Shape {
     Providers,
     RefreshRequest,
     RefreshTokenOut,
+    ReleaseIn,
+    ReleaseOut,
     SecretIn,
     SecretInfo,
     SecretOut,

@@ -70,6 +70,7 @@ const RENEWAL: &[Code] = &[
     Code::OutcomeUnknown,
     Code::ProviderError,
     Code::ProviderTimeout,
+    Code::Quarantined,
     Code::RefreshInProgress,
     Code::StorageFull,
 ];
@@ -234,7 +235,19 @@ paths! {
             Shape::RefreshTokenOut,
         )
         .needs(Action::RefreshTokenRead)
-        .or_bare(),
+        .or_bare()
+        .refuses(&[Code::Quarantined]),
+    ];
+    RELEASE = Self::Release, "/admin/v1/connections/release", [
+        Operation::post(
+            "releaseConnections",
+            "Lets connections go that a store which may be a copy holds back.",
+            Shape::ReleaseOut,
+        )
+        .needs(Action::ConnectionRelease)
+        .takes(Shape::ReleaseIn)
+        .changes()
+        .refuses(&[Code::NotFound]),
     ];
     SECRET = Self::Secret(..), "/v1/orgs/{org}/secrets/{name}", [
         Operation::delete("deleteSecret", "Deletes a secret with all its versions.", Shape::Deleted)

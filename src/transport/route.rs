@@ -49,6 +49,8 @@ pub enum Route {
     ProviderCheck(ProviderId),
     /// `/admin/v1/providers`
     Providers,
+    /// `/admin/v1/connections/release`
+    Release,
     /// `/readyz`
     Ready,
     /// `.../refresh`
@@ -122,6 +124,7 @@ impl Route {
             "alerts" => Ok(Self::Alerts),
             "alerts/test" => Ok(Self::AlertsTest),
             "audit" => Ok(Self::AuditEntries),
+            "connections/release" => Ok(Self::Release),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),
             "import" => Ok(Self::Import),

@@ -39,12 +39,28 @@ pub(super) struct Metadata {
     pub(super) expires_at: Option<Moment>,
     pub(super) scopes: Vec<String>,
     labels: Labels,
+    /// The incarnation of the store in which it was last known to be current.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub(super) incarnation: u64,
+}
+
+fn first() -> u64 {
+    1
+}
+
+fn is_first(incarnation: &u64) -> bool {
+    *incarnation == first()
 }
 
 impl Metadata {
     /// When the token set came and ends.
     pub(super) fn life(&self) -> Life {
         Life { refreshed_at: self.refreshed_at, expires_at: self.expires_at }
+    }
+
+    /// As it is known to be current in this incarnation of the store.
+    pub(super) fn in_incarnation(self, incarnation: u64) -> Self {
+        Self { incarnation, ..self }
     }
 }
 
@@ -71,6 +87,7 @@ impl Vault {
         let now = self.now();
         let before = current.map(|record| self.open_metadata(org, key, record)).transpose()?;
         let generation = before.as_ref().map_or(1, |(generation, _)| generation + 1);
+        let kept = self.kept_refresh_tokens(org, key, accepted, current)?;
         let metadata = Metadata {
             org: org.id.clone(),
             id: id.clone(),
@@ -78,6 +95,10 @@ impl Vault {
             refreshed_at: now,
             expires_at: accepted.expires_at,
             scopes: accepted.scopes.clone(),
+            incarnation: match &before {
+                Some((_, metadata)) if !kept.is_new => metadata.incarnation,
+                Some(_) | None => self.quarantine.incarnation(),
+            },
             labels: accepted.labels.clone().or(before.map(|(_, m)| m.labels)).unwrap_or_default(),
         };
         let sealed =
@@ -89,7 +110,6 @@ impl Vault {
         let mut writer =
             section(RecordWriter::new(generation), Field::AccessToken, &access_token_value(accepted));
         writer = section(writer, Field::Metadata, &to_body(&metadata));
-        let kept = self.kept_refresh_tokens(org, key, accepted, current)?;
         if let Some(token) = &kept.current {
             writer = section(writer, Field::RefreshToken, token);
         }
@@ -150,11 +170,12 @@ impl Vault {
         let new = new.map(|text| Zeroizing::new(text.as_bytes().to_vec()));
         Ok(match (new, stored_current) {
             (Some(new), Some(old)) if !constant_time_eq(&new, &old) => {
-                KeptRefreshTokens { current: Some(new), previous: Some(old), stays: false }
+                let is_known = stored_previous.is_some_and(|previous| constant_time_eq(&new, &previous));
+                KeptRefreshTokens { current: Some(new), previous: Some(old), stays: false, is_new: !is_known }
             }
             (new, old) => {
-                let stays = old.is_some();
-                KeptRefreshTokens { current: new.or(old), previous: stored_previous, stays }
+                let (stays, is_new) = (old.is_some(), old.is_none() && new.is_some());
+                KeptRefreshTokens { current: new.or(old), previous: stored_previous, stays, is_new }
             }
         })
     }
@@ -236,8 +257,10 @@ impl Vault {
     ) -> ConnectionOut {
         let ended = metadata.expires_at.is_some_and(|at| at <= self.now());
         let renewed = has_refresh_token && self.client_of(&metadata.id.provider).is_some();
+        let is_held = has_refresh_token && self.is_held(&metadata.id.provider, metadata.incarnation);
         let (state, reason) = match custody {
             Custody::NeedsReauth { reason, .. } => (ConnectionState::NeedsReauth, Some(reason.as_str())),
+            _ if is_held => (ConnectionState::Quarantined, Some(self.why_held())),
             Custody::OutcomeUnknown { .. } => (ConnectionState::OutcomeUnknown, None),
             Custody::Refreshing { .. } => (ConnectionState::Refreshing, None),
             Custody::Settled if ended && !renewed => {
@@ -278,6 +301,8 @@ struct KeptRefreshTokens {
     previous: Option<Zeroizing<Vec<u8>>>,
     /// Whether the stored one stays the current one.
     stays: bool,
+    /// Whether this store never had the current one before: no copy of it can have it.
+    is_new: bool,
 }
 
 /// The value of the access token section: the end in Unix seconds (8 bytes, big-endian, 0 where unknown),

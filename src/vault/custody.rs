@@ -55,6 +55,8 @@ pub struct Kept {
     pub life: Life,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
+    /// Whether it is held back: the store may be a copy.
+    pub is_held: bool,
 }
 
 /// An exchange that may be carried out: its intent is durable.
@@ -91,6 +93,8 @@ pub struct Surveyed {
     pub custody: Custody,
     /// When its token set came and ends.
     pub life: Life,
+    /// Whether its refresh token is held back: the store may be a copy.
+    pub is_held: bool,
 }
 
 impl Vault {
@@ -114,7 +118,8 @@ impl Vault {
         }
         let custody = self.custody(&org, &key, &record)?;
         let has_refresh_token = has(&record, Field::RefreshToken);
-        Ok(Kept { life: metadata.life(), org, key, record, generation, custody, has_refresh_token })
+        let is_held = self.is_held(&metadata.id.provider, metadata.incarnation);
+        Ok(Kept { life: metadata.life(), org, key, record, generation, custody, has_refresh_token, is_held })
     }
 
     /// Makes an intent durable and gives the token that it speaks of. None: the connection has changed since it was
@@ -134,6 +139,7 @@ impl Vault {
         let org = &kept.org;
         let ask = Ask::new(&request, Action::TokenRefresh).of(&org.id).on_connection(id);
         let permit = self.admit_change(&task, ask)?;
+        self.refuse_held(org, &kept.key, &kept.record)?;
         let token = self.stored_section(org, &kept.key, Some(&kept.record), Field::RefreshToken)?;
         let token = token.ok_or_else(|| Refusal::not_found("refresh token"))?;
         let now = self.now();
@@ -302,7 +308,7 @@ impl Vault {
         self.with_sections(org, key, record, &[(Field::PreviousRefreshToken, Some(token))])
     }
 
-    fn with_sections(
+    pub(super) fn with_sections(
         &self,
         org: &Org,
         key: &Key,
@@ -364,7 +370,15 @@ impl Vault {
         let org = self.org_of(&org_key(OrgBlind(blind)))?;
         let (generation, metadata) = self.open_metadata(&org, key, record)?;
         let custody = self.custody(&org, key, record)?;
-        Ok(Surveyed { org: org.id.clone(), generation, life: metadata.life(), id: metadata.id, custody })
+        let is_held = self.is_held(&metadata.id.provider, metadata.incarnation);
+        Ok(Surveyed {
+            org: org.id.clone(),
+            generation,
+            life: metadata.life(),
+            id: metadata.id,
+            custody,
+            is_held,
+        })
     }
 
     fn name_of(&self, token: &[u8]) -> Fingerprint {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tokenkeep_client::moment::Moment;
 
+use super::lease::Doubt;
 use super::place::{Field, Table, vault_place};
 use crate::crypto::hex;
 use crate::crypto::key::{KeyId, SealingKey};
@@ -38,10 +39,25 @@ struct Written {
     incarnation: u64,
     created_at: Moment,
     complete: bool,
+    /// Whether there is a boot lease: from then on, one that is missing was taken away.
+    #[serde(default)]
+    leased: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quarantine: Option<Quarantined>,
     system_key: SealedKey,
     index_key: SealedKey,
     journal_key: SealedKey,
     audit_key: SealedKey,
+}
+
+/// Why and since when connections of earlier incarnations are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantined {
+    /// Why.
+    pub reason: Doubt,
+    /// Since when.
+    pub since: Moment,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -216,6 +232,8 @@ impl Header {
                 incarnation: 1,
                 created_at: now,
                 complete: false,
+                leased: false,
+                quarantine: None,
                 system_key,
                 index_key,
                 journal_key,
@@ -241,6 +259,52 @@ impl Header {
     pub fn complete(&mut self) -> Result<(), HeaderError> {
         self.written.complete = true;
         self.write()
+    }
+
+    /// Whether there is a boot lease.
+    #[must_use]
+    pub fn is_leased(&self) -> bool {
+        self.written.leased
+    }
+
+    /// There is a boot lease from now on.
+    ///
+    /// # Errors
+    /// [`HeaderError::Io`].
+    pub fn lease(&mut self) -> Result<(), HeaderError> {
+        self.written.leased = true;
+        self.write()
+    }
+
+    /// Counts how often the store was taken for another one than that which ran last; 1 at first.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.written.incarnation
+    }
+
+    /// Why connections of earlier incarnations are held back; none where they are not.
+    #[must_use]
+    pub fn quarantine(&self) -> Option<Quarantined> {
+        self.written.quarantine
+    }
+
+    /// The next incarnation begins; all connections of earlier ones are held back.
+    ///
+    /// # Errors
+    /// [`HeaderError::Io`]: it holds for this run all the same.
+    pub fn begin_quarantine(&mut self, quarantined: Quarantined) -> Result<(), HeaderError> {
+        self.written.incarnation += 1;
+        self.written.quarantine = Some(quarantined);
+        self.write()
+    }
+
+    /// Connections of earlier incarnations are held back no longer.
+    ///
+    /// # Errors
+    /// [`HeaderError::Io`]; they still are then.
+    pub fn end_quarantine(&mut self) -> Result<(), HeaderError> {
+        let before = self.written.quarantine.take();
+        self.write().inspect_err(|_| self.written.quarantine = before)
     }
 
     /// Stamped into the store.

@@ -18,6 +18,7 @@ pub mod header;
 pub mod import;
 pub mod keys;
 mod last_reads;
+pub mod lease;
 mod metering;
 mod note;
 pub mod open;
@@ -28,6 +29,7 @@ pub mod page;
 pub mod passes;
 pub mod place;
 mod providers;
+pub mod quarantine;
 pub mod record;
 pub mod refusal;
 pub mod renewal;
@@ -54,9 +56,11 @@ use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
 use header::Header;
 use last_reads::LastReads;
+use lease::Lease;
 use open_orgs::{Bounds, OpenOrgs};
 use outbox::Outbox;
 use place::{Blind, Field, place};
+use quarantine::Quarantine;
 use record::RecordView;
 use refusal::Refusal;
 use renewal::Renewal;
@@ -82,6 +86,8 @@ pub struct Vault {
     org_keys: Bounds,
     last_reads: LastReads,
     outbox: Arc<Outbox>,
+    lease: Mutex<Lease>,
+    quarantine: Quarantine,
     renewal: OnceLock<Arc<dyn Renewal>>,
     meters: Arc<Meters>,
 }

@@ -16,9 +16,11 @@ use super::ask::Ask;
 use super::door::Became;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
+use super::lease::Lease;
 use super::open_orgs::{Bounds, OpenOrgs};
 use super::outbox::Outbox;
 use super::place::Blind;
+use super::quarantine::Quarantine;
 use super::request_id::RequestIds;
 use super::rules::Standing;
 use crate::audit::{self, AuditError, Log, Sync};
@@ -52,6 +54,8 @@ pub struct Options {
     pub application_keys: ApplicationKeys,
     /// How many org keys are kept open, and for how long.
     pub org_keys: Bounds,
+    /// The machine, in words that no other one has (`os::identity`).
+    pub machine: String,
     /// The daemon's own user.
     pub own_uid: u32,
     /// Tells the time.
@@ -168,6 +172,9 @@ impl Vault {
             return Err(OpenError::AuditCutOff(store_found.witnessed));
         }
         let store = Arc::new(store);
+        let quarantine = Quarantine::of(&header);
+        let lease = Lease::new(directory, header.vault_id, &index, &options.machine)
+            .map_err(|_| OpenError::Header(HeaderError::NoRoom))?;
         let vault = Arc::new(Self {
             vault_id: header.vault_id,
             own_uid: options.own_uid,
@@ -186,6 +193,8 @@ impl Vault {
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
             outbox: Outbox::new(),
+            lease: Mutex::new(lease),
+            quarantine,
             renewal: OnceLock::new(),
             meters: Arc::default(),
         });
@@ -195,6 +204,7 @@ impl Vault {
         if !vault.header().is_complete() {
             vault.header().complete().map_err(OpenError::Header)?;
         }
+        vault.renew_lease();
         Ok((vault, store))
     }
 

@@ -80,6 +80,7 @@ impl Vault {
                 reason: audit_reason,
                 sequence: audit.head.sequence,
             },
+            quarantine: self.describe_quarantine(),
             key_pages: caller.is_admin().then(|| room::kind().as_str().to_owned()),
         }
     }

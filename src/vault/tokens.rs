@@ -273,6 +273,7 @@ impl Vault {
             if !has_section(&record, Field::RefreshToken) {
                 return Err(Refusal::not_found("refresh token"));
             }
+            self.refuse_held(&org, &key, &record)?;
             self.open_section(&org.key, &key, &record.value, Field::RefreshToken).map(OpenRefreshToken)
         };
         permit.settle(open(), |token| Some(token.generation())).await

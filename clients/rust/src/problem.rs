@@ -84,6 +84,8 @@ codes! {
     ProviderError = "provider_error", 502, "The provider failed";
     /// The provider did not answer in time.
     ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
+    /// The store may be a copy: what it had is not refreshed until it is released.
+    Quarantined = "quarantined", 503, "The connection is in quarantine";
     /// Too many requests of this caller.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// A refresh is under way and takes longer than a caller is kept waiting.

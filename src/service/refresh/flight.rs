@@ -212,6 +212,9 @@ fn grounds(kept: &Kept, crew: &Crew<'_>) -> Result<Grounds, Refusal> {
     if !kept.has_refresh_token {
         return Err(not_renewed());
     }
+    if kept.is_held {
+        return Err(crew.vault.quarantined());
+    }
     // The lock of the state directory lets one daemon in: whose intent stands here, and is no flight of ours, is dead.
     match kept.custody.next(&crew.terms, crew.vault.moment(), kept.life.expires_at, Holder::Gone) {
         Move::Send(grounds) => Ok(grounds),

@@ -26,6 +26,7 @@ async fn open(directory: &Path) -> (Arc<Vault>, Arc<EmbeddedStore>) {
         providers: Providers::Any(Vec::new()),
         application_keys: ApplicationKeys::default(),
         org_keys: Bounds::default(),
+        machine: "this one".to_owned(),
         own_uid: 1000,
         clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_795_284_000))),
         progress: Box::new(|_| {}),

@@ -80,7 +80,8 @@ fn following(route: &Route) -> Option<Route> {
         Route::AuditVerify => Route::Import,
         Route::Import => Route::Alerts,
         Route::Alerts => Route::AlertsTest,
-        Route::AlertsTest => return None,
+        Route::AlertsTest => Route::Release,
+        Route::Release => return None,
     })
 }
 
@@ -111,6 +112,7 @@ fn path(route: &Route) -> String {
         Route::Ready => "/readyz".into(),
         Route::Refresh(org, id) => of(org, id) + "/refresh",
         Route::RefreshToken(org, id) => of(org, id) + "/refresh-token",
+        Route::Release => "/admin/v1/connections/release".into(),
         Route::Secret(org, name) => format!("/v1/orgs/{org}/secrets/{name}"),
         Route::Secrets(org) => format!("/v1/orgs/{org}/secrets"),
         Route::Status => "/v1/status".into(),

@@ -3,6 +3,7 @@
 //! What is counted is the provider's own account of each request, never the daemon's.
 
 mod alerts;
+mod clones;
 mod custody;
 mod killed;
 mod odd_answers;

@@ -19,6 +19,8 @@ pub enum ConnectionState {
     NeedsReauth,
     /// A refresh token was sent, may have been spent, and no answer came. The access token is served to its end.
     OutcomeUnknown,
+    /// The store may be a copy: the access token is served to its end, the refresh token is not used until it is released.
+    Quarantined,
     /// A refresh is under way.
     Refreshing,
 }
@@ -26,7 +28,7 @@ pub enum ConnectionState {
 impl ConnectionState {
     /// Every state there is.
     pub const ALL: &'static [Self] =
-        &[Self::Active, Self::NeedsReauth, Self::OutcomeUnknown, Self::Refreshing];
+        &[Self::Active, Self::NeedsReauth, Self::OutcomeUnknown, Self::Quarantined, Self::Refreshing];
 
     /// Reads the word for one.
     #[must_use]
@@ -41,6 +43,7 @@ impl ConnectionState {
             Self::Active => "active",
             Self::NeedsReauth => "needs_reauth",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Quarantined => "quarantined",
             Self::Refreshing => "refreshing",
         }
     }

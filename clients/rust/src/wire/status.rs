@@ -2,6 +2,7 @@
 //!
 //! Never names an org.
 
+use super::QuarantineStatus;
 use serde::{Deserialize, Serialize};
 
 /// The caller, as the vault sees it. What does not belong to the way it came is absent.
@@ -58,6 +59,9 @@ pub struct Status {
     /// What the memory is that keys stand in: `secret` (nobody else can read it), `locked` or `unlocked` (root can). For admins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_pages: Option<String>,
+    /// Why connections are held back, where the store may be a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<QuarantineStatus>,
 }
 
 /// The store, as `status` shows it.
