@@ -136,6 +136,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         memory,
         door,
         sandbox,
+        refresh,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -150,6 +151,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[memory]", *memory == old.memory),
         ("[egress]", *door == old.door),
         ("[sandbox]", *sandbox == old.sandbox),
+        ("[refresh]", *refresh == old.refresh),
         (
             "[[provider]] that asks at another port, or with files of another directory,",
             providers::reach(old).covers(&providers::reach(new)),

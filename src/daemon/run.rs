@@ -287,7 +287,7 @@ async fn serve(
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
-    let refresh = Refresh::of(&vault, config.door.clone());
+    let refresh = Refresh::of(&vault, config.door.clone(), &config.refresh);
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
@@ -308,6 +308,7 @@ async fn serve(
         let refresh = refresh.clone();
         tokio::spawn(async move { refresh.recover().await })
     };
+    let ahead = tokio::spawn(refresh.clone().work_ahead());
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
     let ended = loop {
@@ -335,7 +336,7 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping, forgetting, Some(recovering)].into_iter().flatten() {
+    for task in [watching, keeping, forgetting, Some(recovering), Some(ahead)].into_iter().flatten() {
         task.abort();
     }
     listeners.shutdown().await;

@@ -23,6 +23,7 @@ mod note;
 pub mod open;
 pub mod open_orgs;
 pub mod orgs;
+mod outlook;
 pub mod page;
 pub mod passes;
 pub mod place;

@@ -31,6 +31,7 @@ use crate::net::outbound::Door;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
 use crate::os::user::UserError;
+use crate::service::refresh::Settings;
 use crate::vault::open_orgs::Bounds;
 
 pub use error::{ConfigError, Fault};
@@ -77,6 +78,8 @@ pub struct Config {
     pub door: Door,
     /// What is asked of the kernel to keep the daemon in.
     pub sandbox: Sandbox,
+    /// When refresh tokens are exchanged, and how many at once.
+    pub refresh: Settings,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.

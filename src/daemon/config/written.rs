@@ -54,13 +54,14 @@ pub(super) struct Written {
     pub(super) egress: Option<Spanned<Egress>>,
     #[serde(default)]
     pub(super) sandbox: Sandbox,
+    #[serde(default)]
+    pub(super) refresh: Refresh,
     alerts: Later,
     backup: Later,
-    refresh: Later,
     retention: Later,
 }
 
-later!(Written: alerts, backup, refresh, retention);
+later!(Written: alerts, backup, retention);
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -325,6 +326,17 @@ pub(super) struct Memory {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Sandbox {
     pub(super) landlock: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Refresh {
+    pub(super) concurrency: Option<Spanned<usize>>,
+    pub(super) early: Option<Text>,
+    pub(super) jitter: Option<Text>,
+    pub(super) keep_alive: Option<Text>,
+    pub(super) rate: Option<Spanned<Rate>>,
+    pub(super) unread: Option<Text>,
 }
 
 /// Declares the areas of the log, and gives each with what is written of it.

@@ -8,10 +8,13 @@
 //!
 //! Never two flights of one connection.
 
+mod ahead;
 mod asking;
 mod flight;
 mod gate;
+pub mod queue;
 mod recovery;
+mod settings;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -25,11 +28,14 @@ use crate::crypto::{hex, random};
 use crate::domain::refresh::Node;
 use crate::net::outbound::Door;
 use crate::vault::Vault;
+use crate::vault::custody::Surveyed;
 use crate::vault::refusal::Refusal;
 use crate::vault::renewal::{Renewal, Renewed};
 use crate::vault::request_id::RequestIds;
 use crate::vault::tokens::Wanted;
+use ahead::Ahead;
 use gate::Gates;
+pub use settings::Settings;
 
 /// A caller is not kept waiting longer: a flight goes on without it, and the next call finds what it brought.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +61,7 @@ struct Engine {
     /// Connections whose last exchange failed, and when the next may be tried.
     setbacks: Mutex<HashMap<Connection, Setback>>,
     gates: Gates,
+    ahead: Ahead,
 }
 
 /// An exchange that failed, and may be tried again.
@@ -67,7 +74,7 @@ struct Setback {
 impl Refresh {
     /// Over this vault, by this way out; from now on its reads renew what is not good enough.
     #[must_use]
-    pub fn of(vault: &Arc<Vault>, door: Door) -> Self {
+    pub fn of(vault: &Arc<Vault>, door: Door, settings: &Settings) -> Self {
         let engine = Engine {
             vault: Arc::downgrade(vault),
             door,
@@ -76,7 +83,8 @@ impl Refresh {
             began: Instant::now(),
             flights: Mutex::default(),
             setbacks: Mutex::default(),
-            gates: Gates::default(),
+            gates: Gates::new(settings.concurrency),
+            ahead: Ahead::new(settings, vault.moment()),
         };
         let refresh = Self(Arc::new(engine));
         vault.renew_by(Arc::new(refresh.clone()));
@@ -109,6 +117,9 @@ impl Refresh {
         let seat = Seat { engine: Arc::clone(&self.0), connection };
         tokio::spawn(async move {
             let outcome = seat.engine.fly(&seat.connection, wanted).await;
+            if let Err(refusal) = &outcome {
+                seat.engine.put_off(&seat.connection, refusal);
+            }
             // Off the list first: whoever comes now begins with what this one has brought.
             drop(seat);
             end.send_replace(Some(outcome));
@@ -128,6 +139,10 @@ impl Renewal for Refresh {
                 Err(_) => Err(in_progress()),
             }
         })
+    }
+
+    fn changed(&self, connection: &Surveyed) {
+        self.0.schedule(connection);
     }
 }
 
