@@ -150,6 +150,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         door,
         sandbox,
         alerts: _,
+        refresh,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -164,6 +165,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[memory]", *memory == old.memory),
         ("[egress]", *door == old.door),
         ("[sandbox]", *sandbox == old.sandbox),
+        ("[refresh]", *refresh == old.refresh),
         (
             "[[provider]] that asks at another port, or with files of another directory,",
             providers::reach(old).covers(&providers::reach(new)),

@@ -194,7 +194,7 @@ async fn serve(
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
     let alerts = Alerts::new(Arc::clone(&vault), config.door.clone());
     alerts.tell_to(config.alerts.webhook.clone(), config.alerts.waiting);
-    let refresh = Refresh::of(&vault, config.door.clone());
+    let refresh = Refresh::of(&vault, config.door.clone(), &config.refresh);
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
@@ -217,6 +217,7 @@ async fn serve(
         tokio::spawn(async move { refresh.recover().await })
     };
     let telling = tokio::spawn(Arc::clone(&alerts).run());
+    let ahead = tokio::spawn(refresh.clone().work_ahead());
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, alerts, own_uid };
     let ended = loop {
@@ -244,9 +245,8 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in
-        [watching, keeping, forgetting, leasing, Some(recovering), Some(telling)].into_iter().flatten()
-    {
+    let tasks = [watching, keeping, forgetting, leasing, Some(recovering), Some(ahead), Some(telling)];
+    for task in tasks.into_iter().flatten() {
         task.abort();
     }
     listeners.shutdown().await;

@@ -128,6 +128,9 @@ impl Vault {
         if let Some(token) = &accepted.id_token {
             writer = section(writer, Field::IdToken, IdToken::expose(token).as_bytes());
         }
+        if kept.current.is_some() {
+            self.announce(org, key, &metadata, generation, &custody);
+        }
         let out = self.connection_out(metadata, generation, kept.current.is_some(), &custody, key);
         Ok((writer.finish(), out))
     }

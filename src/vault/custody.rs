@@ -24,7 +24,7 @@ use super::connections::{TRIES, standing};
 use super::door::{Became, Permit};
 use super::orgs::Org;
 use super::outbox::Telling;
-use super::place::{Field, Table, org_key, place};
+use super::place::{Field, Table, place};
 use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
@@ -40,7 +40,6 @@ use crate::domain::refresh::{
 };
 use crate::domain::token_set::Accepted;
 use crate::store::{Batch, Change, CommitError, Key, Record};
-use crate::vault::place::OrgBlind;
 
 /// A connection as it was looked at, without its tokens.
 pub struct Kept {
@@ -95,6 +94,12 @@ pub struct Surveyed {
     pub life: Life,
     /// Whether its refresh token is held back: the store may be a copy.
     pub is_held: bool,
+    /// When it was made.
+    pub created_at: Moment,
+    /// Where it stands in the store: its key without the table.
+    pub blind: [u8; 32],
+    /// It was not read later than this, as far as this run of the daemon knows; none: not at all.
+    pub read_by: Option<Moment>,
 }
 
 impl Vault {
@@ -361,24 +366,8 @@ impl Vault {
         let records = self.store.scan(&[Table::Connection as u8], after, most)?;
         let last = records.last().map(|(key, _)| *key);
         let found = records.iter().filter(|(_, record)| has(record, Field::RefreshToken));
-        Ok((found.filter_map(|(key, record)| self.survey_one(key, record).ok()).collect(), last))
-    }
-
-    fn survey_one(&self, key: &Key, record: &Record) -> Result<Surveyed, Refusal> {
-        let mut blind = [0; 16];
-        blind.copy_from_slice(&key.0[1..17]);
-        let org = self.org_of(&org_key(OrgBlind(blind)))?;
-        let (generation, metadata) = self.open_metadata(&org, key, record)?;
-        let custody = self.custody(&org, key, record)?;
-        let is_held = self.is_held(&metadata.id.provider, metadata.incarnation);
-        Ok(Surveyed {
-            org: org.id.clone(),
-            generation,
-            life: metadata.life(),
-            id: metadata.id,
-            custody,
-            is_held,
-        })
+        let mut org = None;
+        Ok((found.filter_map(|(key, record)| self.survey_one(key, record, &mut org).ok()).collect(), last))
     }
 
     fn name_of(&self, token: &[u8]) -> Fingerprint {
@@ -435,6 +424,6 @@ pub fn needs_reauth(reason: Reason, since: Moment) -> Refusal {
     }
 }
 
-fn has(record: &Record, field: Field) -> bool {
+pub(super) fn has(record: &Record, field: Field) -> bool {
     RecordView::parse(&record.value).is_some_and(|view| view.section(field).is_some())
 }

@@ -37,6 +37,12 @@ impl LastReads {
         if found_tag == u64::from(tag) && seconds > 0 { Moment::from_unix(seconds) } else { None }
     }
 
+    /// When this connection was last read, or one that shares its slot: not later than that, in any case.
+    pub(super) fn latest(&self, key: &Key) -> Option<Moment> {
+        let seconds = self.slot(key).0.load(Ordering::Relaxed) & u64::from(u32::MAX);
+        Moment::from_unix(seconds).filter(|_| seconds > 0)
+    }
+
     /// Blind keys are MACs: any of their bits are as good as random.
     fn slot(&self, key: &Key) -> (&AtomicU64, u32) {
         let word = |from: usize| {
@@ -65,5 +71,6 @@ mod tests {
         assert_eq!(reads.at(&neighbour), None);
         reads.note(&neighbour, at);
         assert_eq!(reads.at(&key), None);
+        assert_eq!(reads.latest(&key), Some(at), "it may have been this one");
     }
 }

@@ -25,6 +25,7 @@ pub mod open;
 pub mod open_orgs;
 pub mod orgs;
 pub mod outbox;
+mod outlook;
 pub mod page;
 pub mod passes;
 pub mod place;

@@ -128,13 +128,6 @@ impl Vault {
         Ok(open)
     }
 
-    /// The org whose record stands under this key, its own key open.
-    pub(super) fn org_of(&self, key: &Key) -> Result<Arc<Org>, Refusal> {
-        let record = self.store.read(key)?.ok_or_else(|| Refusal::not_found("org"))?;
-        let (_, metadata) = self.open_org(key, &record)?;
-        self.org(&metadata.org)
-    }
-
     fn read_org(&self, org: &OrgId) -> Result<Option<OrgOut>, Refusal> {
         let key = org_key(self.blind.org(org));
         let Some(record) = self.store.read(&key)? else { return Ok(None) };
@@ -150,6 +143,11 @@ impl Vault {
         let wrapped_by = wrapping_key(record)?;
         let (_, metadata) = self.open_org(key, record)?;
         Ok(OrgOut { org: metadata.org, created_at: metadata.created_at, root_key_id: wrapped_by.to_string() })
+    }
+
+    /// The key of an org and its name.
+    pub(super) fn open_org_key(&self, key: &Key, record: &Record) -> Result<(SealingKey, OrgId), Refusal> {
+        self.open_org(key, record).map(|(own_key, metadata)| (own_key, metadata.org))
     }
 
     fn open_org(&self, key: &Key, record: &Record) -> Result<(SealingKey, Metadata), Refusal> {

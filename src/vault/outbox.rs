@@ -335,12 +335,11 @@ impl Vault {
     /// `integrity`; the store cannot be read.
     pub fn outgoing(&self, sequence: u64, key: Key) -> Result<Option<Outgoing>, Refusal> {
         let Some(record) = self.store.read(&key)? else { return Ok(None) };
-        let mut blind = [0; 16];
-        blind.copy_from_slice(&key.0[1..17]);
-        let opened = if blind == OrgBlind::NOBODY.0 {
+        let blind = OrgBlind::of_record(&key);
+        let opened = if blind == OrgBlind::NOBODY {
             self.open_section(&self.system_key, &key, &record.value, Field::Event)?
         } else {
-            let org = self.org_of(&org_key(OrgBlind(blind)))?;
+            let org = self.org_in_passing(blind)?;
             self.open_section(&org.key, &key, &record.value, Field::Event)?
         };
         let unread = |_| Refusal::integrity("event", &"it is not what was written");

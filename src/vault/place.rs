@@ -90,6 +90,14 @@ pub struct OrgBlind(pub [u8; 16]);
 impl OrgBlind {
     /// Of the vault's own records.
     pub const NOBODY: Self = Self([0; 16]);
+
+    /// Of the org that a record belongs to, which stands first in its key.
+    #[must_use]
+    pub fn of_record(key: &Key) -> Self {
+        let mut blind = [0; 16];
+        blind.copy_from_slice(&key.0[1..17]);
+        Self(blind)
+    }
 }
 
 /// Makes blind store keys.

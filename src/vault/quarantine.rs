@@ -24,7 +24,7 @@ use super::door::Became;
 use super::header::{Header, Quarantined};
 use super::lease::Doubt;
 use super::orgs::Org;
-use super::place::{Field, OrgBlind, Table, org_key, org_prefix};
+use super::place::{Field, OrgBlind, Table, org_prefix};
 use super::record::RecordView;
 use super::refusal::Refusal;
 use super::request_id::{RequestId, RequestIds};
@@ -355,9 +355,7 @@ impl Vault {
     }
 
     fn released_of(&self, several: &Several, key: &Key, record: &Record) -> Result<Option<Vec<u8>>, Refusal> {
-        let mut blind = [0; 16];
-        blind.copy_from_slice(&key.0[1..17]);
-        let org = self.org_of(&org_key(OrgBlind(blind)))?;
+        let org = self.org_in_passing(OrgBlind::of_record(key))?;
         let (_, metadata) = self.open_metadata(&org, key, record)?;
         if several.provider.as_ref().is_some_and(|provider| *provider != metadata.id.provider) {
             return Ok(None);

@@ -32,6 +32,7 @@ use crate::net::outbound::Door;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
 use crate::os::user::UserError;
+use crate::service::refresh::Settings;
 use crate::vault::open_orgs::Bounds;
 
 pub use alerts::Alerts;
@@ -81,6 +82,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// Who is told when something breaks.
     pub alerts: Alerts,
+    /// When refresh tokens are exchanged, and how many at once.
+    pub refresh: Settings,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.

@@ -9,6 +9,7 @@ mod egress;
 mod mtls;
 mod provider_client;
 mod providers;
+mod refresh;
 mod root_key;
 
 use std::ops::Range;
@@ -81,6 +82,7 @@ impl Reading<'_> {
             log: self.log(&written.log)?,
             memory: self.memory(&written.memory)?,
             door: self.door(written)?,
+            refresh: self.refresh(&written.refresh)?,
             sandbox: Sandbox { landlock: self.demand(written.sandbox.landlock.as_ref())? },
             alerts: self.alerts(written.alerts.as_ref(), &written.environment)?,
             state_directory,

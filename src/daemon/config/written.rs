@@ -54,13 +54,14 @@ pub(super) struct Written {
     pub(super) egress: Option<Spanned<Egress>>,
     #[serde(default)]
     pub(super) sandbox: Sandbox,
+    #[serde(default)]
+    pub(super) refresh: Refresh,
     pub(super) alerts: Option<Alerts>,
     backup: Later,
-    refresh: Later,
     retention: Later,
 }
 
-later!(Written: backup, refresh, retention);
+later!(Written: backup, retention);
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -346,6 +347,17 @@ pub(super) struct Webhook {
     pub(super) ca: Option<Text>,
     #[serde(default)]
     pub(super) http_loopback: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Refresh {
+    pub(super) concurrency: Option<Spanned<usize>>,
+    pub(super) early: Option<Text>,
+    pub(super) jitter: Option<Text>,
+    pub(super) keep_alive: Option<Text>,
+    pub(super) rate: Option<Spanned<Rate>>,
+    pub(super) unread: Option<Text>,
 }
 
 /// Declares the areas of the log, and gives each with what is written of it.

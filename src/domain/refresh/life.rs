@@ -23,7 +23,7 @@ pub struct Life {
 
 impl Life {
     /// How long the access token was to live when it came.
-    fn span(&self) -> Option<Duration> {
+    pub(super) fn span(&self) -> Option<Duration> {
         let ends = self.expires_at?;
         Some(Duration::from_secs(ends.unix().saturating_sub(self.refreshed_at.unix())))
     }

@@ -14,6 +14,7 @@ pub mod answer;
 pub mod brake;
 pub mod life;
 pub mod pace;
+pub mod schedule;
 
 #[cfg(test)]
 mod simulation;

@@ -13,12 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::domain::refresh::brake::{Brake, Pass};
 use crate::vault::refusal::Refusal;
 
-/// Exchanges at once with one provider: few enough that a fault of ours is noticed before it is a storm.
-const AT_ONCE: usize = 8;
-
 /// The gates of all providers.
-#[derive(Default)]
-pub(super) struct Gates(Mutex<HashMap<ProviderId, Arc<Gate>>>);
+pub(super) struct Gates {
+    gates: Mutex<HashMap<ProviderId, Arc<Gate>>>,
+    /// Exchanges at once with one provider.
+    at_once: usize,
+}
 
 struct Gate {
     places: Arc<Semaphore>,
@@ -39,6 +39,10 @@ pub(super) struct Passed {
 }
 
 impl Gates {
+    pub(super) fn new(at_once: usize) -> Self {
+        Self { gates: Mutex::default(), at_once }
+    }
+
     /// Waits for a place. Times are spans since the engine began.
     ///
     /// # Errors
@@ -50,9 +54,9 @@ impl Gates {
         now: impl Fn() -> Duration,
     ) -> Result<Passed, Refusal> {
         let gate = {
-            let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(gates.entry(provider.clone()).or_insert_with(|| {
-                Arc::new(Gate { places: Arc::new(Semaphore::new(AT_ONCE)), braked: Mutex::default() })
+                Arc::new(Gate { places: Arc::new(Semaphore::new(self.at_once)), braked: Mutex::default() })
             }))
         };
         let unreachable = |_| Refusal::new(Code::Internal, "the gate of the provider is closed");

@@ -8,11 +8,14 @@
 //!
 //! Never two flights of one connection.
 
+mod ahead;
 mod asking;
 mod counting;
 mod flight;
 mod gate;
+pub mod queue;
 mod recovery;
+mod settings;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -27,11 +30,14 @@ use crate::domain::refresh::Node;
 use crate::metrics::Refreshed;
 use crate::net::outbound::Door;
 use crate::vault::Vault;
+use crate::vault::custody::Surveyed;
 use crate::vault::refusal::Refusal;
 use crate::vault::renewal::{Renewal, Renewed};
 use crate::vault::request_id::RequestIds;
 use crate::vault::tokens::Wanted;
+use ahead::Ahead;
 use gate::Gates;
+pub use settings::Settings;
 
 /// A caller is not kept waiting longer: a flight goes on without it, and the next call finds what it brought.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,6 +63,7 @@ struct Engine {
     /// Connections whose last exchange failed, and when the next may be tried.
     setbacks: Mutex<HashMap<Connection, Setback>>,
     gates: Gates,
+    ahead: Ahead,
 }
 
 /// An exchange that failed, and may be tried again.
@@ -69,7 +76,7 @@ struct Setback {
 impl Refresh {
     /// Over this vault, by this way out; from now on its reads renew what is not good enough.
     #[must_use]
-    pub fn of(vault: &Arc<Vault>, door: Door) -> Self {
+    pub fn of(vault: &Arc<Vault>, door: Door, settings: &Settings) -> Self {
         let engine = Engine {
             vault: Arc::downgrade(vault),
             door,
@@ -78,7 +85,8 @@ impl Refresh {
             began: Instant::now(),
             flights: Mutex::default(),
             setbacks: Mutex::default(),
-            gates: Gates::default(),
+            gates: Gates::new(settings.concurrency),
+            ahead: Ahead::new(settings, vault.moment()),
         };
         let refresh = Self(Arc::new(engine));
         vault.renew_by(Arc::new(refresh.clone()));
@@ -112,6 +120,9 @@ impl Refresh {
         let seat = Seat { engine: Arc::clone(&self.0), connection };
         tokio::spawn(async move {
             let outcome = seat.engine.fly(&seat.connection, wanted).await;
+            if let Err(refusal) = &outcome {
+                seat.engine.put_off(&seat.connection, refusal);
+            }
             // Off the list first: whoever comes now begins with what this one has brought.
             drop(seat);
             end.send_replace(Some(outcome));
@@ -131,6 +142,10 @@ impl Renewal for Refresh {
                 Err(_) => Err(in_progress()),
             }
         })
+    }
+
+    fn changed(&self, connection: &Surveyed) {
+        self.0.schedule(connection);
     }
 }
 

@@ -1,20 +1,28 @@
-//! Intents that a crash has left open, resolved when the daemon starts: by each provider's leeway, not by hope.
+//! Every connection is looked at once when the daemon starts, and when the rules change: what a crash has left open is
+//! resolved, by each provider's leeway and not by hope, and the others are put into the queue of what is due.
+//!
+//! The hard problem: there may be a million, and reads go on meanwhile. The answer: a few at a time, and between them as
+//! long a pause as they took.
 //!
 //! Never sends what the rules would not let a caller have sent.
 
+use std::time::Instant;
+
 use super::Refresh;
 use crate::domain::refresh::Custody;
+use crate::vault::custody::Surveyed;
 use crate::vault::renewal::Renewal;
 use crate::vault::tokens::Wanted;
 
-/// Connections looked at in one go.
-const PAGE: usize = 256;
+/// Connections looked at in one go: a read waits no longer than that.
+const PAGE: usize = 64;
 
 impl Refresh {
-    /// Finds every open exchange and goes on with it where that is allowed now.
+    /// Finds every connection, goes on with what is open where that is allowed now, and queues the rest.
     pub async fn recover(&self) {
         let mut after = None;
         loop {
+            let begun = Instant::now();
             let Some(vault) = self.0.vault.upgrade() else { return };
             let page = match vault.survey(after.as_ref(), PAGE) {
                 Ok(page) => page,
@@ -23,22 +31,31 @@ impl Refresh {
                     return;
                 }
             };
+            drop(vault);
             let (found, last) = page;
-            for open in found.into_iter().filter(|found| is_open(&found.custody)) {
-                // The token set before is not good enough, whatever is left of it: its refresh token may be spent.
-                let ended = self.renew(&open.org, &open.id, Wanted::OtherThan(open.generation)).await;
-                let became = ended.err().map_or("ok", |refusal| refusal.code.as_str());
-                tracing::info!(became, "a refresh that was cut short was looked into");
+            for found in found {
+                match found.custody {
+                    Custody::Refreshing { .. } => self.look_into(&found),
+                    Custody::NeedsReauth { .. } | Custody::OutcomeUnknown { .. } | Custody::Settled => {
+                        self.0.schedule(&found);
+                    }
+                }
             }
             match last {
                 Some(last) => after = Some(last),
                 None => return,
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(begun.elapsed()).await;
         }
     }
-}
 
-fn is_open(custody: &Custody) -> bool {
-    matches!(custody, Custody::Refreshing { .. } | Custody::OutcomeUnknown { .. })
+    /// Begins at once: it is what a crash, or the flight that is in the air, has left open.
+    fn look_into(&self, open: &Surveyed) {
+        // The token set before is not good enough, whatever is left of it: its refresh token may be spent.
+        let ended = self.renew(&open.org, &open.id, Wanted::OtherThan(open.generation));
+        tokio::spawn(async move {
+            let became = ended.await.err().map_or("ok", |refusal| refusal.code.as_str());
+            tracing::info!(became, "a refresh that was cut short was looked into");
+        });
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! What is counted is the provider's own account of each request, never the daemon's.
 
+mod ahead;
 mod alerts;
 mod clones;
 mod custody;
@@ -31,7 +32,8 @@ fn vault_of(server: &OAuthServer, lines: &str) -> TestVault {
 /// A provider with the strictest rules there are, and a vault of it; none where there is no node.
 fn strict(access_ttl: u32) -> Option<(OAuthServer, TestVault)> {
     let server = OAuthServer::start(access_ttl)?;
-    let vault = vault_of(&server, "refresh_early = \"allowed\"");
+    // Whatever is refreshed is refreshed for who asks: what is done ahead of time has tests of its own.
+    let vault = vault_of(&server, "refresh_early = \"allowed\"\n[refresh]\nearly = \"none\"");
     Some((server, vault))
 }
 
