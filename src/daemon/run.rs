@@ -37,9 +37,11 @@ use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
 use crate::os::{crash, hardening, private_file, resolver, user};
 use crate::room::{self, SecretPages};
+use crate::service::authorization::Authorizations;
 use crate::service::idle_keys;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
+use crate::service::revocation::Revoker;
 use crate::service::rotation::Rotation;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
@@ -288,11 +290,13 @@ async fn serve(
     let options = options(&config, keys, own_uid, &manager);
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
     let refresh = Refresh::of(&vault, config.door.clone());
+    let revoker = Revoker::of(&vault, config.door.clone());
+    let authorizations = Authorizations::of(&vault, config.door.clone());
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let mut listeners = listen(&served, safety, &vault, doors, &peers, &stopping)?;
+    let mut listeners = listen(&served, safety, &vault, &authorizations, doors, &peers, &stopping)?;
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
         manager: Arc::clone(&manager),
@@ -307,6 +311,11 @@ async fn serve(
     let recovering = {
         let refresh = refresh.clone();
         tokio::spawn(async move { refresh.recover().await })
+    };
+    let revoking = tokio::spawn(async move { revoker.run().await });
+    let sweeping = {
+        let authorizations = authorizations.clone();
+        tokio::spawn(async move { authorizations.sweep().await })
     };
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
@@ -335,11 +344,15 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping, forgetting, Some(recovering)].into_iter().flatten() {
+    for task in [watching, keeping, forgetting, Some(recovering), Some(revoking), Some(sweeping)]
+        .into_iter()
+        .flatten()
+    {
         task.abort();
     }
     listeners.shutdown().await;
     refresh.land(ANSWER_DEADLINE).await;
+    authorizations.land(ANSWER_DEADLINE).await;
     close(&vault, store).await;
     files.remove();
     tracing::info!("stopped");
@@ -370,6 +383,7 @@ fn listen(
     config: &Config,
     safety: Safety,
     vault: &Arc<Vault>,
+    authorizations: &Authorizations,
     doors: Doors,
     peers: &Arc<Peers>,
     stopping: &watch::Receiver<bool>,
@@ -378,6 +392,7 @@ fn listen(
     let limits = &config.limits;
     let application = Arc::new(Application {
         vault: Arc::clone(vault),
+        authorizations: authorizations.clone(),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
             providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),

@@ -105,8 +105,8 @@ pub enum Kind {
     Action,
     /// Where a page of connections, orgs or secrets ended.
     Cursor,
-    /// The word `false`.
-    False,
+    /// `true` or `false`.
+    Flag,
     /// 1 to the items of a page.
     Limit,
     /// Seconds that a token must live.
@@ -131,8 +131,11 @@ pub enum Kind {
 pub enum Shape {
     AuditEntries,
     AuditVerifyOut,
+    AuthorizationOut,
+    AuthorizationRequest,
     BatchOut,
     BatchRequest,
+    CompleteRequest,
     ConnectionOut,
     Connections,
     DecryptOut,
@@ -155,6 +158,7 @@ pub enum Shape {
     Providers,
     RefreshRequest,
     RefreshTokenOut,
+    RevocationsOut,
     SecretIn,
     SecretInfo,
     SecretOut,

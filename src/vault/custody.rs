@@ -178,7 +178,16 @@ impl Vault {
             let ask = Ask::new(&request, Action::TokenRefresh).of(&org.id).on_connection(id);
             // Not `admit_change`: what has come is kept while anything can be kept.
             let permit = self.admit(&task, ask)?;
-            let Some(record) = self.store.read(&key)? else {
+            let record = self.store.read(&key)?;
+            // The connection was deleted meanwhile, and perhaps made anew: what came is its revocation's.
+            if let Some((note, mark)) =
+                self.inherit(&permit, &org, intent, conclusion.granted.as_deref()).await?
+            {
+                let recorded = permit.settle_step(Became::because("ok", "deleted"), None, Some(mark)).await;
+                drop(self.act_on(note, Duration::ZERO));
+                return Ok(recorded.and(Err(Refusal::not_found("connection"))));
+            }
+            let Some(record) = record else {
                 let gone = Refusal::not_found("connection");
                 return Ok(permit.settle(Err(gone), |()| None).await);
             };

@@ -8,6 +8,7 @@
 
 pub mod application_keys;
 pub mod ask;
+pub mod authorizations;
 pub mod caller;
 pub mod ciphertexts;
 mod connection_record;
@@ -31,6 +32,7 @@ pub mod record;
 pub mod refusal;
 pub mod renewal;
 pub mod request_id;
+pub mod revocations;
 mod rules;
 pub mod secrets;
 pub mod status;
@@ -58,6 +60,7 @@ use place::{Blind, Field, place};
 use record::RecordView;
 use refusal::Refusal;
 use renewal::Renewal;
+use revocations::Revoking;
 use rules::Standing;
 
 /// The vault, open.
@@ -80,6 +83,7 @@ pub struct Vault {
     org_keys: Bounds,
     last_reads: LastReads,
     renewal: OnceLock<Arc<dyn Renewal>>,
+    revoking: OnceLock<Arc<dyn Revoking>>,
     meters: Arc<Meters>,
 }
 

@@ -185,6 +185,7 @@ impl Vault {
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
             renewal: OnceLock::new(),
+            revoking: OnceLock::new(),
             meters: Arc::default(),
         });
         vault.check_root_keys()?;

@@ -13,7 +13,7 @@
 use crate::crypto::mac::MacKey;
 use crate::crypto::seal::Place;
 use crate::store::{KEY_LENGTH, Key};
-use tokenkeep_client::ids::{ConnectionId, OrgId, SecretName};
+use tokenkeep_client::ids::{AuthorizationState, ConnectionId, OrgId, SecretName};
 
 /// Tables of the store. Numbers are for ever (docs/recovery.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub enum Table {
     Pass = 6,
     /// Ciphertexts that stay with the application; no records of the store.
     Ciphertext = 7,
+    /// One record a revocation that is still to be done.
+    Revocation = 20,
+    /// One record an authorization that was begun.
+    Authorization = 21,
 }
 
 /// Fields of a record. Numbers are for ever (docs/recovery.md).
@@ -73,6 +77,10 @@ pub enum Field {
     Exchange = 15,
     /// An answer of a provider that came and could not be read, under the org key.
     Answer = 16,
+    /// What an authorization was begun with, under the org key.
+    Authorization = 30,
+    /// The code verifier of an authorization, under the org key.
+    CodeVerifier = 31,
 }
 
 /// The blind name of an org.
@@ -109,6 +117,13 @@ impl Blind {
         first_half(&self.0.tag(&[b"refresh token\0", token]))
     }
 
+    /// Where an authorization stands.
+    #[must_use]
+    pub fn authorization(&self, org: OrgBlind, state: &AuthorizationState) -> Key {
+        let tag = self.0.tag(&[b"authorization\0", &org.0, state.as_str().as_bytes(), b"\0"]);
+        key(Table::Authorization, org, first_half(&tag))
+    }
+
     /// Where a secret stands.
     #[must_use]
     pub fn secret(&self, org: OrgBlind, name: &SecretName) -> Key {
@@ -129,6 +144,12 @@ impl Blind {
 #[must_use]
 pub fn org_key(org: OrgBlind) -> Key {
     key(Table::Org, org, [0; 16])
+}
+
+/// Where a revocation stands that is still to be done: in no order, and named by chance.
+#[must_use]
+pub fn revocation_key(org: OrgBlind, chance: [u8; 16]) -> Key {
+    key(Table::Revocation, org, chance)
 }
 
 /// What the keys of a table start with; of one org's records in it.

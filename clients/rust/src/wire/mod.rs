@@ -7,6 +7,7 @@
 //! carries them.
 
 mod admin;
+mod authorization;
 mod body;
 mod connection;
 mod crypt;
@@ -15,12 +16,14 @@ mod org;
 mod page;
 mod pass;
 mod provider;
+mod revocation;
 mod secret;
 mod status;
 mod token;
 mod token_set;
 
 pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKeyOut};
+pub use authorization::{AuthorizationOut, AuthorizationRequest, CompleteRequest};
 pub use body::to_body;
 pub use connection::{ConnectionOut, ConnectionState, Deleted};
 pub(crate) use crypt::encrypt_body;
@@ -29,6 +32,7 @@ pub use org::OrgOut;
 pub use page::Page;
 pub use pass::{PassOut, PassRequest};
 pub use provider::{ProviderCheckOut, ProviderOut, ProviderSetting};
+pub use revocation::{RevocationOut, RevocationState, RevocationsOut};
 pub use secret::{SecretIn, SecretInfo, SecretOut, SecretVersion};
 pub use status::{AuditStatus, PrincipalOut, Status, StoreStatus};
 pub use token::{BatchOut, BatchRequest, BatchResult, RefreshRequest, RefreshTokenOut, Token};
