@@ -38,6 +38,8 @@ pub struct Readings {
     pub audit_states: [(&'static str, bool); 3],
     /// The last entry of the audit log.
     pub audit_sequence: u64,
+    /// Deleted connections that are still to be revoked.
+    pub revocations: u64,
     /// Orgs that there are.
     pub orgs: u64,
     /// Id, whether it is the primary one, and how many keys it wraps.
@@ -76,6 +78,7 @@ impl Collector for Page {
         gauge(out, &table::STORE_SEQUENCE, now.store_sequence)?;
         states(out, &table::AUDIT_STATE, &now.audit_states)?;
         gauge(out, &table::AUDIT_SEQUENCE, now.audit_sequence)?;
+        gauge(out, &table::REVOCATIONS, now.revocations)?;
         gauge(out, &table::ORGS, now.orgs)?;
         self.keys(out)
     }

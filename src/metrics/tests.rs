@@ -17,6 +17,7 @@ fn readings() -> Readings {
         store_sequence: 9,
         audit_states: [("ok", false), ("low", true), ("failed", false)],
         audit_sequence: 11,
+        revocations: 0,
         orgs: 2,
         root_keys: vec![("aa".into(), true, 2), ("bb".into(), false, 1)],
         keys_left: 1,

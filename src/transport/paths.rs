@@ -71,6 +71,7 @@ const RENEWAL: &[Code] = &[
     Code::ProviderError,
     Code::ProviderTimeout,
     Code::RefreshInProgress,
+    Code::ScopeNotAllowed,
     Code::StorageFull,
 ];
 
@@ -255,7 +256,8 @@ paths! {
             Shape::RefreshTokenOut,
         )
         .needs(Action::RefreshTokenRead)
-        .or_bare(),
+        .or_bare()
+        .refuses(&[Code::ScopeNotAllowed]),
     ];
     REVOCATIONS = Self::Revocations, "/admin/v1/revocations", [
         Operation::get(

@@ -224,7 +224,10 @@ impl Vault {
                 let accepted = self.accepted(org, key, record, intent, granted, conclusion.usual_life)?;
                 let fate = ExchangeFate::Over;
                 let (next, out) = self.next_record(org, key, id, &accepted, Some(record), fate)?;
-                let became = Became::plain("ok");
+                let became = match self.allows_scopes(id, &accepted.scopes) {
+                    true => Became::plain("ok"),
+                    false => Became::because("ok", "scope_not_allowed"),
+                };
                 Ok(Landed { record: Some(next), became, generation: Some(out.generation), told: Ok(()) })
             }
             (Landing::Beside, Some(granted)) => {

@@ -56,6 +56,7 @@ impl Vault {
                 ("failed", matches!(audit.state, AuditState::Failed(_))),
             ],
             audit_sequence: audit.head.sequence,
+            revocations: self.count_revocations()?,
             orgs: root_keys.iter().map(|key| key.org_keys).sum(),
             root_keys: root_keys
                 .into_iter()

@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use super::Vault;
 use super::ask::Ask;
 use super::caller::Caller;
+use super::connection_record::WITHHELD;
 use super::connections::{TRIES, standing};
 use super::door::{Became, Permit};
 use super::orgs::Org;
@@ -485,8 +486,8 @@ fn bare(value: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     struct Body {
         access_token: AccessToken,
     }
-    let body: Body = value
-        .get(8..)
+    let body = value.get(8..).map(|body| body.strip_prefix(&[WITHHELD]).unwrap_or(body));
+    let body: Body = body
         .and_then(|body| serde_json::from_slice(body).ok())
         .ok_or_else(|| Refusal::integrity("access token", &"its body is not what was written"))?;
     Ok(bytes_of(AccessToken::expose(&body.access_token)))

@@ -6,6 +6,7 @@
 mod authorization;
 mod provider;
 mod revocation;
+mod scopes;
 
 use serde_json::{Value, json};
 
