@@ -101,6 +101,7 @@ fn tags(side: Side) -> Value {
             ("keys", "The root keys."),
             ("metrics", "What there is to measure."),
             ("orgs", "Tenants."),
+            ("revocations", "What is still to be revoked at providers."),
         ],
         Side::Application => &[
             ("ciphertexts", "What is sealed here and stays in the application's own database."),
@@ -122,7 +123,7 @@ fn tag(path: &Path) -> &'static str {
         [_, "orgs", _, "encrypt" | "decrypt"] => "ciphertexts",
         [_, "orgs", _] | [_, "orgs", _, "passes"] => "orgs",
         [_, "orgs", _, "secrets", ..] => "secrets",
-        [_, "orgs", _, "connections" | "tokens", ..] => "connections",
+        [_, "orgs", _, "authorizations" | "connections" | "tokens", ..] => "connections",
         _ => "state",
     }
 }

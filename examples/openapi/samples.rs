@@ -8,6 +8,7 @@ use tokenkeep_client::problem::Code;
 
 use super::problems;
 
+pub(crate) const STATE: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 pub(crate) const REQUEST_ID: &str = "5f0c27a100000001";
 
 const CREATED_AT: &str = "2026-11-21T18:00:00Z";
@@ -19,6 +20,13 @@ pub(crate) fn of(shape: Shape) -> Value {
     match shape {
         Shape::AuditEntries => json!({ "items": [], "next": null }),
         Shape::AuditVerifyOut => json!({ "intact": true, "entries": 412, "files": 3, "break": null }),
+        Shape::AuthorizationOut => json!({
+            "url": format!("https://github.com/login/oauth/authorize?response_type=code&client_id=app&state={STATE}"),
+            "state": STATE, "expires_at": EXPIRES_AT,
+        }),
+        Shape::AuthorizationRequest => json!({
+            "provider": "github", "name": "main", "redirect_uri": "https://app.example/callback", "scopes": ["read:org"],
+        }),
         Shape::BatchOut => json!({ "results": [
             { "provider": "github", "name": "main", "token": token() },
             { "provider": "slack", "name": "main", "problem": problems::example(Code::NotFound) },
@@ -35,6 +43,9 @@ pub(crate) fn of(shape: Shape) -> Value {
             "connections": [{ "provider": "github", "name": "main" }, { "provider": "slack", "name": "main" }],
             "min_ttl": 120,
         }),
+        Shape::CompleteRequest => {
+            json!({ "code": "c0de-of-the-query", "iss": "https://github.com/login/oauth" })
+        }
         Shape::ConnectionOut => connection(),
         Shape::Connections => json!({ "items": [connection()], "next": null }),
         Shape::DecryptOut => json!({ "results": [{ "problem": problem_of_a_ciphertext() }] }),
@@ -67,6 +78,7 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::ReleaseOut => json!({ "released": 1, "next": null }),
         Shape::RefreshRequest => json!({ "if_generation": 1 }),
         Shape::RefreshTokenOut => json!({ "refresh_token": "ghr_refresh-token-2", "generation": 2 }),
+        Shape::RevocationsOut => json!({ "items": [], "waiting": 0 }),
         Shape::SecretIn => json!({ "value": "whsec_signing-key", "labels": { "owner": "billing" } }),
         Shape::SecretInfo => secret(),
         Shape::SecretOut => json!({ "value": "whsec_signing-key", "version": 1, "created_at": CREATED_AT }),

@@ -7,12 +7,14 @@ use tokenkeep::domain::action::Action;
 use tokenkeep::domain::pass;
 use tokenkeep::domain::policy::is_grantable;
 use tokenkeep::transport::operation::{Kind, Parameter, Path, Shape};
-use tokenkeep_client::ids::{ConnectionName, OrgId, ProviderId, SecretName};
+use tokenkeep_client::ids::{AuthorizationState, ConnectionName, OrgId, ProviderId, SecretName};
 use tokenkeep_client::import;
 use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Problem;
 use tokenkeep_client::wire;
+
+use super::samples::STATE;
 
 /// Makes schemas and collects those that have a name. A shape that comes in may leave out what has a default; one that
 /// goes out has everything: hence two generators.
@@ -66,6 +68,7 @@ impl Shapes {
     pub(crate) fn identifier(&mut self, path: &Path, name: &str) -> (Value, &'static str) {
         let (schema, example) = match name {
             "org" => (self.r#in.subschema_for::<OrgId>(), "acme"),
+            "state" => (self.r#in.subschema_for::<AuthorizationState>(), STATE),
             "provider" => (self.r#in.subschema_for::<ProviderId>(), "github"),
             "name" if path.template.contains("/secrets/") => {
                 (self.r#in.subschema_for::<SecretName>(), "webhook-signing-key")
@@ -90,7 +93,7 @@ impl Shapes {
                 json!({ "type": "string", "enum": words })
             }
             Kind::Cursor => json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" }),
-            Kind::False => json!({ "type": "string", "enum": ["false"] }),
+            Kind::Flag => json!({ "type": "string", "enum": ["false", "true"] }),
             Kind::Limit => json!({
                 "type": "integer", "minimum": 1, "maximum": limits::PAGE, "default": limits::PAGE_UNSAID,
             }),
@@ -116,8 +119,11 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::AlertsOut => of::<wire::AlertsOut>(generator),
         Shape::AuditEntries => of::<wire::Page<Value>>(generator),
         Shape::AuditVerifyOut => of::<wire::AuditVerifyOut>(generator),
+        Shape::AuthorizationOut => of::<wire::AuthorizationOut>(generator),
+        Shape::AuthorizationRequest => of::<wire::AuthorizationRequest>(generator),
         Shape::BatchOut => of::<wire::BatchOut>(generator),
         Shape::BatchRequest => of::<wire::BatchRequest>(generator),
+        Shape::CompleteRequest => of::<wire::CompleteRequest>(generator),
         Shape::ConnectionOut => of::<wire::ConnectionOut>(generator),
         Shape::Connections => of::<wire::Page<wire::ConnectionOut>>(generator),
         Shape::DecryptOut => of::<wire::DecryptOut>(generator),
@@ -142,6 +148,7 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::ReleaseOut => of::<wire::ReleaseOut>(generator),
         Shape::RefreshRequest => of::<wire::RefreshRequest>(generator),
         Shape::RefreshTokenOut => of::<wire::RefreshTokenOut>(generator),
+        Shape::RevocationsOut => of::<wire::RevocationsOut>(generator),
         Shape::SecretIn => of::<wire::SecretIn>(generator),
         Shape::SecretInfo => of::<wire::SecretInfo>(generator),
         Shape::SecretOut => of::<wire::SecretOut>(generator),

@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use serde_json::error::Category;
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
-use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Page, TokenSet};
+use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Deleted, Page, RevocationState, TokenSet};
 use tokenkeep_client::{Condition, Request};
 
 use super::Session;
@@ -31,6 +31,9 @@ pub(super) enum Command {
         org: OrgId,
         /// PROVIDER/NAME
         connection: ConnectionId,
+        /// Leaves its tokens alive at the provider: somebody else goes on with them
+        #[arg(long)]
+        keep_grant: bool,
         #[command(flatten)]
         consent: Consent,
     },
@@ -94,8 +97,15 @@ impl From<When> for Condition {
 impl Session {
     pub(super) async fn connection(&mut self, command: Command) -> Result<Exit, Failure> {
         let shown = match command {
-            Command::Delete { org, connection, consent } => {
-                return self.delete_connection(&org, &connection, &consent).await;
+            Command::Delete { org, connection, keep_grant, consent } => {
+                consent
+                    .confirm(&format!("Delete connection {connection} of org {org}, its tokens for good?"))?;
+                let org = self.client.org(&org);
+                let deleted = match keep_grant {
+                    true => org.delete_connection_unrevoked(&connection).await?,
+                    false => org.delete_connection(&connection).await?,
+                };
+                return Ok(self.say_deleted(&connection, &deleted));
             }
             Command::List { org, provider, state, part } => {
                 let request = Request::get(format!("/v1/orgs/{org}/connections"))
@@ -114,19 +124,19 @@ impl Session {
         Ok(Exit::Done)
     }
 
-    async fn delete_connection(
-        &mut self,
-        org: &OrgId,
-        id: &ConnectionId,
-        consent: &Consent,
-    ) -> Result<Exit, Failure> {
-        consent.confirm(&format!("Delete connection {id} of org {org}, its tokens for good?"))?;
-        let deleted = self.client.org(org).delete_connection(id).await?;
-        self.screen.show(&deleted, |deleted| {
-            let provider = if deleted.revoked { "revoked at" } else { "not revoked at" };
-            vec![format!("deleted {id}, {provider} the provider")]
+    fn say_deleted(&mut self, id: &ConnectionId, deleted: &Deleted) -> Exit {
+        self.screen.show(deleted, |deleted| {
+            let what = match deleted.revocation {
+                Some(RevocationState::Done) => "revoked at the provider",
+                Some(RevocationState::Pending) => {
+                    "being revoked at the provider: see tokenkeep revocation list"
+                }
+                Some(RevocationState::Impossible) => "NOT revoked: the provider has no way, or will not",
+                Some(RevocationState::NotAsked) | None => "not revoked at the provider",
+            };
+            vec![format!("deleted {id}, {what}")]
         });
-        Ok(Exit::Done)
+        Exit::Done
     }
 
     async fn list_connections(&mut self, request: &Request, part: &Part) -> Result<Exit, Failure> {

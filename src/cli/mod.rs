@@ -20,6 +20,7 @@ mod output;
 mod page;
 mod provider;
 mod release;
+mod revocation;
 mod secret;
 mod status;
 mod usage;
@@ -90,6 +91,9 @@ enum Command {
     /// Configured OAuth issuers
     #[command(subcommand)]
     Provider(provider::Command),
+    /// What is still to be revoked at providers
+    #[command(subcommand)]
+    Revocation(revocation::Command),
     /// Secrets of an org, without their values
     #[command(subcommand)]
     Secret(secret::Command),
@@ -145,6 +149,7 @@ impl Session {
             Command::Metrics => self.metrics().await,
             Command::Org(command) => self.org(command).await,
             Command::Provider(command) => self.provider(command).await,
+            Command::Revocation(command) => self.revocation(&command).await,
             Command::Secret(command) => self.secret(command).await,
             Command::Status => self.status().await,
         }

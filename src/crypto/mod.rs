@@ -11,6 +11,7 @@ pub mod key;
 pub mod key_list;
 pub mod mac;
 pub mod multi_fernet;
+pub mod pkce;
 pub mod random;
 pub mod root_key;
 pub mod seal;

@@ -37,8 +37,10 @@ use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
 use crate::os::{crash, hardening, identity, user};
 use crate::service::alerts::Alerts;
+use crate::service::authorization::Authorizations;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
+use crate::service::revocation::Revoker;
 use crate::service::rotation::Rotation;
 use crate::service::{boot_lease, idle_keys};
 use crate::store::embedded::EmbeddedStore;
@@ -195,11 +197,13 @@ async fn serve(
     let alerts = Alerts::new(Arc::clone(&vault), config.door.clone());
     alerts.tell_to(config.alerts.webhook.clone(), config.alerts.waiting);
     let refresh = Refresh::of(&vault, config.door.clone(), &config.refresh);
+    let revoker = Revoker::of(&vault, config.door.clone());
+    let authorizations = Authorizations::of(&vault, config.door.clone());
     let (stop, stopping) = watch::channel(false);
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let mut listeners = listen(&served, safety, &vault, &alerts, doors, &peers, &stopping)?;
+    let mut listeners = listen(&served, safety, &vault, &alerts, &authorizations, doors, &peers, &stopping)?;
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
         manager: Arc::clone(&manager),
@@ -218,6 +222,11 @@ async fn serve(
     };
     let telling = tokio::spawn(Arc::clone(&alerts).run());
     let ahead = tokio::spawn(refresh.clone().work_ahead());
+    let revoking = tokio::spawn(async move { revoker.run().await });
+    let sweeping = {
+        let authorizations = authorizations.clone();
+        tokio::spawn(async move { authorizations.sweep().await })
+    };
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, alerts, own_uid };
     let ended = loop {
@@ -245,12 +254,14 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    let tasks = [watching, keeping, forgetting, leasing, Some(recovering), Some(ahead), Some(telling)];
-    for task in tasks.into_iter().flatten() {
+    let tasks = [watching, keeping, forgetting, leasing];
+    let also = [recovering, ahead, telling, revoking, sweeping];
+    for task in tasks.into_iter().flatten().chain(also) {
         task.abort();
     }
     listeners.shutdown().await;
     refresh.land(ANSWER_DEADLINE).await;
+    authorizations.land(ANSWER_DEADLINE).await;
     close(&vault, store).await;
     files.remove();
     tracing::info!("stopped");
@@ -283,6 +294,7 @@ fn listen(
     safety: Safety,
     vault: &Arc<Vault>,
     alerts: &Arc<Alerts>,
+    authorizations: &Authorizations,
     doors: Doors,
     peers: &Arc<Peers>,
     stopping: &watch::Receiver<bool>,
@@ -291,6 +303,7 @@ fn listen(
     let limits = &config.limits;
     let application = Arc::new(Application {
         vault: Arc::clone(vault),
+        authorizations: authorizations.clone(),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
             providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),

@@ -74,6 +74,8 @@ actions! {
     ProviderRead = "provider:read",
     /// Reads a refresh token.
     RefreshTokenRead = "refresh-token:read",
+    /// Lists the revocations that are still to be done.
+    RevocationList = "revocation:list",
     /// Deletes a secret.
     SecretDelete = "secret:delete",
     /// Lists secrets, without values.
@@ -88,6 +90,8 @@ actions! {
     TokenRead = "token:read",
     /// Exchanges a refresh token for a new token set at its provider.
     TokenRefresh = "token:refresh",
+    /// Ends a deleted connection's tokens at their provider.
+    TokenRevoke = "token:revoke",
     /// Asks what was refused before it became an operation.
     Unparsed = "unparsed",
     /// Starts, stops, recovers: the daemon's own acts.

@@ -282,11 +282,13 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::ProviderCheck
         | Action::ProviderList
         | Action::ProviderRead
+        | Action::RevocationList
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretWrite
         | Action::StatusRead
-        | Action::TokenRefresh => Verdict::Allow,
+        | Action::TokenRefresh
+        | Action::TokenRevoke => Verdict::Allow,
         // An admin on its socket has no use for a pass, and no rows of its own.
         Action::Connect
         | Action::CryptDecrypt
@@ -336,9 +338,12 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::PassIssue
         // Not granted: whoever may read a token has it renewed where it must be.
         | Action::TokenRefresh
+        // Not granted: whoever may delete a connection has it revoked.
+        | Action::TokenRevoke
         | Action::ProviderCheck
         | Action::ProviderList
         | Action::ProviderRead
+        | Action::RevocationList
         | Action::Unparsed
         | Action::VaultRun => false,
     }
@@ -353,7 +358,8 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::ConnectionWrite
         | Action::RefreshTokenRead
         | Action::TokenRead
-        | Action::TokenRefresh => true,
+        | Action::TokenRefresh
+        | Action::TokenRevoke => true,
         Action::AlertDeliver
         | Action::AlertRead
         | Action::AlertTell
@@ -376,6 +382,7 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::ProviderCheck
         | Action::ProviderList
         | Action::ProviderRead
+        | Action::RevocationList
         | Action::SecretDelete
         | Action::SecretList
         | Action::SecretRead

@@ -65,11 +65,7 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
         (Some(text), None) => text.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
         (None, scopes) => scopes.unwrap_or_default(),
     };
-    if scopes.len() > limits::SCOPES || !scopes.iter().all(|scope| is_scope(scope)) {
-        return Err(Rejected(
-            "there are at most 256 scopes, each 1 to 512 printable characters without a space",
-        ));
-    }
+    check_scopes(&scopes)?;
     if let Some(labels) = &set.labels {
         check_labels(labels)?;
     }
@@ -82,6 +78,18 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
         scopes,
         labels: set.labels,
     })
+}
+
+/// Checks a list of scopes.
+///
+/// # Errors
+/// The rule they break.
+pub fn check_scopes(scopes: &[String]) -> Result<(), Rejected> {
+    if scopes.len() <= limits::SCOPES && scopes.iter().all(|scope| is_scope(scope)) {
+        Ok(())
+    } else {
+        Err(Rejected("there are at most 256 scopes, each 1 to 512 printable characters without a space"))
+    }
 }
 
 /// Checks the labels of a connection or a secret.

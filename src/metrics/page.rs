@@ -42,6 +42,8 @@ pub struct Readings {
     pub braked: Vec<(String, bool)>,
     /// Events that wait to be delivered.
     pub events_waiting: u64,
+    /// Deleted connections that are still to be revoked.
+    pub revocations: u64,
     /// Orgs that there are.
     pub orgs: u64,
     /// Id, whether it is the primary one, and how many keys it wraps.
@@ -80,6 +82,7 @@ impl Collector for Page {
         gauge(out, &table::STORE_SEQUENCE, now.store_sequence)?;
         states(out, &table::AUDIT_STATE, &now.audit_states)?;
         gauge(out, &table::AUDIT_SEQUENCE, now.audit_sequence)?;
+        gauge(out, &table::REVOCATIONS, now.revocations)?;
         gauge(out, &table::ORGS, now.orgs)?;
         self.keys(out)?;
         self.meters.alerting.encode(out, now)

@@ -65,6 +65,7 @@ metrics! {
     STORE_SEQUENCE = Gauge "store_sequence" [] "Sequence of the last change in the journal";
     AUDIT_STATE = Gauge "audit_state" ["state"] "1 for the state that the audit log is in, 0 for the others";
     AUDIT_SEQUENCE = Gauge "audit_sequence" [] "Sequence of the last entry of the audit log";
+    REVOCATIONS = Gauge "revocations_pending" [] "Deleted connections whose tokens are still to be ended at their provider";
     ORGS = Gauge "orgs" [] "Orgs that there are";
     ROOT_KEYS = Gauge "root_keys" [] "Root keys in the list";
     KEYS_WRAPPED = Gauge "root_key_wraps" ["key_id", "primary"] "Keys that each root key wraps: of orgs, and the system key";

@@ -19,6 +19,7 @@ fn readings() -> Readings {
         audit_sequence: 11,
         braked: vec![("github".into(), true)],
         events_waiting: 5,
+        revocations: 0,
         orgs: 2,
         root_keys: vec![("aa".into(), true, 2), ("bb".into(), false, 1)],
         keys_left: 1,

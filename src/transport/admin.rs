@@ -85,6 +85,10 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
             exchange.query()?;
             Ok(answer::metrics(vault.read_metrics(caller, request).await?))
         }
+        Route::Revocations => {
+            exchange.query()?;
+            Ok(answer::json(StatusCode::OK, &vault.list_revocations(caller, request).await?))
+        }
         Route::AuditEntries => audit_entries(exchange).await,
         _ => Err(Refusal::not_found("path")),
     }

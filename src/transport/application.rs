@@ -15,6 +15,7 @@ use super::authorization::Brought;
 use super::exchange::Exchange;
 use super::operation::{self, Shape};
 use super::route::Route;
+use crate::service::authorization::Authorizations;
 use crate::vault::Vault;
 use crate::vault::caller::Caller;
 use crate::vault::refusal::Refusal;
@@ -24,6 +25,8 @@ use crate::vault::request_id::{RequestId, RequestIds};
 pub struct Application {
     /// Behind the door.
     pub vault: Arc<Vault>,
+    /// Exchanges codes.
+    pub authorizations: Authorizations,
     /// Only the admin socket reaches them.
     pub admin: AdminServices,
     /// One for all listeners.
@@ -109,6 +112,8 @@ impl Exchange<'_> {
                 self.takes_nothing(&body)?;
                 Ok(answer::json(StatusCode::OK, &self.vault().status(self.caller, self.request).await?))
             }
+            Route::AuthorizationComplete(org, state) => self.complete_authorization(org, state, body).await,
+            Route::Authorizations(org) => self.begin_authorization(org, body).await,
             Route::Org(org) => self.org(org, &body).await,
             Route::Connections(org) => self.connections(&org, &body).await,
             Route::Connection(org, id) => self.connection(org, id, body).await,
@@ -135,7 +140,8 @@ impl Exchange<'_> {
             | Route::Orgs
             | Route::Provider(_)
             | Route::ProviderCheck(_)
-            | Route::Providers => {
+            | Route::Providers
+            | Route::Revocations => {
                 if self.operation.gives != Shape::Metrics {
                     self.accepts_json()?;
                 }

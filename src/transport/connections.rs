@@ -13,6 +13,7 @@ use super::query::Query;
 use crate::domain::action::Action;
 use crate::vault::connections::{Condition, ConnectionFilter};
 use crate::vault::refusal::Refusal;
+use crate::vault::revocations::Farewell;
 
 impl Exchange<'_> {
     pub(super) async fn org(&self, org: OrgId, body: &Incoming) -> Result<Answer, Refusal> {
@@ -54,12 +55,12 @@ impl Exchange<'_> {
             Method::DELETE => {
                 self.takes_no_body(&body)?;
                 let query = self.query()?;
-                let rule =
-                    "revoke is true or false; this daemon cannot revoke at the provider, so true is refused";
-                self.unparsed(query.parsed("revoke", rule, |text| (text == "false").then_some(())))?;
+                let farewell = self.unparsed(query.parsed("revoke", "revoke is true or false", farewell))?;
+                let farewell = farewell.unwrap_or(Farewell::Revoke);
                 let condition = self.unparsed(condition(&self.parts))?;
+                let (caller, request) = (self.caller, self.request);
                 let out =
-                    self.vault().delete_connection(self.caller, self.request, org, id, condition).await?;
+                    self.vault().delete_connection(caller, request, org, id, condition, farewell).await?;
                 Ok(answer::json(StatusCode::OK, &out))
             }
             _ => {
@@ -73,6 +74,14 @@ impl Exchange<'_> {
                 Ok(answer::tagged(answer::json(status, &out), out.generation))
             }
         }
+    }
+}
+
+fn farewell(text: &str) -> Option<Farewell> {
+    match text {
+        "false" => Some(Farewell::Leave),
+        "true" => Some(Farewell::Revoke),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod answer;
 pub mod application;
 mod authorization;
+mod authorizations;
 pub mod body;
 mod ciphertexts;
 pub mod connection;

@@ -106,8 +106,8 @@ pub enum Kind {
     Action,
     /// Where a page of connections, orgs or secrets ended.
     Cursor,
-    /// The word `false`.
-    False,
+    /// `true` or `false`.
+    Flag,
     /// 1 to the items of a page.
     Limit,
     /// Seconds that a token must live.
@@ -134,8 +134,11 @@ pub enum Shape {
     AlertsOut,
     AuditEntries,
     AuditVerifyOut,
+    AuthorizationOut,
+    AuthorizationRequest,
     BatchOut,
     BatchRequest,
+    CompleteRequest,
     ConnectionOut,
     Connections,
     DecryptOut,
@@ -160,6 +163,7 @@ pub enum Shape {
     RefreshTokenOut,
     ReleaseIn,
     ReleaseOut,
+    RevocationsOut,
     SecretIn,
     SecretInfo,
     SecretOut,

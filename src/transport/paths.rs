@@ -44,7 +44,7 @@ pub const MIN_TTL: Parameter =
 /// Which issuer.
 pub const PROVIDER: Parameter = parameter("provider", Kind::Provider, "Only connections of this issuer.");
 const REVOKE: Parameter =
-    parameter("revoke", Kind::False, "Whether to tell the provider, which this daemon cannot.");
+    parameter("revoke", Kind::Flag, "`false`: its tokens live on at the provider. `true` where left out.");
 const STATE: Parameter = parameter("state", Kind::State, "Only connections in this state.");
 const VERSION: Parameter = parameter(
     "version",
@@ -72,7 +72,18 @@ const RENEWAL: &[Code] = &[
     Code::ProviderTimeout,
     Code::Quarantined,
     Code::RefreshInProgress,
+    Code::ScopeNotAllowed,
     Code::StorageFull,
+];
+
+/// What the exchange of a code may meet.
+const EXCHANGE: &[Code] = &[
+    Code::ClientMisconfigured,
+    Code::OutcomeUnknown,
+    Code::ProviderError,
+    Code::ProviderTimeout,
+    Code::ScopeNotAllowed,
+    Code::UnknownProvider,
 ];
 
 const CREATED: Success = Success { status: StatusCode::CREATED, about: "Created." };
@@ -103,8 +114,32 @@ paths! {
         Operation::post("verifyAudit", "Verifies the whole audit log. A break is a result.", Shape::AuditVerifyOut)
             .needs(Action::AuditRead),
     ];
+    AUTHORIZATION_COMPLETE = Self::AuthorizationComplete(..), "/v1/orgs/{org}/authorizations/{state}/complete", [
+        Operation::post(
+            "completeAuthorization",
+            "Exchanges the code that the browser came back with. The token set goes into the connection, and nowhere else.",
+            Shape::ConnectionOut,
+        )
+        .needs(Action::ConnectionWrite)
+        .takes(Shape::CompleteRequest)
+        .changes()
+        .tagged()
+        .refuses(EXCHANGE),
+    ];
+    AUTHORIZATIONS = Self::Authorizations(..), "/v1/orgs/{org}/authorizations", [
+        Operation::post(
+            "beginAuthorization",
+            "Begins an authorization-code flow with PKCE: where to send the person's browser.",
+            Shape::AuthorizationOut,
+        )
+        .needs(Action::ConnectionWrite)
+        .takes(Shape::AuthorizationRequest)
+        .changes()
+        .succeeds(&[CREATED])
+        .refuses(&[Code::ScopeNotAllowed, Code::UnknownProvider]),
+    ];
     CONNECTION = Self::Connection(..), "/v1/orgs/{org}/connections/{provider}/{name}", [
-        Operation::delete("deleteConnection", "Deletes a connection. The provider is not told.", Shape::Deleted)
+        Operation::delete("deleteConnection", "Deletes a connection, and revokes its tokens at the provider.", Shape::Deleted)
             .needs(Action::ConnectionDelete)
             .query(&[REVOKE])
             .conditional(),
@@ -236,7 +271,7 @@ paths! {
         )
         .needs(Action::RefreshTokenRead)
         .or_bare()
-        .refuses(&[Code::Quarantined]),
+        .refuses(&[Code::Quarantined, Code::ScopeNotAllowed]),
     ];
     RELEASE = Self::Release, "/admin/v1/connections/release", [
         Operation::post(
@@ -248,6 +283,14 @@ paths! {
         .takes(Shape::ReleaseIn)
         .changes()
         .refuses(&[Code::NotFound]),
+    ];
+    REVOCATIONS = Self::Revocations, "/admin/v1/revocations", [
+        Operation::get(
+            "listRevocations",
+            "Deleted connections whose tokens still live at their provider, never a token.",
+            Shape::RevocationsOut,
+        )
+        .needs(Action::RevocationList),
     ];
     SECRET = Self::Secret(..), "/v1/orgs/{org}/secrets/{name}", [
         Operation::delete("deleteSecret", "Deletes a secret with all its versions.", Shape::Deleted)

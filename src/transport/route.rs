@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use tokenkeep_client::ids::{ConnectionId, ConnectionName, InvalidId, OrgId, ProviderId, SecretName};
+use tokenkeep_client::ids::{
+    AuthorizationState, ConnectionId, ConnectionName, InvalidId, OrgId, ProviderId, SecretName,
+};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,10 @@ pub enum Route {
     AuditEntries,
     /// `/admin/v1/audit/verify`
     AuditVerify,
+    /// `/v1/orgs/{org}/authorizations/{state}/complete`
+    AuthorizationComplete(OrgId, AuthorizationState),
+    /// `/v1/orgs/{org}/authorizations`
+    Authorizations(OrgId),
     /// `/v1/orgs/{org}/connections/{provider}/{name}`
     Connection(OrgId, ConnectionId),
     /// `/v1/orgs/{org}/connections`
@@ -57,6 +63,8 @@ pub enum Route {
     Refresh(OrgId, ConnectionId),
     /// `.../refresh-token`
     RefreshToken(OrgId, ConnectionId),
+    /// `/admin/v1/revocations`
+    Revocations,
     /// `/v1/orgs/{org}/secrets/{name}`
     Secret(OrgId, SecretName),
     /// `/v1/orgs/{org}/secrets`
@@ -106,6 +114,13 @@ impl Route {
         match parts.next() {
             None => Ok(Self::Org(org)),
             Some("connections") => Self::parse_connection(org, parts),
+            Some("authorizations") => match (parts.next(), parts.next(), parts.next()) {
+                (None, ..) => Ok(Self::Authorizations(org)),
+                (Some(state), Some("complete"), None) => {
+                    Ok(Self::AuthorizationComplete(org, AuthorizationState::parse(&part(Some(state))?)?))
+                }
+                _ => Err(RouteError::Unknown),
+            },
             Some("secrets") => match (parts.next(), parts.next()) {
                 (None, _) => Ok(Self::Secrets(org)),
                 (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
@@ -132,6 +147,7 @@ impl Route {
             "keys/reload" => Ok(Self::KeysReload),
             "keys/rotate" => Ok(Self::KeysRotate),
             "orgs" => Ok(Self::Orgs),
+            "revocations" => Ok(Self::Revocations),
             "providers" => Ok(Self::Providers),
             _ => Self::parse_provider(path.strip_prefix("providers/").ok_or(RouteError::Unknown)?),
         }

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
+use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
 use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Labels, to_body};
 use zeroize::Zeroizing;
@@ -28,6 +29,9 @@ use crate::store::{Key, Record};
 /// Why a connection whose access token has ended stays so.
 pub(super) const REFRESH_NOT_AVAILABLE: &str = "refresh_not_available";
 
+/// Stands before the body of an access token that is kept and served to nobody. No JSON begins with it.
+pub(super) const WITHHELD: u8 = b'!';
+
 /// What the metadata section of a connection says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Metadata {
@@ -42,6 +46,9 @@ pub(super) struct Metadata {
     /// The incarnation of the store in which it was last known to be current.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub(super) incarnation: u64,
+    /// Whether its scopes go beyond what its provider may give: it is kept, and served to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) withheld: bool,
 }
 
 fn first() -> u64 {
@@ -100,6 +107,8 @@ impl Vault {
                 Some(_) | None => self.quarantine.incarnation(),
             },
             labels: accepted.labels.clone().or(before.map(|(_, m)| m.labels)).unwrap_or_default(),
+            // At the door it was refused: a refresh has widened it, and its refresh token must not be lost.
+            withheld: !self.allows_scopes(id, &accepted.scopes),
         };
         let sealed =
             |field, value: &[u8]| seal(&org.key, &place(self.vault_id, key, field), generation, value);
@@ -107,8 +116,11 @@ impl Vault {
             writer.section(field, org.key.id(), sealed(field, value).as_bytes())
         };
         // First what is read most.
-        let mut writer =
-            section(RecordWriter::new(generation), Field::AccessToken, &access_token_value(accepted));
+        let mut writer = section(
+            RecordWriter::new(generation),
+            Field::AccessToken,
+            &access_token_value(accepted, metadata.withheld),
+        );
         writer = section(writer, Field::Metadata, &to_body(&metadata));
         if let Some(token) = &kept.current {
             writer = section(writer, Field::RefreshToken, token);
@@ -209,7 +221,7 @@ impl Vault {
         let id_token = accepted.id_token.as_ref().map(|token| IdToken::expose(token).as_bytes());
         let current = holds(Field::RefreshToken, refresh_token)?;
         let same = current
-            && holds(Field::AccessToken, Some(&access_token_value(accepted)))?
+            && holds(Field::AccessToken, Some(&access_token_value(accepted, false)))?
             && holds(Field::IdToken, id_token)?
             && accepted.labels.as_ref().is_none_or(|labels| *labels == metadata.labels);
         let relation = if same {
@@ -269,6 +281,9 @@ impl Vault {
             Custody::Settled if ended && !renewed => {
                 (ConnectionState::NeedsReauth, Some(REFRESH_NOT_AVAILABLE))
             }
+            Custody::Settled if metadata.withheld => {
+                (ConnectionState::NeedsReauth, Some(Code::ScopeNotAllowed.as_str()))
+            }
             Custody::Settled => (ConnectionState::Active, None),
         };
         ConnectionOut {
@@ -309,8 +324,9 @@ struct KeptRefreshTokens {
 }
 
 /// The value of the access token section: the end in Unix seconds (8 bytes, big-endian, 0 where unknown),
-/// then the body that a read answers with, less its generation. A read splices and parses nothing.
-fn access_token_value(accepted: &Accepted) -> Zeroizing<Vec<u8>> {
+/// then the body that a read answers with, less its generation. A read splices and parses nothing. Before the body of a
+/// token that is withheld stands [`WITHHELD`]: so no read can splice it by mistake.
+fn access_token_value(accepted: &Accepted, withheld: bool) -> Zeroizing<Vec<u8>> {
     #[derive(Serialize)]
     struct Body<'a> {
         access_token: &'a str,
@@ -324,8 +340,9 @@ fn access_token_value(accepted: &Accepted) -> Zeroizing<Vec<u8>> {
         expires_at: accepted.expires_at,
         scopes: &accepted.scopes,
     });
-    let mut value = Zeroizing::new(Vec::with_capacity(8 + body.len()));
+    let mut value = Zeroizing::new(Vec::with_capacity(9 + body.len()));
     value.extend_from_slice(&accepted.expires_at.map_or(0, Moment::unix).to_be_bytes());
+    value.extend_from_slice(if withheld { &[WITHHELD] } else { &[] });
     value.extend_from_slice(&body);
     value
 }

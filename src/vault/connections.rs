@@ -3,10 +3,11 @@
 //! A change without a condition is tried again when another came first; one with a condition is refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
 use tokenkeep_client::problem::Code;
-use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Deleted, Page, TokenSet};
+use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Deleted, Page, RevocationState, TokenSet};
 
 use super::ask::Ask;
 use super::caller::Caller;
@@ -18,6 +19,7 @@ use super::place::{Table, org_prefix};
 use super::record::RecordView;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::revocations::Farewell;
 use super::{Vault, apart};
 use crate::chain::Mark;
 use crate::domain::action::Action;
@@ -124,7 +126,8 @@ impl Vault {
         permit.settle(listed, |_| None).await
     }
 
-    /// Deletes a connection. The provider is not told.
+    /// Deletes a connection: it is gone for its readers when this is durable, and with it stands what is to be revoked
+    /// at the provider. That is waited for a moment, and goes on by itself.
     ///
     /// # Errors
     /// The door's; `not_found`, `precondition_failed`, `conflict`, `storage_full`.
@@ -135,33 +138,62 @@ impl Vault {
         org: OrgId,
         id: ConnectionId,
         condition: Condition,
+        farewell: Farewell,
     ) -> Result<Deleted, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
-        apart(async move {
+        let revoking = apart(async move {
             let permit = vault.admit_change(
                 &caller,
                 Ask::new(&request, Action::ConnectionDelete).of(&org).on_connection(&id),
             )?;
             let note = vault.note(&permit);
-            let deleted = vault.remove_connection(&org, &id, condition, &note).await;
-            permit.settle_change(deleted, |_| None).await
+            let removed = vault.remove_connection(&org, &id, condition, farewell, &note).await;
+            // Durable by now, whatever becomes of the entry: so it is acted on.
+            let told = match &removed {
+                Ok((Some((note, not_before)), _)) => vault.act_on(*note, *not_before),
+                Ok((None, _)) | Err(_) => None,
+            };
+            let drafted = permit.settle_change(removed, |_| None).await?.is_some();
+            if farewell == Farewell::Revoke && !drafted {
+                vault.record_irrevocable(&request, &org, &id).await;
+            }
+            Ok((drafted, told))
         })
-        .await
+        .await?;
+        let revocation = match (farewell, revoking) {
+            (Farewell::Leave, _) => RevocationState::NotAsked,
+            (Farewell::Revoke, (_, Some(told))) => told.await,
+            (Farewell::Revoke, (true, None)) => RevocationState::Pending,
+            (Farewell::Revoke, (false, None)) => RevocationState::Impossible,
+        };
+        Ok(Deleted {
+            deleted: true,
+            revoked: revocation == RevocationState::Done,
+            revocation: Some(revocation),
+        })
     }
 
     /// Checks a token set against the rules of tokens and of its provider.
     pub(super) fn accept_token_set(&self, id: &ConnectionId, set: TokenSet) -> Result<Accepted, Refusal> {
         let accepted = accept(set, self.now()).map_err(|rejected| Refusal::invalid(rejected.0))?;
-        self.rules.now().providers.accept(&id.provider, &accepted.scopes).map_err(|why| match why {
-            NotAccepted::Scope => Refusal::new(
-                Code::ScopeNotAllowed,
-                "the token has a scope beyond the provider's allowed_scopes",
-            ),
+        self.accept_scopes(id, &accepted.scopes)?;
+        Ok(accepted)
+    }
+
+    /// Whether a token of this provider may have these scopes.
+    #[must_use]
+    pub fn allows_scopes(&self, id: &ConnectionId, scopes: &[String]) -> bool {
+        self.rules.now().providers.accept(&id.provider, scopes) != Err(NotAccepted::Scope)
+    }
+
+    /// Checks scopes against the rules of their provider.
+    pub(super) fn accept_scopes(&self, id: &ConnectionId, scopes: &[String]) -> Result<(), Refusal> {
+        self.rules.now().providers.accept(&id.provider, scopes).map_err(|why| match why {
+            NotAccepted::Scope => scope_not_allowed(),
             NotAccepted::Unknown => {
                 Refusal::new(Code::UnknownProvider, "no [[provider]] with this id is configured")
             }
-        })?;
-        Ok(accepted)
+        })
     }
 
     async fn store_token_set(
@@ -173,13 +205,25 @@ impl Vault {
         note: &[u8],
     ) -> Result<(ConnectionOut, Mark), Refusal> {
         let accepted = self.accept_token_set(id, set)?;
+        self.store_accepted(org, id, &accepted, condition, note).await
+    }
+
+    /// Stores a token set that follows the rules.
+    pub(super) async fn store_accepted(
+        &self,
+        org: &OrgId,
+        id: &ConnectionId,
+        accepted: &Accepted,
+        condition: Condition,
+        note: &[u8],
+    ) -> Result<(ConnectionOut, Mark), Refusal> {
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         for _ in 0..TRIES {
             let current = self.store.read(&key)?;
             check(condition, current.as_ref())?;
             let (record, out) =
-                self.next_record(&org, &key, id, &accepted, current.as_ref(), ExchangeFate::Follows)?;
+                self.next_record(&org, &key, id, accepted, current.as_ref(), ExchangeFate::Follows)?;
             let mut telling = self.telling_of_storing(&org, &key, id, current.as_ref(), &out)?;
             let mut changes = vec![Change::Put(key, record)];
             changes.extend(telling.iter_mut().flat_map(Telling::changes));
@@ -238,26 +282,42 @@ impl Vault {
         org: &OrgId,
         id: &ConnectionId,
         condition: Condition,
+        farewell: Farewell,
         note: &[u8],
-    ) -> Result<(Deleted, Mark), Refusal> {
+    ) -> Result<(Option<(Key, Duration)>, Mark), Refusal> {
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         for _ in 0..TRIES {
             let current = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;
             check(condition, Some(&current))?;
-            let batch = Batch {
+            let draft = match farewell {
+                Farewell::Leave => None,
+                Farewell::Revoke => self.draft_of(&org, id, &key, &current)?,
+            };
+            let mut batch = Batch {
                 preconditions: vec![standing(key, Some(&current))],
                 changes: vec![Change::Delete(key)],
                 note: note.to_vec(),
             };
+            let drafted = draft.map(|draft| {
+                batch.preconditions.push(draft.precondition);
+                batch.changes.push(draft.change);
+                (draft.note, draft.not_before)
+            });
             match self.store.commit(batch).await {
-                Ok(mark) => return Ok((Deleted { deleted: true, revoked: false }, mark)),
+                Ok(mark) => return Ok((drafted, mark)),
                 Err(CommitError::Conflict) => {}
                 Err(why) => return Err(why.into()),
             }
         }
         Err(CommitError::Conflict.into())
     }
+}
+
+/// A token set goes beyond what its provider may give.
+#[must_use]
+pub fn scope_not_allowed() -> Refusal {
+    Refusal::new(Code::ScopeNotAllowed, "a scope goes beyond the provider's allowed_scopes")
 }
 
 fn check(condition: Condition, current: Option<&Record>) -> Result<(), Refusal> {

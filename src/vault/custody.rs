@@ -192,7 +192,16 @@ impl Vault {
             let ask = Ask::new(&request, Action::TokenRefresh).of(&org.id).on_connection(id);
             // Not `admit_change`: what has come is kept while anything can be kept.
             let permit = self.admit(&task, ask)?;
-            let Some(record) = self.store.read(&key)? else {
+            let record = self.store.read(&key)?;
+            // The connection was deleted meanwhile, and perhaps made anew: what came is its revocation's.
+            if let Some((note, mark)) =
+                self.inherit(&permit, &org, intent, conclusion.granted.as_deref()).await?
+            {
+                let recorded = permit.settle_step(Became::because("ok", "deleted"), None, Some(mark)).await;
+                drop(self.act_on(note, Duration::ZERO));
+                return Ok(recorded.and(Err(Refusal::not_found("connection"))));
+            }
+            let Some(record) = record else {
                 let gone = Refusal::not_found("connection");
                 return Ok(permit.settle(Err(gone), |()| None).await);
             };
@@ -231,7 +240,10 @@ impl Vault {
                 let accepted = self.accepted(org, key, record, intent, granted, conclusion.usual_life)?;
                 let fate = ExchangeFate::Over;
                 let (next, out) = self.next_record(org, key, id, &accepted, Some(record), fate)?;
-                let became = Became::plain("ok");
+                let became = match self.allows_scopes(id, &accepted.scopes) {
+                    true => Became::plain("ok"),
+                    false => Became::because("ok", "scope_not_allowed"),
+                };
                 let news = news_of_exchange(intent, Ended::Answered, &Custody::Settled, true);
                 Ok(Landed {
                     record: Some(next),

@@ -8,6 +8,7 @@
 
 pub mod application_keys;
 pub mod ask;
+pub mod authorizations;
 pub mod caller;
 pub mod ciphertexts;
 mod connection_record;
@@ -35,6 +36,7 @@ pub mod record;
 pub mod refusal;
 pub mod renewal;
 pub mod request_id;
+pub mod revocations;
 mod rules;
 pub mod secrets;
 pub mod status;
@@ -65,6 +67,7 @@ use quarantine::Quarantine;
 use record::RecordView;
 use refusal::Refusal;
 use renewal::Renewal;
+use revocations::Revoking;
 use rules::Standing;
 
 /// The vault, open.
@@ -90,6 +93,7 @@ pub struct Vault {
     lease: Mutex<Lease>,
     quarantine: Quarantine,
     renewal: OnceLock<Arc<dyn Renewal>>,
+    revoking: OnceLock<Arc<dyn Revoking>>,
     meters: Arc<Meters>,
 }
 

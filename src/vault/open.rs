@@ -196,6 +196,7 @@ impl Vault {
             lease: Mutex::new(lease),
             quarantine,
             renewal: OnceLock::new(),
+            revoking: OnceLock::new(),
             meters: Arc::default(),
         });
         vault.check_root_keys()?;

@@ -13,7 +13,7 @@
 use crate::crypto::mac::MacKey;
 use crate::crypto::seal::Place;
 use crate::store::{KEY_LENGTH, Key};
-use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId, SecretName};
+use tokenkeep_client::ids::{AuthorizationState, ConnectionId, OrgId, ProviderId, SecretName};
 
 /// Tables of the store. Numbers are for ever (docs/recovery.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub enum Table {
     Pass = 6,
     /// Ciphertexts that stay with the application; no records of the store.
     Ciphertext = 7,
+    /// One record a revocation that is still to be done.
+    Revocation = 20,
+    /// One record an authorization that was begun.
+    Authorization = 21,
     /// One record an event that somebody is still to be told of.
     Event = 24,
     /// One record a provider whose brake was told of.
@@ -81,6 +85,10 @@ pub enum Field {
     Event = 24,
     /// Which provider it is, under the system key.
     Alarm = 25,
+    /// What an authorization was begun with, under the org key.
+    Authorization = 30,
+    /// The code verifier of an authorization, under the org key.
+    CodeVerifier = 31,
 }
 
 /// The blind name of an org.
@@ -137,6 +145,13 @@ impl Blind {
         key(Table::Alarm, OrgBlind::NOBODY, first_half(&tag))
     }
 
+    /// Where an authorization stands.
+    #[must_use]
+    pub fn authorization(&self, org: OrgBlind, state: &AuthorizationState) -> Key {
+        let tag = self.0.tag(&[b"authorization\0", &org.0, state.as_str().as_bytes(), b"\0"]);
+        key(Table::Authorization, org, first_half(&tag))
+    }
+
     /// Where a secret stands.
     #[must_use]
     pub fn secret(&self, org: OrgBlind, name: &SecretName) -> Key {
@@ -180,6 +195,12 @@ pub fn subject_of_event(event: &Key) -> [u8; 24] {
     let mut subject = [0; 24];
     subject.copy_from_slice(&event.0[1..25]);
     subject
+}
+
+/// Where a revocation stands that is still to be done: in no order, and named by chance.
+#[must_use]
+pub fn revocation_key(org: OrgBlind, chance: [u8; 16]) -> Key {
+    key(Table::Revocation, org, chance)
 }
 
 /// What the keys of a table start with; of one org's records in it.

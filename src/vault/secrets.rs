@@ -274,7 +274,7 @@ impl Vault {
             changes.push(Change::Delete(key));
             let preconditions = vec![Precondition::Unchanged(key, current.revision)];
             match self.store.commit(Batch { preconditions, changes, note: note.to_vec() }).await {
-                Ok(mark) => return Ok((Deleted { deleted: true, revoked: false }, mark)),
+                Ok(mark) => return Ok((Deleted { deleted: true, revoked: false, revocation: None }, mark)),
                 Err(CommitError::Conflict) => {}
                 Err(why) => return Err(why.into()),
             }

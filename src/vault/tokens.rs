@@ -19,7 +19,8 @@ use tokenkeep_client::secret::WipedBytes;
 use super::Vault;
 use super::ask::Ask;
 use super::caller::Caller;
-use super::connection_record::REFRESH_NOT_AVAILABLE;
+use super::connection_record::{REFRESH_NOT_AVAILABLE, WITHHELD};
+use super::connections::scope_not_allowed;
 use super::door::{Permit, Settling};
 use super::orgs::Org;
 use super::place::Field;
@@ -76,6 +77,17 @@ impl OpenToken {
             drop(WipedBytes::from(unescaped.into_bytes()));
         }
         Ok(bare)
+    }
+
+    fn is_good(&self, wanted: Wanted, now: Moment) -> bool {
+        match wanted {
+            Wanted::LivesFor(span) => self.expires_at().is_none_or(|end| end >= now.after(span)),
+            Wanted::OtherThan(generation) => self.generation() != generation,
+        }
+    }
+
+    fn is_withheld(&self) -> bool {
+        self.value.expose().get(8) == Some(&WITHHELD)
     }
 
     fn expires_at(&self) -> Option<Moment> {
@@ -274,6 +286,9 @@ impl Vault {
                 return Err(Refusal::not_found("refresh token"));
             }
             self.refuse_held(&org, &key, &record)?;
+            if self.open_metadata(&org, &key, &record)?.1.withheld {
+                return Err(scope_not_allowed());
+            }
             self.open_section(&org.key, &key, &record.value, Field::RefreshToken).map(OpenRefreshToken)
         };
         permit.settle(open(), |token| Some(token.generation())).await
@@ -297,15 +312,20 @@ impl Vault {
         let record = record.ok_or_else(|| Refusal::not_found("connection"))?;
         let value = self.open_section(&org.key, key, &record.value, Field::AccessToken)?;
         let body_starts = value.expose().get(8) == Some(&b'{');
+        if !body_starts && value.expose().get(8) == Some(&WITHHELD) {
+            let token = OpenToken { value };
+            // A refresh may narrow it again.
+            return if token.is_good(wanted, now) {
+                Err(scope_not_allowed())
+            } else {
+                Ok(Sight::Stale(token))
+            };
+        }
         if !body_starts {
             return Err(Refusal::integrity("access token", &"its body is not what was written"));
         }
         let token = OpenToken { value };
-        let good = match wanted {
-            Wanted::LivesFor(span) => token.expires_at().is_none_or(|end| end >= now.after(span)),
-            Wanted::OtherThan(generation) => token.generation() != generation,
-        };
-        if !good {
+        if !token.is_good(wanted, now) {
             return Ok(Sight::Stale(token));
         }
         self.last_reads.note(key, now);
@@ -329,6 +349,9 @@ impl Vault {
     ) -> Result<OpenToken, Refusal> {
         let token = match self.open_token(org, id, wanted)? {
             Sight::Good(token) => return Ok(token),
+            Sight::Stale(token) if token.is_withheld() => {
+                return Err(renewed.err().unwrap_or_else(scope_not_allowed));
+            }
             Sight::Stale(token) => token,
         };
         let (now, ends) = (self.now(), token.expires_at());

@@ -14,6 +14,7 @@ mod doorman;
 mod egress;
 mod errors;
 mod full_disk;
+mod grants;
 mod http2_empty;
 mod http2_rest;
 mod import;

@@ -19,14 +19,14 @@
 //! Never panics for being called, or dropped, in the wrong place.
 
 use crate::error::{Error, Transport};
-use crate::ids::{ConnectionId, KeyName, OrgId, SecretName};
+use crate::ids::{AuthorizationState, ConnectionId, KeyName, OrgId, SecretName};
 use crate::org::ConnectionFilter;
 use crate::request::{Condition, Request};
 use crate::response::Response;
 use crate::secret::{Pass, Plaintext};
 use crate::wire::{
-    ConnectionOut, Deleted, OrgOut, Page, PassOut, RefreshTokenOut, SecretIn, SecretInfo, SecretOut, Status,
-    Token, TokenSet,
+    AuthorizationOut, AuthorizationRequest, CompleteRequest, ConnectionOut, Deleted, OrgOut, Page, PassOut,
+    RefreshTokenOut, SecretIn, SecretInfo, SecretOut, Status, Token, TokenSet,
 };
 use std::future::Future;
 use std::io;
@@ -123,6 +123,9 @@ macro_rules! as_there {
 }
 
 as_there! {
+    begin_authorization(asked: &AuthorizationRequest) -> AuthorizationOut;
+    complete_authorization(state: &AuthorizationState, back: &CompleteRequest) -> ConnectionOut;
+    delete_connection_unrevoked(id: &ConnectionId) -> Deleted;
     connection(id: &ConnectionId) -> ConnectionOut;
     connections(filter: &ConnectionFilter, after: Option<&str>, limit: Option<u32>) -> Page<ConnectionOut>;
     create() -> OrgOut;

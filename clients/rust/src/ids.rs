@@ -122,6 +122,13 @@ identifier!(
     Grammar { first: PROVIDER_FIRST, rest: PROVIDER, most: 63, dots: Dots::Free }
 );
 
+identifier!(
+    /// Names an authorization that was begun: made by the daemon, from chance.
+    AuthorizationState,
+    "a state is up to 64 characters of a-z 0-9, as the authorization was answered with",
+    Grammar { first: PROVIDER_FIRST, rest: PROVIDER_FIRST, most: 64, dots: Dots::Free }
+);
+
 /// One granted account of an org: `provider/name`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct ConnectionId {

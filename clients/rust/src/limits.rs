@@ -28,3 +28,7 @@ pub const MIN_TTL_UNSAID: u64 = 60;
 pub const PAGE: usize = 1000;
 /// Items of a page where the caller does not say.
 pub const PAGE_UNSAID: usize = 100;
+/// Bytes of an authorization code.
+pub const CODE: usize = 4096;
+/// Bytes of an address to which a browser is sent back.
+pub const REDIRECT_URI: usize = 2048;

@@ -4,13 +4,14 @@
 
 use crate::client::Client;
 use crate::error::{Error, Transport};
-use crate::ids::{ConnectionId, OrgId, ProviderId, SecretName};
+use crate::ids::{AuthorizationState, ConnectionId, OrgId, ProviderId, SecretName};
 use crate::request::{Condition, Request};
 use crate::response::Response;
 use crate::secret::Pass;
 use crate::wire::{
-    BatchOut, BatchRequest, BatchResult, ConnectionOut, ConnectionState, Deleted, OrgOut, Page, PassOut,
-    PassRequest, RefreshRequest, RefreshTokenOut, SecretIn, SecretInfo, SecretOut, Token, TokenSet,
+    AuthorizationOut, AuthorizationRequest, BatchOut, BatchRequest, BatchResult, CompleteRequest,
+    ConnectionOut, ConnectionState, Deleted, OrgOut, Page, PassOut, PassRequest, RefreshRequest,
+    RefreshTokenOut, SecretIn, SecretInfo, SecretOut, Token, TokenSet,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -120,7 +121,38 @@ impl<'a> Org<'a> {
         self.send(request).await?.read()
     }
 
-    /// Deletes a connection, after the provider was told.
+    /// Begins an authorization: the person's browser is to be sent to its `url`. Bind its `state` to their session.
+    ///
+    /// # Errors
+    /// Whose fault it is.
+    pub async fn begin_authorization(&self, asked: &AuthorizationRequest) -> Result<AuthorizationOut, Error> {
+        self.send(Request::post(self.path("/authorizations"), json(asked)?)).await?.read()
+    }
+
+    /// Completes an authorization with what the browser came back with: the daemon exchanges the code itself, and
+    /// keeps the token set. Once.
+    ///
+    /// # Errors
+    /// Whose fault it is; `outcome_unknown` where the provider's answer was lost: begin another one.
+    pub async fn complete_authorization(
+        &self,
+        state: &AuthorizationState,
+        back: &CompleteRequest,
+    ) -> Result<ConnectionOut, Error> {
+        let path = self.path(&format!("/authorizations/{state}/complete"));
+        self.send(Request::post(path, back.body())).await?.read()
+    }
+
+    /// Deletes a connection whose tokens live on at the provider: somebody else goes on with them.
+    ///
+    /// # Errors
+    /// Whose fault it is.
+    pub async fn delete_connection_unrevoked(&self, id: &ConnectionId) -> Result<Deleted, Error> {
+        let request = Request::delete(self.connection_path(id, "")).with_query("revoke", false);
+        self.send(request).await?.read()
+    }
+
+    /// Deletes a connection, and has its tokens revoked at the provider: at once, or as soon as the provider can.
     ///
     /// # Errors
     /// Whose fault it is.

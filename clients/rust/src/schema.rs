@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::ids::{ConnectionId, ConnectionName, KeyName, OrgId, ProviderId, SecretName};
+use crate::ids::{AuthorizationState, ConnectionId, ConnectionName, KeyName, OrgId, ProviderId, SecretName};
 use crate::limits;
 use crate::moment::Moment;
-use crate::secret::{AccessToken, IdToken, Pass, Plaintext, RefreshToken, SecretValue};
+use crate::secret::{AccessToken, AuthorizationCode, IdToken, Pass, Plaintext, RefreshToken, SecretValue};
 
 /// Printable ASCII: VSCHAR of RFC 6749, appendix A.
 pub(crate) const PRINTABLE: &str = "^[ -~]+$";
@@ -44,6 +44,7 @@ macro_rules! identifier {
 
 identifier! {
     OrgId, "A tenant.", "acme";
+    AuthorizationState, "Names an authorization that was begun.", "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
     ProviderId, "A configured OAuth issuer.", "github";
     ConnectionName, "The name of a connection, chosen by the application.", "main";
     KeyName, "The name of a retired application key in the configuration.", "django-2019";
@@ -68,6 +69,9 @@ macro_rules! secret {
 
 secret! {
     AccessToken, token();
+    AuthorizationCode, json_schema!({
+        "type": "string", "format": "password", "minLength": 1, "maxLength": limits::CODE, "pattern": PRINTABLE,
+    });
     RefreshToken, token();
     IdToken, token();
     Pass, json_schema!({ "type": "string", "format": "password", "pattern": "^[A-Za-z0-9_-]+=*$" });

@@ -67,6 +67,10 @@ secret!(
     RefreshToken
 );
 secret!(
+    /// A code that a person's consent gave (RFC 6749, section 1.3.1).
+    AuthorizationCode
+);
+secret!(
     /// An OpenID Connect ID token (OpenID Connect Core 1.0, section 2).
     IdToken
 );

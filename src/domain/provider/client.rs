@@ -23,6 +23,8 @@ pub struct OAuthClient {
     pub token_endpoint: Address,
     /// Where a person consents.
     pub authorization_endpoint: Option<Address>,
+    /// How the provider names itself in `iss` (RFC 9207); none: it does not, or nobody has said.
+    pub issuer: Option<String>,
     /// How a token is revoked; none: the provider has no way, or none that is known.
     pub revocation: Option<Revocation>,
     /// Whose certificates are trusted at these addresses.

@@ -60,6 +60,7 @@ fn of_client(client: &OAuthClient) -> Vec<Setting> {
     rows.extend([
         ("token_endpoint", Some(client.token_endpoint.to_string())),
         ("authorization_endpoint", client.authorization_endpoint.as_ref().map(ToString::to_string)),
+        ("issuer", client.issuer.clone()),
         ("revocation_endpoint", revocation.map(|one| one.endpoint.to_string())),
         ("revocation", revocation.map(|one| one.way.as_str().into())),
         ("token_request", Some(client.token_request.as_str().into())),

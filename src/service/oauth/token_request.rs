@@ -7,7 +7,7 @@
 
 use std::time::SystemTime;
 
-use tokenkeep_client::secret::{AccessToken, RefreshToken};
+use tokenkeep_client::secret::{AccessToken, AuthorizationCode, RefreshToken, SecretValue};
 use zeroize::Zeroizing;
 
 use super::client_auth::{ClientAuthError, Proof};
@@ -36,6 +36,35 @@ pub fn refresh_request(
     now: SystemTime,
 ) -> Result<Request, ClientAuthError> {
     let fields = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
+    let target = client.token_endpoint.target();
+    proven(client, Request::new("POST", target), client.token_request, fields, now)
+}
+
+/// What is shown at the token endpoint for a token set (RFC 6749, section 4.1.3; RFC 7636, section 4.5).
+pub struct Code<'a> {
+    /// What the browser came back with.
+    pub code: &'a AuthorizationCode,
+    /// As it was sent to the authorization endpoint.
+    pub redirect_uri: &'a str,
+    /// What the challenge was made of.
+    pub verifier: &'a SecretValue,
+}
+
+/// The request that exchanges a code at the token endpoint of `client`.
+///
+/// # Errors
+/// Our client cannot prove itself.
+pub fn code_request(
+    client: &OAuthClient,
+    code: &Code<'_>,
+    now: SystemTime,
+) -> Result<Request, ClientAuthError> {
+    let fields = vec![
+        ("grant_type", "authorization_code"),
+        ("code", code.code.expose()),
+        ("redirect_uri", code.redirect_uri),
+        ("code_verifier", code.verifier.expose()),
+    ];
     let target = client.token_endpoint.target();
     proven(client, Request::new("POST", target), client.token_request, fields, now)
 }

@@ -7,7 +7,7 @@ use std::iter::successors;
 
 use serde_json::json;
 use tokenkeep::transport::route::Route;
-use tokenkeep_client::ids::{ConnectionId, OrgId, SecretName};
+use tokenkeep_client::ids::{AuthorizationState, ConnectionId, OrgId, SecretName};
 
 use crate::kit::Request;
 
@@ -81,7 +81,12 @@ fn following(route: &Route) -> Option<Route> {
         Route::Import => Route::Alerts,
         Route::Alerts => Route::AlertsTest,
         Route::AlertsTest => Route::Release,
-        Route::Release => return None,
+        Route::Release => Route::Revocations,
+        Route::Revocations => Route::Authorizations(org()),
+        Route::Authorizations(_) => {
+            Route::AuthorizationComplete(org(), AuthorizationState::parse("0").expect("a state"))
+        }
+        Route::AuthorizationComplete(..) => return None,
     })
 }
 
@@ -90,6 +95,8 @@ fn path(route: &Route) -> String {
     match route {
         Route::AuditEntries => "/admin/v1/audit".into(),
         Route::AuditVerify => "/admin/v1/audit/verify".into(),
+        Route::AuthorizationComplete(org, state) => format!("/v1/orgs/{org}/authorizations/{state}/complete"),
+        Route::Authorizations(org) => format!("/v1/orgs/{org}/authorizations"),
         Route::Connection(org, id) => of(org, id),
         Route::Connections(org) => format!("/v1/orgs/{org}/connections"),
         Route::Decrypt(org) => format!("/v1/orgs/{org}/decrypt"),
@@ -113,6 +120,7 @@ fn path(route: &Route) -> String {
         Route::Refresh(org, id) => of(org, id) + "/refresh",
         Route::RefreshToken(org, id) => of(org, id) + "/refresh-token",
         Route::Release => "/admin/v1/connections/release".into(),
+        Route::Revocations => "/admin/v1/revocations".into(),
         Route::Secret(org, name) => format!("/v1/orgs/{org}/secrets/{name}"),
         Route::Secrets(org) => format!("/v1/orgs/{org}/secrets"),
         Route::Status => "/v1/status".into(),
@@ -131,6 +139,10 @@ fn request(route: &Route, method: &str) -> Request {
         other => panic!("{other}: a method that this list does not know"),
     };
     let body = match (route, method) {
+        (Route::AuthorizationComplete(..), _) => json!({"code": "c"}),
+        (Route::Authorizations(_), _) => {
+            json!({"provider": "github", "name": "main", "redirect_uri": "https://app.example/", "scopes": []})
+        }
         (Route::Connection(..), "DELETE") => return Request::delete(path + "?revoke=false"),
         (Route::Connection(..), "PUT") => {
             json!({"access_token": "at", "refresh_token": "rt", "expires_in": 3600})

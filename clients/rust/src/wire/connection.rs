@@ -2,7 +2,7 @@
 //!
 //! Never carries a secret.
 
-use super::Labels;
+use super::{Labels, RevocationState};
 use crate::ids::{ConnectionName, ProviderId};
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,9 @@ pub struct ConnectionOut {
 pub struct Deleted {
     /// Always true.
     pub deleted: bool,
-    /// Whether the provider was told.
+    /// Whether the provider has ended its tokens.
     pub revoked: bool,
+    /// Of a connection, what becomes of its tokens at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<RevocationState>,
 }

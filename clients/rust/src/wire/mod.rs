@@ -8,6 +8,7 @@
 
 mod admin;
 mod alert;
+mod authorization;
 mod body;
 mod connection;
 mod crypt;
@@ -17,6 +18,7 @@ mod page;
 mod pass;
 mod provider;
 mod quarantine;
+mod revocation;
 mod secret;
 mod status;
 mod token;
@@ -24,6 +26,7 @@ mod token_set;
 
 pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKeyOut};
 pub use alert::{AlertOut, AlertTestOut, AlertsOut};
+pub use authorization::{AuthorizationOut, AuthorizationRequest, CompleteRequest};
 pub use body::to_body;
 pub use connection::{ConnectionOut, ConnectionState, Deleted};
 pub(crate) use crypt::encrypt_body;
@@ -33,6 +36,7 @@ pub use page::Page;
 pub use pass::{PassOut, PassRequest};
 pub use provider::{ProviderCheckOut, ProviderOut, ProviderSetting};
 pub use quarantine::{QuarantineStatus, ReleaseIn, ReleaseOut};
+pub use revocation::{RevocationOut, RevocationState, RevocationsOut};
 pub use secret::{SecretIn, SecretInfo, SecretOut, SecretVersion};
 pub use status::{AuditStatus, PrincipalOut, Status, StoreStatus};
 pub use token::{BatchOut, BatchRequest, BatchResult, RefreshRequest, RefreshTokenOut, Token};

@@ -56,6 +56,7 @@ impl Reading<'_> {
                 written.authorization_endpoint.as_ref(),
                 known.authorization_endpoint.value,
             )?,
+            issuer: self.issuer(written.issuer.as_ref())?,
             revocation: self.revocation(&client, known)?,
             roots: self.roots(written.ca.as_ref())?,
             token_request: self.word_or(
@@ -179,6 +180,18 @@ impl Reading<'_> {
             Some(text) if Address::parse(text.get_ref()).is_some() => Ok(Some(text.get_ref().clone())),
             Some(text) => {
                 Err(self.refuse(text, "not an address", "write the issuer as the provider names it"))
+            }
+        }
+    }
+
+    /// RFC 9207, section 2: an https address, compared as it is written.
+    fn issuer(&self, written: Option<&Text>) -> Result<Option<String>, ConfigError> {
+        match written {
+            None => Ok(None),
+            Some(text) if Address::parse(text.get_ref()).is_some() => Ok(Some(text.get_ref().clone())),
+            Some(text) => {
+                let mend = "write it to the letter as the provider's metadata has it (issuer)";
+                Err(self.refuse(text, "not an issuer", mend))
             }
         }
     }

@@ -17,6 +17,7 @@ fn client(auth: ClientAuth, token_request: BodyForm) -> OAuthClient {
         auth,
         token_endpoint: address("https://idp.example/token?x=1"),
         authorization_endpoint: None,
+        issuer: None,
         revocation: None,
         roots: Roots::Host,
         token_request,
