@@ -8,7 +8,7 @@ ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
 .PHONY: demo refresh-simulation run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
-	tls-scan-short memory memory-without clean
+	tls-scan-short memory memory-without fault-points clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -43,6 +43,7 @@ install:
 test:
 	$(MAKE) lint
 	$(MAKE) unit
+	$(MAKE) fault-points
 	$(MAKE) openapi-check
 	$(MAKE) tls-scan-short
 	$(MAKE) units
@@ -195,6 +196,14 @@ memory-without:
 	done
 	TOKENKEEP_TEST_WITHOUT=$(CURDIR)/target/without \
 	    cargo test --locked --test memory without -- --ignored --nocapture
+
+# The daemon killed at each single step of a refresh, by a build that kills itself: four tables are printed and asserted.
+fault-points: demo/node_modules/oidc-provider
+	cargo build --locked --bin tokenkeepd --features dangerous-fault-points
+	install -D target/debug/tokenkeepd target/faults/tokenkeepd
+	TOKENKEEP_TEST_FAULT_DAEMON=$(CURDIR)/target/faults/tokenkeepd \
+	    cargo test --locked --package tokenkeep --test daemon refresh::steps -- \
+	    --include-ignored --nocapture --test-threads=8
 
 # Leaves ./vault alone.
 clean:

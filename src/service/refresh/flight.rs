@@ -14,6 +14,7 @@ use crate::crypto::random;
 use crate::domain::provider::{OAuthClient, Provider};
 use crate::domain::refresh::answer::Meaning;
 use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, pace};
+use crate::os::fault_points;
 use crate::vault::Vault;
 use crate::vault::custody::{Conclusion, Kept, needs_reauth};
 use crate::vault::refusal::Refusal;
@@ -53,6 +54,7 @@ impl Engine {
             let edition = vault.edition();
             let passed = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await?;
             let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
+            fault_points::reach("flight/judged");
             let began = Instant::now();
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
             let Some(begun) = begun.map_err(publishable)? else { continue };
@@ -80,6 +82,7 @@ impl Engine {
         reply: Reply,
     ) -> Attempt {
         let meaning = reply.meaning(crew.client);
+        fault_points::reach("answer/understood");
         self.judge_client(crew, provider, passed, &meaning);
         let ended = meaning.ended();
         let now = crew.vault.moment();
@@ -207,6 +210,7 @@ fn grounds(kept: &Kept, crew: &Crew<'_>) -> Result<Grounds, Refusal> {
 /// Nothing may be sent now. An intent that a crash has left open says from now on what it is: an outcome unknown.
 async fn give_up(crew: &Crew<'_>, kept: &Kept, told: Refusal) -> Outcome {
     let Some(intent) = kept.custody.intent() else { return Err(told) };
+    fault_points::reach("flight/given-up");
     let lost = Conclusion { ended: Ended::Lost, granted: None, usual_life: None, unread: None, told };
     keep(crew, intent, &lost).await
 }

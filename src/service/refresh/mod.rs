@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use crate::crypto::{hex, random};
 use crate::domain::refresh::Node;
 use crate::net::outbound::Door;
+use crate::os::fault_points;
 use crate::vault::Vault;
 use crate::vault::refusal::Refusal;
 use crate::vault::renewal::{Renewal, Renewed};
@@ -108,10 +109,13 @@ impl Refresh {
         drop(flights);
         let seat = Seat { engine: Arc::clone(&self.0), connection };
         tokio::spawn(async move {
+            fault_points::reach("flight/begun");
             let outcome = seat.engine.fly(&seat.connection, wanted).await;
+            fault_points::reach("flight/over");
             // Off the list first: whoever comes now begins with what this one has brought.
             drop(seat);
             end.send_replace(Some(outcome));
+            fault_points::reach("flight/told");
         });
         flight
     }

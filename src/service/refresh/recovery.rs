@@ -4,6 +4,7 @@
 
 use super::Refresh;
 use crate::domain::refresh::Custody;
+use crate::os::fault_points;
 use crate::vault::renewal::Renewal;
 use crate::vault::tokens::Wanted;
 
@@ -13,7 +14,8 @@ const PAGE: usize = 256;
 impl Refresh {
     /// Finds every open exchange and goes on with it where that is allowed now.
     pub async fn recover(&self) {
-        let mut after = None;
+        fault_points::reach("recovery/begun");
+        let (mut after, mut looked_into) = (None, 0_u64);
         loop {
             let Some(vault) = self.0.vault.upgrade() else { return };
             let page = match vault.survey(after.as_ref(), PAGE) {
@@ -25,20 +27,37 @@ impl Refresh {
             };
             let (found, last) = page;
             for open in found.into_iter().filter(|found| is_open(&found.custody)) {
+                fault_points::reach("recovery/found");
                 // The token set before is not good enough, whatever is left of it: its refresh token may be spent.
                 let ended = self.renew(&open.org, &open.id, Wanted::OtherThan(open.generation)).await;
                 let became = ended.err().map_or("ok", |refusal| refusal.code.as_str());
-                tracing::info!(became, "a refresh that was cut short was looked into");
+                tracing::info!(
+                    found = found_as(&open.custody),
+                    became,
+                    "a refresh that was cut short was looked into"
+                );
+                looked_into += 1;
             }
             match last {
                 Some(last) => after = Some(last),
-                None => return,
+                None => break,
             }
             tokio::task::yield_now().await;
         }
+        fault_points::reach("recovery/over");
+        tracing::info!(looked_into, "refreshes that were cut short have been looked for");
     }
 }
 
 fn is_open(custody: &Custody) -> bool {
     matches!(custody, Custody::Refreshing { .. } | Custody::OutcomeUnknown { .. })
+}
+
+fn found_as(custody: &Custody) -> &'static str {
+    match custody {
+        Custody::NeedsReauth { .. } => "needs_reauth",
+        Custody::OutcomeUnknown { .. } => "outcome_unknown",
+        Custody::Refreshing { .. } => "refreshing",
+        Custody::Settled => "active",
+    }
 }

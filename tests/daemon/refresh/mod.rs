@@ -6,6 +6,7 @@ mod custody;
 mod killed;
 mod odd_answers;
 mod provider;
+mod steps;
 mod storm;
 
 use serde_json::{Value, json};

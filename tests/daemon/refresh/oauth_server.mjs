@@ -2,8 +2,9 @@
 //
 // What it says is real: refresh tokens rotate, and one that is shown again ends its whole grant. What the network and a
 // provider's operations do to such answers is put in between, by `POST /_test/fault`, for the next token requests:
-//   {"count": 1, "delay_ms": 0, "drop": "before" | "after", "status": 429, "retry_after": 1, "type": "text/html",
+//   {"count": 1, "delay_ms": 0, "drop": "before" | "after", "kill": pid, "status": 429, "retry_after": 1, "type": "text/html",
 //    "body": "...", "size": bytes, "change": {"drop": ["field"], "set": {"field": value}, "cut": bytes}}
+// `kill` ends that process by SIGKILL in the moment of the drop, so that it dies while the answer is owed to it.
 // `drop: "after"` commits the rotation and loses the answer. `GET /_test/log` is this side's own account of each request.
 // `POST /_test/issue {"client"}` gives a first refresh token without a browser; `POST /_test/secret {"secret"}` sets the
 // secret of both clients.
@@ -101,16 +102,25 @@ function change(response, { drop = [], set = {}, cut }) {
   };
 }
 
+// For the account of what the provider proper never sees.
+async function shown(request) {
+  const pieces = [];
+  for await (const piece of request) pieces.push(piece);
+  const token = new URLSearchParams(Buffer.concat(pieces).toString()).get('refresh_token');
+  if (token) request.shown = name(token);
+}
+
 async function token(request, response) {
   if (fault.count-- <= 0) return oauth(request, response);
   const now = fault;
-  const skipped = (result) => log.push({ result, token: null, next: null, lost: true });
+  const skipped = (result) => log.push({ result, token: request.shown ?? null, next: null, lost: true });
+  const strike = () => { if (now.kill) process.kill(now.kill, 'SIGKILL'); };
   if (now.delay_ms) await new Promise((resolve) => setTimeout(resolve, now.delay_ms));
-  if (now.drop === 'before') { skipped('dropped'); return request.socket.destroy(); }
+  if (now.drop === 'before') { await shown(request); strike(); skipped('dropped'); return request.socket.destroy(); }
   if (now.drop === 'after') {
     request.lost = true;
     response.write = () => true;
-    response.end = () => { request.socket.destroy(); return response; };
+    response.end = () => { strike(); request.socket.destroy(); return response; };
     return oauth(request, response);
   }
   if (now.change) { change(response, now.change); return oauth(request, response); }

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::kit::vault::write_private;
 use crate::kit::{TestVault, skip};
@@ -19,6 +20,12 @@ pub(super) const SECRET: &str = "s3cr:et /%+";
 pub(super) struct OAuthServer {
     process: Child,
     address: String,
+}
+
+/// A refresh token, as the provider's account names it.
+pub(super) fn name_of(token: &str) -> String {
+    let hash = Sha256::digest(token.as_bytes());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the provider says of one token request.
@@ -56,13 +63,18 @@ impl OAuthServer {
         Some(Self { process, address: address.expect("an address") })
     }
 
-    /// Adds itself to a configuration as `oidc`.
+    /// Adds itself to a configuration as `oidc`, with a client whose tokens rotate.
     pub(super) fn configure(&self, vault: &mut TestVault, lines: &str) {
+        self.configure_as(vault, &format!("client_id = \"rotates\"\nrotation = \"rotates\"\n{lines}"));
+    }
+
+    /// Adds itself to a configuration as `oidc`; the lines name the client.
+    pub(super) fn configure_as(&self, vault: &mut TestVault, lines: &str) {
         let secret = vault.room().join("client.secret");
         write_private(&secret, SECRET.as_bytes());
         let text = format!(
-            "[[provider]]\nid = \"oidc\"\ntoken_endpoint = \"http://{}/token\"\nclient_id = \"rotates\"\n\
-             client_secret = {{ file = \"{}\" }}\nclient_auth = \"basic\"\nrotation = \"rotates\"\n\
+            "[[provider]]\nid = \"oidc\"\ntoken_endpoint = \"http://{}/token\"\n\
+             client_secret = {{ file = \"{}\" }}\nclient_auth = \"basic\"\n\
              http_loopback = true\n{lines}\n",
             self.address,
             secret.display(),
