@@ -4,10 +4,11 @@
 
 mod custody;
 mod killed;
+mod leeway;
 mod odd_answers;
 mod provider;
 mod steps;
-mod storm;
+mod torture;
 
 use serde_json::{Value, json};
 
