@@ -38,11 +38,20 @@ pub(super) struct Call {
     pub(super) next: Option<String>,
     /// Whether its answer was thrown away.
     pub(super) lost: bool,
+    /// When it came, in milliseconds of the wall clock.
+    pub(super) at: u64,
+    /// When its answer was written, where it was.
+    pub(super) answered_at: Option<u64>,
 }
 
 impl OAuthServer {
     /// With access tokens that live so many seconds. None, and said so, where node or its packages are missing.
     pub(super) fn start(access_ttl: u32) -> Option<Self> {
+        Self::start_with(access_ttl, &[])
+    }
+
+    /// As [`OAuthServer::start`], with these variables.
+    pub(super) fn start_with(access_ttl: u32, variables: &[(&str, &str)]) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         if !root.join("demo/node_modules/oidc-provider").exists() {
             skip("needs oidc-provider: run `npm ci` in demo/");
@@ -53,6 +62,7 @@ impl OAuthServer {
             .arg(root.join("demo"))
             .env("CLIENT_SECRET", SECRET)
             .env("ACCESS_TTL", access_ttl.to_string())
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -73,13 +83,17 @@ impl OAuthServer {
         let secret = vault.room().join("client.secret");
         write_private(&secret, SECRET.as_bytes());
         let text = format!(
-            "[[provider]]\nid = \"oidc\"\ntoken_endpoint = \"http://{}/token\"\n\
+            "[[provider]]\nid = \"oidc\"\ntoken_endpoint = \"{}\"\n\
              client_secret = {{ file = \"{}\" }}\nclient_auth = \"basic\"\n\
              http_loopback = true\n{lines}\n",
-            self.address,
+            self.endpoint(),
             secret.display(),
         );
         vault.configuration.more = Box::leak(text.into_boxed_str());
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        format!("http://{}/token", self.address)
     }
 
     /// A refresh token, as a person's consent would give.
@@ -92,6 +106,21 @@ impl OAuthServer {
         self.ask("POST", "/_test/fault", fault);
     }
 
+    /// The chance of each fault from now on.
+    pub(super) fn weather(&self, chances: &Value) {
+        self.ask("POST", "/_test/weather", chances);
+    }
+
+    /// Keeps all answers back.
+    pub(super) fn hold(&self) {
+        self.ask("POST", "/_test/hold", &Value::Null);
+    }
+
+    /// Throws away what was kept back, and goes on.
+    pub(super) fn release(&self) {
+        self.ask("POST", "/_test/release", &Value::Null);
+    }
+
     pub(super) fn set_secret(&self, secret: &str) {
         self.ask("POST", "/_test/secret", &json!({ "secret": secret }));
     }
@@ -99,6 +128,12 @@ impl OAuthServer {
     /// Each token request so far.
     pub(super) fn log(&self) -> Vec<Call> {
         serde_json::from_str(&self.ask("GET", "/_test/log", &Value::Null)).expect("a log")
+    }
+
+    /// Every secret that went over the wire, and what it was.
+    #[allow(dead_code, reason = "for the tests of its memory")]
+    pub(super) fn plaintext(&self) -> Vec<(String, String)> {
+        serde_json::from_str(&self.ask("GET", "/_test/plaintext", &Value::Null)).expect("pairs")
     }
 
     /// How each of them ended.
