@@ -7,8 +7,8 @@ EXAMPLES ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo refresh-simulation run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
-	tls-scan-short memory memory-without clean
+.PHONY: demo refresh-simulation refresh-torture run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
+	tls-scan-short memory memory-without fault-points clean
 
 # The main job on real input, step by step, from a fresh clone.
 demo:
@@ -43,6 +43,7 @@ install:
 test:
 	$(MAKE) lint
 	$(MAKE) unit
+	$(MAKE) fault-points
 	$(MAKE) openapi-check
 	$(MAKE) tls-scan-short
 	$(MAKE) units
@@ -62,7 +63,7 @@ lint:
 # short form. The fuzz crate has no tests but its targets. One test fills a disk, so it is given one of its own.
 TESTS := cargo test --locked --workspace --exclude tokenkeep-fuzz
 ON_SMALL_DISK := unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt exec "$$@"' sh
-unit: $(VENV)/ready $(VENV)/moving-in demo/node_modules/oidc-provider
+unit: $(VENV)/ready $(VENV)/moving-in $(VENV)/leeway demo/node_modules/oidc-provider
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)
 	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
@@ -76,6 +77,15 @@ demo/node_modules/oidc-provider: demo/package-lock.json
 SCHEDULES ?= 200000
 refresh-simulation:
 	TOKENKEEP_SCHEDULES=$(SCHEDULES) cargo test --locked --release --lib refresh::simulation -- --nocapture
+
+# TORTURE seconds of everything at once: 200 connections whose access tokens live for 5 s, 64 readers, a provider that is
+# late, busy, broken and cut off, and kill -9 every few seconds. Judged by the provider's own account. The short form is in
+# `unit`.
+TORTURE ?= 300
+refresh-torture: demo/node_modules/oidc-provider
+	cargo build --release --locked --bin tokenkeepd
+	TOKENKEEP_TORTURE_SECONDS=$(TORTURE) TOKENKEEP_TEST_DAEMON=$(CURDIR)/target/release/tokenkeepd \
+	    cargo test --locked --package tokenkeep --test daemon refresh::torture -- --nocapture
 
 # The units, by systemd's own judgement: its words, and its figures.
 units:
@@ -138,6 +148,11 @@ $(VENV)/moving-in: $(VENV)/ready
 		django django-fernet-fields-v2 httpx 'psycopg[binary]' sqlalchemy sqlalchemy-utils
 	touch $@
 
+# A provider with a leeway, for the refresh tests.
+$(VENV)/leeway: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'django-oauth-toolkit>=3.4,<4'
+	touch $@
+
 # A table of ROWS moves in from PostgreSQL, through kills; the short form is in `unit`. Prints the rate.
 import: $(VENV)/moving-in
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python TOKENKEEP_IMPORT_ROWS=$(ROWS) \
@@ -195,6 +210,14 @@ memory-without:
 	done
 	TOKENKEEP_TEST_WITHOUT=$(CURDIR)/target/without \
 	    cargo test --locked --test memory without -- --ignored --nocapture
+
+# The daemon killed at each single step of a refresh, by a build that kills itself: four tables are printed and asserted.
+fault-points: demo/node_modules/oidc-provider
+	cargo build --locked --bin tokenkeepd --features dangerous-fault-points
+	install -D target/debug/tokenkeepd target/faults/tokenkeepd
+	TOKENKEEP_TEST_FAULT_DAEMON=$(CURDIR)/target/faults/tokenkeepd \
+	    cargo test --locked --package tokenkeep --test daemon refresh::steps -- \
+	    --include-ignored --nocapture --test-threads=8
 
 # Leaves ./vault alone.
 clean:

@@ -8,6 +8,7 @@ pub mod descriptor;
 pub mod doorman;
 pub mod environment;
 pub mod exec;
+pub mod fault_points;
 pub mod hardening;
 pub mod held;
 pub mod host;

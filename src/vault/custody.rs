@@ -39,6 +39,7 @@ use crate::domain::refresh::{
     Custody, Ended, Fingerprint, Grounds, Intent, LEASE, Landing, Node, Reason, landing,
 };
 use crate::domain::token_set::Accepted;
+use crate::os::fault_points;
 use crate::store::{Batch, Change, CommitError, Key, Record};
 
 /// A connection as it was looked at, without its tokens.
@@ -144,6 +145,7 @@ impl Vault {
         let org = &kept.org;
         let ask = Ask::new(&request, Action::TokenRefresh).of(&org.id).on_connection(id);
         let permit = self.admit_change(&task, ask)?;
+        fault_points::reach("intent/admitted");
         self.refuse_held(org, &kept.key, &kept.record)?;
         let token = self.stored_section(org, &kept.key, Some(&kept.record), Field::RefreshToken)?;
         let token = token.ok_or_else(|| Refusal::not_found("refresh token"))?;
@@ -159,16 +161,20 @@ impl Vault {
         };
         let custody = Custody::Refreshing { intent: intent.clone() };
         let record = self.with_exchange(org, &kept.key, &kept.record, &custody, None)?;
+        fault_points::reach("intent/sealed");
         let Some(mark) = self.replace(&permit, kept.key, &kept.record, record, None).await? else {
             permit.settle_step(Became::because("conflict", "intent"), Some(kept.generation), None).await?;
             return Ok(None);
         };
+        fault_points::reach("intent/committed");
         permit.settle_step(Became::because("ok", "intent"), Some(kept.generation), Some(mark)).await?;
+        fault_points::reach("intent/audited");
         let now_stored = self.store.read(&kept.key)?;
         let custody = now_stored.map(|record| self.custody(org, &kept.key, &record)).transpose()?;
         if !custody.is_some_and(|custody| intent.still_stands(&custody)) {
             return Ok(None);
         }
+        fault_points::reach("intent/confirmed");
         let text = std::str::from_utf8(&token).map_err(|why| Refusal::integrity("refresh token", &why))?;
         Ok(Some(Begun { intent, token: RefreshToken::new(text.to_owned()) }))
     }
@@ -192,6 +198,7 @@ impl Vault {
             let ask = Ask::new(&request, Action::TokenRefresh).of(&org.id).on_connection(id);
             // Not `admit_change`: what has come is kept while anything can be kept.
             let permit = self.admit(&task, ask)?;
+            fault_points::reach("answer/admitted");
             let record = self.store.read(&key)?;
             // The connection was deleted meanwhile, and perhaps made anew: what came is its revocation's.
             if let Some((note, mark)) =
@@ -211,12 +218,15 @@ impl Vault {
                 let became = Became::because("ok", "superseded");
                 return Ok(permit.settle_step(became, Some(intent.generation), None).await);
             };
+            fault_points::reach("answer/sealed");
             let telling = self.telling(&org, &key, id, generation, landed.news);
             let Some(mark) = self.replace(&permit, key, &record, next, telling).await? else {
                 permit.settle_step(Became::because("conflict", "answer"), None, None).await?;
                 continue;
             };
+            fault_points::reach("answer/committed");
             let recorded = permit.settle_step(landed.became, landed.generation, Some(mark)).await;
+            fault_points::reach("answer/audited");
             return Ok(recorded.and(landed.told));
         }
         Err(CommitError::Conflict.into())

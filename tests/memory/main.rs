@@ -16,6 +16,10 @@ mod keys;
 mod kit;
 mod load;
 mod mixture;
+#[allow(dead_code, reason = "shared with the tests of refreshing, which use the rest")]
+#[path = "../daemon/refresh/provider.rs"]
+mod provider;
+mod refreshed;
 mod root;
 mod served;
 mod survey;

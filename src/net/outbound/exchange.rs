@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use super::error::TO_ANSWER;
 use super::{Answer, Endpoint, OutboundError, Request};
 use crate::net::wiped_io::{WipedIo, wiped};
+use crate::os::fault_points;
 
 /// For the header of an answer: hyper's own is a hundred headers in 400 KiB.
 const LONGEST_HEADER: usize = 64 * 1024;
@@ -99,15 +100,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let request = written(endpoint, request)?;
+    fault_points::reach("request/due");
     let mut protocol = hyper::client::conn::http1::Builder::new();
     protocol.max_buf_size(LONGEST_HEADER);
     let (mut sender, connection) =
         protocol.handshake(TokioIo::new(wiped(stream))).await.map_err(|_| OutboundError::NotHttp)?;
     let driven = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(|_| OutboundError::NotHttp)?;
+    fault_points::reach("answer/begun");
     let status = answer.status().as_u16();
     let retry_after = retry_after(answer.headers());
     let body = whole(answer.into_body(), most).await;
+    fault_points::reach("answer/whole");
     driven.abort();
     Ok(Answer { status, retry_after, body: body? })
 }

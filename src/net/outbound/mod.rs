@@ -28,6 +28,8 @@ pub use error::OutboundError;
 pub use identity::Identity;
 pub use roots::Roots;
 
+use crate::os::fault_points;
+
 /// How long an exchange may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
@@ -129,6 +131,7 @@ impl Door {
         let ends = Instant::now() + deadlines.whole;
         let connected = ends.min(Instant::now() + deadlines.connect);
         let stream = self.connect(endpoint.destination(), connected).map_err(OutboundError::Unconnected)?;
+        fault_points::reach("request/connected");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|why| OutboundError::Host(why.to_string()))?;
         let deadlines = (connected.into(), ends.into());

@@ -12,6 +12,7 @@ use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::domain::refresh::answer::{Dialect, Heard, Meaning, read};
 use crate::domain::refresh::may_still_send;
 use crate::net::outbound::{Answer, Deadlines, Door, OutboundError};
+use crate::os::fault_points;
 use crate::service::oauth::token_request::refresh_request;
 
 /// Longest answer that is read: a token set has three tokens of 16 KiB at the most.
@@ -76,6 +77,7 @@ pub(super) async fn ask(
         }
     };
     drop(token);
+    fault_points::reach("request/made");
     let (door, endpoint, roots) = (door.clone(), client.token_endpoint.host().clone(), client.roots.clone());
     let asked = tokio::task::spawn_blocking(move || {
         // A thread for it may have been waited for.

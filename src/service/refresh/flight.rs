@@ -16,6 +16,7 @@ use crate::domain::provider::{OAuthClient, Provider};
 use crate::domain::refresh::answer::Meaning;
 use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, pace};
 use crate::metrics::Refreshed;
+use crate::os::fault_points;
 use crate::vault::Vault;
 use crate::vault::custody::{Conclusion, Kept, needs_reauth};
 use crate::vault::refusal::Refusal;
@@ -56,6 +57,7 @@ impl Engine {
             let entered = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await;
             let passed = entered.inspect_err(|_| self.count(&provider.id, Refreshed::Braked))?;
             let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
+            fault_points::reach("flight/judged");
             let began = Instant::now();
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
             let begun = begun.inspect_err(|refusal| self.count_unkept(&provider.id, refusal));
@@ -84,6 +86,7 @@ impl Engine {
         reply: Reply,
     ) -> Attempt {
         let meaning = reply.meaning(crew.client);
+        fault_points::reach("answer/understood");
         let brake = self.judge_client(crew, provider, passed, &meaning);
         let ended = meaning.ended();
         let now = crew.vault.moment();
@@ -227,6 +230,7 @@ fn grounds(kept: &Kept, crew: &Crew<'_>) -> Result<Grounds, Refusal> {
 /// Nothing may be sent now. An intent that a crash has left open says from now on what it is: an outcome unknown.
 async fn give_up(crew: &Crew<'_>, kept: &Kept, told: Refusal) -> Outcome {
     let Some(intent) = kept.custody.intent() else { return Err(told) };
+    fault_points::reach("flight/given-up");
     let lost = Conclusion { ended: Ended::Lost, granted: None, usual_life: None, unread: None, told };
     keep(crew, intent, &lost).await
 }

@@ -29,6 +29,7 @@ use crate::crypto::{hex, random};
 use crate::domain::refresh::Node;
 use crate::metrics::Refreshed;
 use crate::net::outbound::Door;
+use crate::os::fault_points;
 use crate::vault::Vault;
 use crate::vault::custody::Surveyed;
 use crate::vault::refusal::Refusal;
@@ -119,13 +120,16 @@ impl Refresh {
         drop(flights);
         let seat = Seat { engine: Arc::clone(&self.0), connection };
         tokio::spawn(async move {
+            fault_points::reach("flight/begun");
             let outcome = seat.engine.fly(&seat.connection, wanted).await;
+            fault_points::reach("flight/over");
             if let Err(refusal) = &outcome {
                 seat.engine.put_off(&seat.connection, refusal);
             }
             // Off the list first: whoever comes now begins with what this one has brought.
             drop(seat);
             end.send_replace(Some(outcome));
+            fault_points::reach("flight/told");
         });
         flight
     }

@@ -8,8 +8,11 @@
 
 use std::time::Instant;
 
+use tokio::task::JoinSet;
+
 use super::Refresh;
 use crate::domain::refresh::Custody;
+use crate::os::fault_points;
 use crate::vault::custody::Surveyed;
 use crate::vault::renewal::Renewal;
 use crate::vault::tokens::Wanted;
@@ -20,7 +23,8 @@ const PAGE: usize = 64;
 impl Refresh {
     /// Finds every connection, goes on with what is open where that is allowed now, and queues the rest.
     pub async fn recover(&self) {
-        let mut after = None;
+        fault_points::reach("recovery/begun");
+        let (mut after, mut looking) = (None, JoinSet::new());
         loop {
             let begun = Instant::now();
             let Some(vault) = self.0.vault.upgrade() else { return };
@@ -35,7 +39,10 @@ impl Refresh {
             let (found, last) = page;
             for found in found {
                 match found.custody {
-                    Custody::Refreshing { .. } => self.look_into(&found),
+                    Custody::Refreshing { .. } => {
+                        fault_points::reach("recovery/found");
+                        looking.spawn(self.look_into(&found));
+                    }
                     Custody::NeedsReauth { .. } | Custody::OutcomeUnknown { .. } | Custody::Settled => {
                         self.0.schedule(&found);
                     }
@@ -43,19 +50,22 @@ impl Refresh {
             }
             match last {
                 Some(last) => after = Some(last),
-                None => return,
+                None => break,
             }
             tokio::time::sleep(begun.elapsed()).await;
         }
+        let looked_into = looking.join_all().await.len();
+        fault_points::reach("recovery/over");
+        tracing::info!(looked_into, "refreshes that were cut short have been looked for");
     }
 
     /// Begins at once: it is what a crash, or the flight that is in the air, has left open.
-    fn look_into(&self, open: &Surveyed) {
+    fn look_into(&self, open: &Surveyed) -> impl Future<Output = ()> + Send + use<> {
         // The token set before is not good enough, whatever is left of it: its refresh token may be spent.
         let ended = self.renew(&open.org, &open.id, Wanted::OtherThan(open.generation));
-        tokio::spawn(async move {
+        async move {
             let became = ended.await.err().map_or("ok", |refusal| refusal.code.as_str());
             tracing::info!(became, "a refresh that was cut short was looked into");
-        });
+        }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{Shared, recovery};
 use crate::chain::Mark;
+use crate::os::fault_points;
 use crate::store::index::pending::Pending;
 use crate::store::index::tally::Tally;
 use crate::store::index::{Applied, Broken};
@@ -269,6 +270,7 @@ impl Committer {
         }
         self.shared.front.renew(updates);
         self.shared.publish(&applied);
+        fault_points::reach("journal/published");
         Ok(())
     }
 

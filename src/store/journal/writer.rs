@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::segment::{self, Identity, RECORDS_AT};
 use crate::chain::Mark;
+use crate::os::fault_points;
 use crate::store::device::Device;
 
 /// Left free on the file system whatever happens: sled dies at its first write error, so it must not meet one.
@@ -133,8 +134,11 @@ impl Writer {
     /// Writes the records and returns once they are on the disk. An error is final: what is on the disk is then
     /// unknown, and the writer must not be used again.
     pub(crate) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        fault_points::reach("journal/due");
         self.workshop.device.write_at(&self.file, records, self.offset)?;
+        fault_points::reach("journal/written");
         self.workshop.device.sync(&self.file)?;
+        fault_points::reach("journal/synced");
         self.offset += records.len() as u64;
         Ok(())
     }

@@ -7,9 +7,11 @@ mod alerts;
 mod clones;
 mod custody;
 mod killed;
+mod leeway;
 mod odd_answers;
 mod provider;
-mod storm;
+mod steps;
+mod torture;
 
 use serde_json::{Value, json};
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::kit::vault::write_private;
 use crate::kit::{TestVault, skip};
@@ -21,6 +22,12 @@ pub(super) struct OAuthServer {
     address: String,
 }
 
+/// A refresh token, as the provider's account names it.
+pub(super) fn name_of(token: &str) -> String {
+    let hash = Sha256::digest(token.as_bytes());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What the provider says of one token request.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Call {
@@ -31,11 +38,20 @@ pub(super) struct Call {
     pub(super) next: Option<String>,
     /// Whether its answer was thrown away.
     pub(super) lost: bool,
+    /// When it came, in milliseconds of the wall clock.
+    pub(super) at: u64,
+    /// When its answer was written, where it was.
+    pub(super) answered_at: Option<u64>,
 }
 
 impl OAuthServer {
     /// With access tokens that live so many seconds. None, and said so, where node or its packages are missing.
     pub(super) fn start(access_ttl: u32) -> Option<Self> {
+        Self::start_with(access_ttl, &[])
+    }
+
+    /// As [`OAuthServer::start`], with these variables.
+    pub(super) fn start_with(access_ttl: u32, variables: &[(&str, &str)]) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         if !root.join("demo/node_modules/oidc-provider").exists() {
             skip("needs oidc-provider: run `npm ci` in demo/");
@@ -46,6 +62,7 @@ impl OAuthServer {
             .arg(root.join("demo"))
             .env("CLIENT_SECRET", SECRET)
             .env("ACCESS_TTL", access_ttl.to_string())
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -56,18 +73,27 @@ impl OAuthServer {
         Some(Self { process, address: address.expect("an address") })
     }
 
-    /// Adds itself to a configuration as `oidc`.
+    /// Adds itself to a configuration as `oidc`, with a client whose tokens rotate.
     pub(super) fn configure(&self, vault: &mut TestVault, lines: &str) {
+        self.configure_as(vault, &format!("client_id = \"rotates\"\nrotation = \"rotates\"\n{lines}"));
+    }
+
+    /// Adds itself to a configuration as `oidc`; the lines name the client.
+    pub(super) fn configure_as(&self, vault: &mut TestVault, lines: &str) {
         let secret = vault.room().join("client.secret");
         write_private(&secret, SECRET.as_bytes());
         let text = format!(
-            "[[provider]]\nid = \"oidc\"\ntoken_endpoint = \"http://{}/token\"\nclient_id = \"rotates\"\n\
-             client_secret = {{ file = \"{}\" }}\nclient_auth = \"basic\"\nrotation = \"rotates\"\n\
+            "[[provider]]\nid = \"oidc\"\ntoken_endpoint = \"{}\"\n\
+             client_secret = {{ file = \"{}\" }}\nclient_auth = \"basic\"\n\
              http_loopback = true\n{lines}\n",
-            self.address,
+            self.endpoint(),
             secret.display(),
         );
         vault.configuration.more = Box::leak(text.into_boxed_str());
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        format!("http://{}/token", self.address)
     }
 
     /// A refresh token, as a person's consent would give.
@@ -80,6 +106,21 @@ impl OAuthServer {
         self.ask("POST", "/_test/fault", fault);
     }
 
+    /// The chance of each fault from now on.
+    pub(super) fn weather(&self, chances: &Value) {
+        self.ask("POST", "/_test/weather", chances);
+    }
+
+    /// Keeps all answers back.
+    pub(super) fn hold(&self) {
+        self.ask("POST", "/_test/hold", &Value::Null);
+    }
+
+    /// Throws away what was kept back, and goes on.
+    pub(super) fn release(&self) {
+        self.ask("POST", "/_test/release", &Value::Null);
+    }
+
     pub(super) fn set_secret(&self, secret: &str) {
         self.ask("POST", "/_test/secret", &json!({ "secret": secret }));
     }
@@ -87,6 +128,12 @@ impl OAuthServer {
     /// Each token request so far.
     pub(super) fn log(&self) -> Vec<Call> {
         serde_json::from_str(&self.ask("GET", "/_test/log", &Value::Null)).expect("a log")
+    }
+
+    /// Every secret that went over the wire, and what it was.
+    #[allow(dead_code, reason = "for the tests of its memory")]
+    pub(super) fn plaintext(&self) -> Vec<(String, String)> {
+        serde_json::from_str(&self.ask("GET", "/_test/plaintext", &Value::Null)).expect("pairs")
     }
 
     /// How each of them ended.
