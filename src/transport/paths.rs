@@ -142,7 +142,8 @@ paths! {
         Operation::delete("deleteConnection", "Deletes a connection, and revokes its tokens at the provider.", Shape::Deleted)
             .needs(Action::ConnectionDelete)
             .query(&[REVOKE])
-            .conditional(),
+            .conditional()
+            .refuses(&[Code::Quarantined]),
         Operation::get("showConnection", "Shows a connection, never a token.", Shape::ConnectionOut)
             .needs(Action::ConnectionRead)
             .tagged(),

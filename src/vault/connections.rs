@@ -294,6 +294,9 @@ impl Vault {
                 Farewell::Leave => None,
                 Farewell::Revoke => self.draft_of(&org, id, &key, &current)?,
             };
+            if draft.is_some() {
+                self.refuse_unproven(&org, &key, &current)?;
+            }
             let mut batch = Batch {
                 preconditions: vec![standing(key, Some(&current))],
                 changes: vec![Change::Delete(key)],

@@ -363,6 +363,15 @@ impl Vault {
         self.released(&org, key, record, metadata)
     }
 
+    /// Refuses to end at its provider what another store may still live on, whether or not a refresh would harm it.
+    pub(super) fn refuse_unproven(&self, org: &Org, key: &Key, record: &Record) -> Result<(), Refusal> {
+        let below = self.quarantine.below.load(Ordering::Acquire);
+        if below > 0 && self.open_metadata(org, key, record)?.1.incarnation < below {
+            return Err(self.quarantined());
+        }
+        Ok(())
+    }
+
     /// Refuses where the refresh token of this connection is held back.
     pub(super) fn refuse_held(&self, org: &Org, key: &Key, record: &Record) -> Result<(), Refusal> {
         if self.quarantine.below.load(Ordering::Acquire) == 0

@@ -89,6 +89,22 @@ fn a_copy_beside_the_live_daemon_asks_nobody_for_anything() {
 }
 
 #[test]
+fn a_copy_ends_no_grant_that_another_store_lives_on() {
+    let Some(server) = OAuthServer::start(60) else { return };
+    let revocation = format!("revocation_endpoint = \"{}\"", server.revocation_endpoint());
+    let vault = vault_of(&server, &format!("{revocation}\n[refresh]\nearly = \"none\""));
+    put_living(&vault, &server, MAIN);
+    let mut copy = copy_of(&vault);
+    copy.start();
+    let target = format!("/v1/orgs/acme/connections/{MAIN}");
+    copy.send(&Request::delete(&target)).refused(503, "quarantined");
+    assert_eq!(shown(&copy, MAIN)["state"], "quarantined");
+    copy.send(&Request::delete(format!("{target}?revoke=false"))).is(200);
+    refreshed(&vault, MAIN, 1).is(200);
+    assert_eq!(server.results(), ["granted"]);
+}
+
+#[test]
 fn yesterday_s_copy_started_in_its_place_asks_nobody_for_anything() {
     let Some((server, mut vault)) = strict(60) else { return };
     put_living(&vault, &server, MAIN);

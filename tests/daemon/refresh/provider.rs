@@ -74,6 +74,10 @@ impl OAuthServer {
     }
 
     /// Adds itself to a configuration as `oidc`, with a client whose tokens rotate.
+    pub(super) fn revocation_endpoint(&self) -> String {
+        format!("http://{}/token/revocation", self.address)
+    }
+
     pub(super) fn configure(&self, vault: &mut TestVault, lines: &str) {
         self.configure_as(vault, &format!("client_id = \"rotates\"\nrotation = \"rotates\"\n{lines}"));
     }
