@@ -7,7 +7,7 @@
 // `kill` ends that process by SIGKILL in the moment of the drop, so that it dies while the answer is owed to it.
 // `drop: "after"` commits the rotation and loses the answer. `GET /_test/log` is this side's own account of each request.
 // `POST /_test/weather {"busy": 0.04, "late": 0.05, "before": 0.01, "after": 0.01, "broken": 0.01}` gives every request its
-// chance of a fault. `POST /_test/hold` keeps all answers back, `POST /_test/release` throws them away and goes on.
+// chance of a fault. `POST /_test/hold` keeps all answers back, `GET /_test/held` counts them, `POST /_test/release` throws them away and goes on.
 // `POST /_test/issue {"client"}` gives a first refresh token without a browser; `POST /_test/secret {"secret"}` sets the
 // secret of both clients.
 //
@@ -224,6 +224,7 @@ server.on('request', async (request, response) => {
     case '/_test/fault': fault = { count: 1, ...(await body(request)) }; return say(response, 200, '');
     case '/_test/weather': weather = await body(request); return say(response, 200, '');
     case '/_test/hold': held = []; return say(response, 200, '');
+    case '/_test/held': return say(response, 200, String(held.filter((socket) => !socket.destroyed).length));
     case '/_test/release':
       for (const socket of held ?? []) socket.destroy();
       held = null;
