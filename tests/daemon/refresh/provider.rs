@@ -120,6 +120,11 @@ impl OAuthServer {
         self.ask("POST", "/_test/hold", &Value::Null);
     }
 
+    /// How many are kept back.
+    pub(super) fn held(&self) -> usize {
+        self.ask("GET", "/_test/held", &Value::Null).parse().expect("a number")
+    }
+
     /// Throws away what was kept back, and goes on.
     pub(super) fn release(&self) {
         self.ask("POST", "/_test/release", &Value::Null);

@@ -2,10 +2,11 @@
 //!
 //! What is counted, and from what:
 //!
-//! * A rotation is **lost** whose answer never reached the daemon: thrown away, kept back, still owed when the daemon was
-//!   killed, or written less than [`ARRIVAL`] before that. Every other answer **arrived**.
+//! * An answer is **lost** that never reached the daemon: thrown away, kept back, or still owed when the daemon was killed.
+//!   It is **cut off** where it was written less than [`ARRIVAL`] before a kill that struck anywhere, and the token that it
+//!   gave was never seen again. Every other answer **arrived**; before a kill of a daemon that had nothing in hand, to the last.
 //! * A token is **known to be spent** once the answer to its rotation has arrived.
-//! * A request leaves its token's outcome **unknown** where its rotation is lost, or where it was cut off or answered by
+//! * A request leaves its token's outcome **unknown** where its answer is lost or cut off, or where it was cut off or answered by
 //!   500. What is sent of that token afterwards is the probe: one, unless the provider said that it did nothing with it.
 //! * A call is **necessary** where the access token that goes with it has at most half of its life left (what a read asks
 //!   for that names no `min_ttl`; less what whole seconds cut off), and the token shown is neither known to be spent nor
@@ -27,19 +28,28 @@ pub(super) struct Death {
     pub(super) reason: String,
 }
 
+/// An end of the daemon.
+pub(super) struct Kill {
+    pub(super) at: u64,
+    /// It waited for answers that were kept back, and for nothing else.
+    pub(super) has_nothing_in_hand: bool,
+}
+
 /// What the storm knows beside the account.
 pub(super) struct Story {
-    /// When the daemon was killed.
-    pub(super) kills: Vec<u64>,
+    pub(super) kills: Vec<Kill>,
     pub(super) deaths: Vec<Death>,
 }
+
+/// The requests that showed each token.
+type Shown<'a> = HashMap<&'a str, Vec<&'a Call>>;
 
 /// What became of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// Answered, and the answer arrived.
     Arrived,
-    /// Answered less than [`ARRIVAL`] before a kill.
+    /// Answered so shortly before a kill that nobody knows.
     CutOff,
     /// No answer reached anybody.
     Lost,
@@ -61,7 +71,8 @@ pub(super) struct Findings {
     /// Requests that came without their end.
     halves: usize,
     deaths: BTreeMap<String, usize>,
-    kills: usize,
+    /// All of them, and those of a daemon that had nothing in hand.
+    kills: (usize, usize),
     results: BTreeMap<String, usize>,
 }
 
@@ -70,7 +81,9 @@ const DUE: u64 = ACCESS_TTL as u64 * 1000 / 2 - 800;
 
 impl Story {
     pub(super) fn judge(&self, log: &[Call]) -> Findings {
-        let mut findings = Findings { calls: log.len(), kills: self.kills.len(), ..Findings::default() };
+        let strict = self.kills.iter().filter(|kill| kill.has_nothing_in_hand).count();
+        let kills = (self.kills.len(), strict);
+        let mut findings = Findings { calls: log.len(), kills, ..Findings::default() };
         let mut log: Vec<&Call> = log.iter().collect();
         log.sort_by_key(|call| call.at);
         for call in &log {
@@ -79,42 +92,54 @@ impl Story {
         // The call that gave each token, and the calls that showed it.
         let born: HashMap<&str, &Call> =
             log.iter().filter_map(|call| Some((call.next.as_deref()?, *call))).collect();
-        let mut shown: HashMap<&str, Vec<&Call>> = HashMap::new();
+        let mut shown: Shown<'_> = HashMap::new();
         for call in &log {
             match call.token.as_deref() {
                 Some(token) => shown.entry(token).or_default().push(call),
                 // Half a request: the daemon was killed while it wrote. Of any other, nobody knows what it is.
-                None if self.fate(call) == Fate::Lost => findings.halves += 1,
+                None if self.fate(call, &shown) == Fate::Lost => findings.halves += 1,
                 None => findings.unnecessary.push(format!("{call:?}, without a token")),
             }
         }
         for (token, calls) in &shown {
-            self.judge_token(born.get(token).copied(), calls, &mut findings);
+            self.judge_token(born.get(token).copied(), calls, &shown, &mut findings);
         }
-        self.judge_deaths(&shown, &mut findings);
+        self.judge_deaths(&born, &shown, &mut findings);
         findings
     }
 
-    fn fate(&self, call: &Call) -> Fate {
+    fn fate(&self, call: &Call, shown: &Shown<'_>) -> Fate {
         let Some(answered) = call.answered_at.filter(|_| !call.lost) else {
             return Fate::Lost;
         };
-        let next_kill = self.kills.iter().find(|kill| **kill >= call.at);
-        match next_kill {
-            Some(kill) if answered >= *kill => Fate::Lost,
-            Some(kill) if kill - answered < u64::try_from(ARRIVAL.as_millis()).unwrap_or(0) => Fate::CutOff,
+        // What was given was kept: it came again.
+        if call.next.as_deref().is_some_and(|next| shown.contains_key(next)) {
+            return Fate::Arrived;
+        }
+        let window = u64::try_from(ARRIVAL.as_millis()).unwrap_or(0);
+        match self.kills.iter().find(|kill| kill.at >= call.at) {
+            Some(kill) if answered >= kill.at => Fate::Lost,
+            Some(kill) if !kill.has_nothing_in_hand && kill.at - answered < window => Fate::CutOff,
             Some(_) | None => Fate::Arrived,
         }
     }
 
+    /// How long before the next kill an answer was written, for who reads of a failure.
+    fn before_a_kill(&self, call: Option<&&Call>) -> String {
+        let answered = call.and_then(|call| call.answered_at);
+        let kill = answered
+            .and_then(|answered| Some(self.kills.iter().find(|kill| kill.at >= answered)?.at - answered));
+        kill.map_or("no kill after it".to_owned(), |before| format!("answered {before} ms before a kill"))
+    }
+
     /// All that was ever done with one refresh token, in the order of time.
-    fn judge_token(&self, born: Option<&Call>, calls: &[&Call], findings: &mut Findings) {
+    fn judge_token(&self, born: Option<&Call>, calls: &[&Call], shown: &Shown<'_>, findings: &mut Findings) {
         let ended = born.map_or(0, |born| born.at + u64::from(ACCESS_TTL) * 1000);
         let due = born.map_or(0, |born| born.at + DUE);
         let (mut spent, mut refused, mut unknown, mut probes) = (false, false, false, 0);
         let mut not_before = due;
         for call in calls {
-            let fate = self.fate(call);
+            let fate = self.fate(call, shown);
             if spent {
                 findings.sent_though_spent.push(format!("{call:?}"));
             }
@@ -150,7 +175,7 @@ impl Story {
     }
 
     /// Each death has a rotation behind it whose answer did not arrive.
-    fn judge_deaths(&self, shown: &HashMap<&str, Vec<&Call>>, findings: &mut Findings) {
+    fn judge_deaths(&self, born: &HashMap<&str, &Call>, shown: &Shown<'_>, findings: &mut Findings) {
         let mut dead = HashSet::new();
         for death in &self.deaths {
             *findings.deaths.entry(death.reason.clone()).or_default() += 1;
@@ -158,7 +183,8 @@ impl Story {
             let mut seen = HashSet::new();
             while seen.insert(last) {
                 let calls = shown.get(last).map_or(&[][..], Vec::as_slice);
-                let next = calls.iter().find(|call| call.next.is_some() && self.fate(call) == Fate::Arrived);
+                let next =
+                    calls.iter().find(|call| call.next.is_some() && self.fate(call, shown) == Fate::Arrived);
                 let kept = calls
                     .iter()
                     .filter_map(|call| call.next.as_deref())
@@ -171,8 +197,8 @@ impl Story {
             dead.insert(last);
             let calls = shown.get(last).map_or(&[][..], Vec::as_slice);
             let rotation_lost =
-                calls.iter().any(|call| call.result == "granted" && self.fate(call) != Fate::Arrived);
-            let line = format!("{}: {calls:?}", death.reason);
+                calls.iter().any(|call| call.result == "granted" && self.fate(call, shown) != Fate::Arrived);
+            let line = format!("{}: {calls:?}, {}", death.reason, self.before_a_kill(born.get(last)));
             match death.reason.as_str() {
                 "answer_lost" if rotation_lost => {}
                 // Both the request and its probe were cut off: nobody knows, and nothing more is sent.
@@ -185,10 +211,11 @@ impl Story {
         }
         // Whatever the provider refused is a death that was noticed, and said so.
         let refused = shown.iter().filter(|(_, calls)| {
-            calls.iter().any(|call| call.result == "invalid_grant" && self.fate(call) == Fate::Arrived)
+            calls.iter().any(|call| call.result == "invalid_grant" && self.fate(call, shown) == Fate::Arrived)
         });
         for (token, calls) in refused.filter(|(token, _)| !dead.contains(*token)) {
-            findings.lost_though_arrived.push(format!("{token} was refused: {calls:?}"));
+            let before = self.before_a_kill(calls.first());
+            findings.lost_though_arrived.push(format!("{token} was refused: {calls:?}, {before}"));
         }
     }
 }
@@ -210,16 +237,22 @@ impl Findings {
             assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
         }
         assert!(self.ratio() <= 1.05, "unnecessary:\n{}", self.unnecessary.join("\n"));
-        assert!(self.granted > 0 && self.kills > 0);
+        assert!(self.granted > 0 && self.kills.1 > 0, "{self}");
     }
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} kills; the provider saw {} requests: {:?}", self.kills, self.calls, self.results)?;
+        let (kills, strict) = self.kills;
+        writeln!(f, "{kills} kills, {strict} of them with nothing in hand")?;
         writeln!(
             f,
-            "{} rotations; {} answers never reached the daemon, {} more were cut off by a kill",
+            "the provider saw {} requests, {} of them in half: {:?}",
+            self.calls, self.halves, self.results
+        )?;
+        writeln!(
+            f,
+            "{} rotations; {} answers never reached the daemon, of {} more nobody knows",
             self.granted, self.lost, self.cut_off
         )?;
         writeln!(f, "connections given up, by reason: {:?}", self.deaths)?;

@@ -2,8 +2,9 @@
 //! cut off, and a daemon that is killed every few seconds. Judged by the provider's own account ([`ledger`]).
 //!
 //! The hard problem is to know whether an answer had arrived when the daemon died. The answer: before every other kill the
-//! provider keeps its answers back for [`ARRIVAL`], so that what it wrote before has arrived, and what it keeps has not.
-//! The other kills strike anywhere; an answer that was written less than that before one of them counts as cut off.
+//! provider keeps its answers back, until the daemon waits for nothing but those: what was written before has arrived, to the
+//! last, and what is kept back has not. The other kills strike anywhere; an answer that was written less than [`ARRIVAL`]
+//! before one of them, and of which nothing was seen again, counts as cut off.
 //!
 //! `make refresh-torture` is five minutes of it, against a release build; `cargo test` is a short one.
 
@@ -16,13 +17,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::kit::Line;
-use ledger::{Death, Story};
+use ledger::{Death, Kill, Story};
 
 /// Of each access token.
 const ACCESS_TTL: u32 = 5;
 
-/// What the provider wrote so long before a kill has arrived. Beyond what keeping an answer takes, on a busy machine too.
-const ARRIVAL: Duration = Duration::from_millis(500);
+/// What the provider wrote so long before a kill has arrived: far beyond what keeping an answer takes, on a busy machine too.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
+/// So long a daemon may take to have nothing in hand.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Between two reads of one reader.
 const BREATH: Duration = Duration::from_millis(40);
@@ -74,17 +78,17 @@ fn no_answer_that_arrived_is_lost_whatever_happens() {
 }
 
 /// Gives when each kill was.
-fn kill_again_and_again(server: &OAuthServer, vault: &mut TestVault, lasts: Duration) -> Vec<u64> {
+fn kill_again_and_again(server: &OAuthServer, vault: &mut TestVault, lasts: Duration) -> Vec<Kill> {
     let (began, mut kills) = (Instant::now(), Vec::new());
     while began.elapsed() < lasts {
         // From 2 to 5 seconds, in steps that fall on no rhythm of the daemon's.
         std::thread::sleep(Duration::from_millis(2000 + 739 * (kills.len() as u64 % 5)));
         let keeps_back = kills.len() % 2 == 1;
-        if keeps_back {
+        let has_nothing_in_hand = keeps_back && {
             server.hold();
-            std::thread::sleep(ARRIVAL);
-        }
-        kills.push(now());
+            waits_for_nothing_else(server, vault)
+        };
+        kills.push(Kill { at: now(), has_nothing_in_hand });
         vault.kill9();
         if keeps_back {
             server.release();
@@ -92,6 +96,25 @@ fn kill_again_and_again(server: &OAuthServer, vault: &mut TestVault, lasts: Dura
         vault.start();
     }
     kills
+}
+
+/// Whether as many connections are being refreshed as answers are kept back, before the daemon's patience is over.
+fn waits_for_nothing_else(server: &OAuthServer, vault: &TestVault) -> bool {
+    // So that some are kept back.
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    let mut seen = Vec::new();
+    while began.elapsed() < QUIET {
+        let held = server.held();
+        let page = vault.get("/v1/orgs/acme/connections?state=refreshing&limit=1000").is(200).json();
+        let refreshing = page["items"].as_array().expect("items").len();
+        if refreshing == held && server.held() == held {
+            return true;
+        }
+        seen.push((held, refreshing));
+    }
+    println!("not quiet, {:?} kept back and refreshing", seen.last());
+    false
 }
 
 fn now() -> u64 {
@@ -186,7 +209,7 @@ impl<'a> Storm<'a> {
         }
     }
 
-    fn story(&self, kills: Vec<u64>) -> Story {
+    fn story(&self, kills: Vec<Kill>) -> Story {
         Story { kills, deaths: std::mem::take(&mut self.deaths.lock().expect("no reader has panicked")) }
     }
 }
