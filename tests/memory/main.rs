@@ -16,6 +16,7 @@ mod keys;
 mod kit;
 mod load;
 mod mixture;
+mod piped;
 mod root;
 mod served;
 mod survey;
