@@ -58,6 +58,9 @@ pub struct Status {
     /// What the memory is that keys stand in: `secret` (nobody else can read it), `locked` or `unlocked` (root can). For admins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_pages: Option<String>,
+    /// Whether all memory of the daemon is kept from the swap. For admins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_memory: Option<bool>,
 }
 
 /// The store, as `status` shows it.
