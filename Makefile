@@ -192,7 +192,7 @@ fuzz-short:
 crash:
 	TOKENKEEP_CRASH_ROUNDS=$(ROUNDS) cargo test --release --locked --test crash -- --nocapture
 
-# What lies in the daemon's memory: the release build, then the swap, then builds that lack one part each, whose scans must
+# What lies in the daemon's memory: the release build, then the swap, then what a program gets that cores are piped into, then builds that lack one part each, whose scans must
 # find what is missing. Needs root and gdb. The short form is in `unit`.
 WITHOUT := register-wipe sandbox secret-pages secret-stack wiped-io wiping-allocator
 memory:
@@ -201,6 +201,8 @@ memory:
 	    cargo test --locked --test memory -- --nocapture --test-threads=1
 	TOKENKEEP_TEST_DAEMON=$(CURDIR)/target/release/tokenkeepd \
 	    cargo test --locked --test memory swapped -- --ignored --nocapture
+	TOKENKEEP_TEST_DAEMON=$(CURDIR)/target/release/tokenkeepd \
+	    cargo test --locked --test memory piped -- --ignored --nocapture
 	$(MAKE) memory-without
 
 memory-without:

@@ -155,6 +155,6 @@ fn status() -> Value {
         "ready": true,
         "store": { "state": "ok", "reason": null, "records": 1024, "sequence": 2048, "index": "sled" },
         "audit": { "state": "ok", "reason": null, "sequence": 412 },
-        "key_pages": "secret",
+        "key_pages": "secret", "locked_memory": true,
     })
 }

@@ -54,6 +54,8 @@ fn lines(status: &Status) -> Vec<String> {
         lines.push(format!("LACKS        {}: a build for tests only", status.lacks.join(", ")));
     }
     lines.extend(status.key_pages.as_ref().map(|pages| format!("keys         in {pages} memory")));
+    let locked = |is_locked| if is_locked { "locked" } else { "not locked: the swap can take it" };
+    lines.extend(status.locked_memory.map(|is_locked| format!("memory       {}", locked(is_locked))));
     lines
 }
 

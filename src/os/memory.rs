@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "a mapping that is made and removed again")]
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MlockAllFlags, ProtFlags, mlockall, mmap_anonymous, munlockall, munmap};
@@ -17,6 +18,15 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 /// Beyond the limit by so much: what one mapping of a busy daemon has.
 const BEYOND: u64 = 64 << 20;
+
+/// Of the whole process, as the lock is.
+static IS_LOCKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process has locked its memory.
+#[must_use]
+pub fn is_locked() -> bool {
+    IS_LOCKED.load(Ordering::Relaxed)
+}
 
 /// Locks what there is and what will come.
 ///
@@ -26,7 +36,9 @@ const BEYOND: u64 = 64 << 20;
 pub fn lock() -> nix::Result<()> {
     let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)?;
-    lets_grow().or_else(|why| munlockall().and(Err(why)))
+    lets_grow().or_else(|why| munlockall().and(Err(why)))?;
+    IS_LOCKED.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 fn lets_grow() -> nix::Result<()> {

@@ -18,6 +18,7 @@ use super::answer;
 use super::application::Application;
 use super::pulse::{Deadlines, Felt, Pulse, Stand};
 use super::standing::Standing;
+use super::turnover::Turnover;
 use crate::net::wiped_io::wiped;
 use crate::vault::caller::Caller;
 
@@ -39,7 +40,7 @@ pub async fn serve<T>(
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pulse = Arc::new(Pulse::default());
-    let io = TokioIo::new(Felt::new(wiped(io), Arc::clone(&pulse)));
+    let io = TokioIo::new(Felt::new(Turnover::new(wiped(io)), Arc::clone(&pulse)));
     let felt = Arc::clone(&pulse);
     let service = service_fn(move |incoming: Request<Incoming>| {
         let (application, caller) = (Arc::clone(&application), Arc::clone(&caller));

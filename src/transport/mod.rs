@@ -30,3 +30,4 @@ pub mod route;
 mod secrets;
 pub mod standing;
 mod tokens;
+pub mod turnover;

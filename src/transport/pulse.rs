@@ -5,8 +5,9 @@
 //! when it is over.
 //!
 //! HTTP/2 has a hard problem of its own: h2 keeps in buffers of the connection what has passed through them, header fields
-//! (a pass!) among it, and neither wipes them nor lets anybody else do so. The answer: such a connection ends soon after
-//! its last answer, and its buffers are wiped as they are freed; HTTP/1.1 keeps its connections.
+//! (a pass!) among it, and neither wipes them nor lets anybody else do so. Bodies are kept out of them (`piece`, `turnover`);
+//! for the rest, such a connection ends soon after its last answer, and its buffers are wiped as they are freed. HTTP/1.1
+//! keeps its connections.
 //!
 //! Never reads the clock.
 

@@ -11,6 +11,7 @@ use crate::audit::State as AuditState;
 use crate::crypto::hex;
 use crate::domain::action::Action;
 use crate::lacking;
+use crate::os::memory;
 use crate::room;
 use crate::store::State as StoreState;
 
@@ -82,6 +83,7 @@ impl Vault {
             },
             quarantine: self.describe_quarantine(),
             key_pages: caller.is_admin().then(|| room::kind().as_str().to_owned()),
+            locked_memory: caller.is_admin().then(memory::is_locked),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::kit::{Answer, Daemon};
 use crate::tokenkeep;
 
-const STATUS: &str = r#"{"version":"0.1.0","vault_id":"v-1","environment":"production","principal":{"name":"admin","proof":"admin","uid":0,"gid":0,"pid":7,"unit":null},"ready":true,"store":{"state":"ok","reason":null,"records":12,"sequence":34,"index":"sled"},"audit":{"state":"ok","reason":null,"sequence":99}}"#;
+const STATUS: &str = r#"{"version":"0.1.0","vault_id":"v-1","environment":"production","principal":{"name":"admin","proof":"admin","uid":0,"gid":0,"pid":7,"unit":null},"ready":true,"store":{"state":"ok","reason":null,"records":12,"sequence":34,"index":"sled"},"audit":{"state":"ok","reason":null,"sequence":99},"key_pages":"secret","locked_memory":true}"#;
 
 #[test]
 fn status_says_what_runs() {
@@ -15,6 +15,8 @@ environment  production
 you          admin (admin), uid 0, pid 7
 store        ok, 12 records, sequence 34, index sled
 audit        ok, sequence 99
+keys         in secret memory
+memory       locked
 ");
     tokenkeep(&daemon, "status --output json").is(&format!("{STATUS}\n"));
     assert_eq!(daemon.asked()[0].line, "GET /v1/status");

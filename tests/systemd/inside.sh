@@ -88,9 +88,9 @@ it_says_that_it_is_ready() {
         '{"access_token":"at-1","refresh_token":"rt-1","expires_in":3600}' || return 1
     systemctl restart tokenkeepd.service && stands 'serving: 2 records, store ok, audit ok' || fail "$(status)"
 }
-ask_put() {
+ask_put() { # the body through a pipe: command lines get into the journal
     runuser -u webapp -- curl -s -o /dev/null -w '%{http_code}' --max-time 60 --unix-socket $APP -X PUT \
-        ${2:+-H 'content-type: application/json' -d "$2"} "http://x$1"
+        ${2:+-H 'content-type: application/json' -d @-} "http://x$1" <<<"$2"
 }
 after_a_crash_the_next_connect_works() {
     local pid; pid=$(property MainPID)
@@ -354,6 +354,49 @@ PYTHON
     done
     configure '"*"'
 }
+a_crash_leaves_nothing_in_any_journal_and_no_core() {
+    local signal pid at=0 needles=/tmp/needles found=/tmp/found
+    # That the search finds what is there: what another unit says, a long line, which the journal compresses, among it.
+    echo control-of-the-search-1 >$needles
+    systemd-run -q --wait --unit=talker python3 -c 'print("x" * 3000 + "control-of-the-search-1")'
+    searched <$needles >$found
+    [ -s $found ] || fail 'the search finds nothing' || return 1
+    : >$needles
+    for signal in SEGV ABRT BUS ILL FPE QUIT TRAP SYS; do
+        at=$((at + 1))
+        openssl rand -hex 24 >>$needles 2>/dev/null || python3 -c 'import secrets; print(secrets.token_hex(24))' >>$needles
+        expect 201 ask_put /v1/orgs/acme/connections/github/crash$at "{\"access_token\":\"$(tail -1 $needles)\",\"expires_in\":3600}" || return 1
+        expect 200 ask_as webapp ${TOKEN/main/crash$at} || return 1
+        pid=$(property MainPID)
+        until_true hit $signal "$pid" && until_true is tokenkeepd.service active && expect 200 ask_as webapp $TOKEN || return 1
+    done
+    journalctl -q -u tokenkeepd.service -o cat | grep -o 'code=[a-z]*, status=[0-9]*/[A-Z]*' | sort | uniq -c | sed 's/^/  /'
+    journalctl -q -u tokenkeepd.service -o cat | grep -q 'code=dumped' && fail 'systemd says that it dumped core' && return 1
+    for signal in SEGV ABRT BUS ILL FPE QUIT TRAP SYS; do
+        journalctl -q -u tokenkeepd.service -o cat | grep -q "code=killed, status=[0-9]*/$signal" || fail "no crash by $signal" || return 1
+    done
+    # The root key as its text and as its bytes in hex.
+    python3 - >>$needles <<'PYTHON'
+import base64
+for line in open("/test/root.key").read().split():
+    print(line)
+    print(base64.urlsafe_b64decode(line).hex())
+PYTHON
+    searched <$needles >$found
+    [ ! -s $found ] || fail "$(wc -l <$found) lines of a journal, or cores: $(head -c 300 $found | tr -c '[:print:]' ' ')" || return 1
+}
+# Again until it falls: the first may only take a handler away.
+hit() { kill -s "$1" "$2" 2>/dev/null; replaced "$2"; }
+# Each journal as it reads and as it lies there, and every place of cores, for lines that have one of the texts of stdin.
+searched() {
+    local texts; texts=$(cat)
+    journalctl --sync; journalctl --namespace=tokenkeep --sync
+    {
+        journalctl -q --all -o export; journalctl -q --all --namespace=tokenkeep -o export
+        find /var/log /run/log /var/tmp /tmp/journal /var/lib/systemd/coredump -type f -exec cat {} + 2>/dev/null
+    } | grep -aF -e "$texts"
+    find / -xdev \( -name 'core' -o -name 'core.*' \) -type f -size +0 -not -path '/usr/*' -not -path '/proc/*' 2>/dev/null
+}
 no_core_and_no_capability() {
     local pid; pid=$(property MainPID)
     grep -q 'Max core file size *0 *0' "/proc/$pid/limits" && grep -q 'CapEff:.*0000000000000000' "/proc/$pid/status" &&
@@ -388,6 +431,7 @@ acts=(
     a_credential_that_was_tampered_with_starts_nothing
     its_state_is_writable_and_nothing_else_and_every_trick_from_inside_is_refused
     what_root_itself_could_write_in_there_is_its_state
+    a_crash_leaves_nothing_in_any_journal_and_no_core
     no_core_and_no_capability
     the_manual_and_the_completion_are_installed
 )

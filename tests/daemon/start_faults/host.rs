@@ -100,11 +100,18 @@ impl Host {
             self.vault.said().contains("is ready").then_some(())
         });
         let findings = self.vault.admin().get("/admin/v1/doctor").is(200).json();
+        let status = self.vault.admin().get("/v1/status").is(200).json();
         kill(Pid::from_raw(daemon.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
         assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", self.vault.said());
-        let mut found =
-            findings["findings"].as_array().unwrap().iter().filter(|finding| finding["check"] == check);
-        found.next().expect("a finding")["level"].as_str().unwrap().to_owned()
+        let level = |check: &str| {
+            let mut found = findings["findings"].as_array().unwrap().iter();
+            found.find(|finding| finding["check"] == check).expect("a finding")["level"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(status["locked_memory"], level("locked_memory") == "ok", "status and doctor say the same");
+        level(check)
     }
 }
 

@@ -62,6 +62,9 @@ pub struct Status {
     /// Why connections are held back, where the store may be a copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineStatus>,
+    /// Whether all memory of the daemon is kept from the swap. For admins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_memory: Option<bool>,
 }
 
 /// The store, as `status` shows it.
