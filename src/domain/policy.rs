@@ -343,6 +343,9 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::ConnectionList
         | Action::ConnectionRead
         | Action::ConnectionWrite
+        | Action::ConsentList
+        | Action::ConsentRecord
+        | Action::ConsentWithdraw
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
@@ -395,6 +398,9 @@ pub fn is_grantable(action: Action) -> bool {
         Action::AuditRead
         | Action::Connect
         | Action::ConnectionCompare
+        | Action::ConsentList
+        | Action::ConsentRecord
+        | Action::ConsentWithdraw
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
@@ -422,6 +428,8 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::ConnectionDelete
         | Action::ConnectionRead
         | Action::ConnectionWrite
+        | Action::ConsentRecord
+        | Action::ConsentWithdraw
         | Action::RefreshTokenRead
         | Action::TokenRead
         | Action::TokenRefresh
@@ -429,6 +437,7 @@ fn is_of_one_connection(action: Action) -> bool {
         Action::AuditRead
         | Action::Connect
         | Action::ConnectionList
+        | Action::ConsentList
         | Action::CryptDecrypt
         | Action::CryptEncrypt
         | Action::KeyRead

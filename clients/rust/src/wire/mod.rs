@@ -10,6 +10,7 @@ mod admin;
 mod authorization;
 mod body;
 mod connection;
+mod consent;
 mod crypt;
 pub(crate) mod items;
 mod org;
@@ -26,6 +27,7 @@ pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKey
 pub use authorization::{AuthorizationOut, AuthorizationRequest, CompleteRequest};
 pub use body::to_body;
 pub use connection::{ConnectionOut, ConnectionState, Deleted};
+pub use consent::{ConsentIn, ConsentOut};
 pub(crate) use crypt::encrypt_body;
 pub use crypt::{CRYPT_ITEMS, DecryptOut, DecryptRequest, DecryptResult, EncryptOut, EncryptRequest};
 pub use org::OrgOut;
