@@ -125,6 +125,9 @@ fn detail(code: Code) -> &'static str {
             "the provider refuses our client id or secret, so nothing is refreshed there; mend the [[provider]]"
         }
         Code::Conflict => "another change of the same record came first; read it and try again",
+        Code::ConsentRequired => {
+            "the provider requires a consent and none stands for this connection; record one"
+        }
         Code::CrossOrg => "this client may not act for that org",
         Code::Forbidden => "this client may not do token:read here",
         Code::ForwardedRequest => "the request came through a browser or a proxy; call the socket directly",
@@ -156,7 +159,7 @@ fn detail(code: Code) -> &'static str {
         }
         Code::RateLimited => "this client asks faster than its configured rate",
         Code::RefreshInProgress => "a refresh is under way and goes on by itself; ask again",
-        Code::ScopeNotAllowed => "the token has a scope beyond the provider's allowed_scopes",
+        Code::ScopeNotAllowed => "a scope goes beyond the provider's allowed_scopes",
         Code::StorageFull => {
             "there is no room to keep the change; nothing was written, reads go on; make room on the host"
         }

@@ -48,6 +48,9 @@ pub(crate) fn of(shape: Shape) -> Value {
         }
         Shape::ConnectionOut => connection(),
         Shape::Connections => json!({ "items": [connection()], "next": null }),
+        Shape::ConsentIn => json!({ "reference": "data processing agreement 2026-11, section 4" }),
+        Shape::ConsentOut => consent(),
+        Shape::Consents => json!({ "items": [consent()], "next": null }),
         Shape::DecryptOut => json!({ "results": [{ "problem": problem_of_a_ciphertext() }] }),
         Shape::DecryptRequest => json!({ "ciphertexts": ["gAAAAABpIKcA"] }),
         Shape::Deleted => json!({ "deleted": true, "revoked": false }),
@@ -127,6 +130,14 @@ fn connection() -> Value {
         "provider": "github", "name": "main", "state": "active", "reason": null,
         "scopes": ["read:org", "repo:status"], "generation": 2, "expires_at": EXPIRES_AT, "has_refresh_token": true,
         "created_at": CREATED_AT, "refreshed_at": CREATED_AT, "last_read_at": null, "labels": { "plan": "pro" },
+    })
+}
+
+fn consent() -> Value {
+    json!({
+        "provider": "github", "name": "main", "consent": "0123456789abcdef",
+        "reference": "data processing agreement 2026-11, section 4", "recorded_at": CREATED_AT,
+        "recorded_by": "admin", "stands": true, "withdrawn_at": null, "withdrawn_by": null,
     })
 }
 

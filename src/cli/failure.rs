@@ -176,6 +176,7 @@ fn mend(code: Option<Code>) -> &'static str {
         Some(Code::Conflict | Code::PreconditionFailed) => {
             "look at what is stored now (show), then decide anew"
         }
+        Some(Code::ConsentRequired) => "record the org's consent with `tokenkeep consent record`",
         Some(Code::CrossOrg | Code::Forbidden) => {
             "have the configuration of the daemon allow it, or ask someone who may"
         }

@@ -8,6 +8,7 @@
 mod alert;
 mod audit;
 mod connection;
+mod consent;
 mod failure;
 pub mod import;
 mod input;
@@ -75,6 +76,9 @@ enum Command {
     /// Connections of an org, without their tokens
     #[command(subcommand)]
     Connection(connection::Command),
+    /// What orgs have agreed to
+    #[command(subcommand)]
+    Consent(consent::Command),
     /// Says what is wrong and how to mend it; exits with 1 where a check fails
     Doctor,
     Import(Box<import::Command>),
@@ -142,6 +146,7 @@ impl Session {
             Command::Audit(command) => self.audit(command).await,
             Command::Completion(asked) => self.completion(&asked),
             Command::Connection(command) => self.connection(command).await,
+            Command::Consent(command) => self.consent(command).await,
             Command::Doctor => self.doctor().await,
             Command::Import(command) => self.import(*command).await,
             Command::Key(command) => self.key(command).await,

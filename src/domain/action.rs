@@ -46,6 +46,12 @@ actions! {
     ConnectionRelease = "connection:release",
     /// Stores a token set.
     ConnectionWrite = "connection:write",
+    /// Lists the consents of an org.
+    ConsentList = "consent:list",
+    /// Records a consent.
+    ConsentRecord = "consent:record",
+    /// Withdraws a consent.
+    ConsentWithdraw = "consent:withdraw",
     /// Opens ciphertexts that the application keeps.
     CryptDecrypt = "crypt:decrypt",
     /// Seals values that the application keeps.

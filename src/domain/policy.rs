@@ -272,6 +272,9 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::ConnectionRead
         | Action::ConnectionRelease
         | Action::ConnectionWrite
+        | Action::ConsentList
+        | Action::ConsentRecord
+        | Action::ConsentWithdraw
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
@@ -329,6 +332,9 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::Connect
         | Action::ConnectionCompare
         | Action::ConnectionRelease
+        | Action::ConsentList
+        | Action::ConsentRecord
+        | Action::ConsentWithdraw
         | Action::KeyRead
         | Action::KeyReload
         | Action::KeyRotate
@@ -356,6 +362,8 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::ConnectionDelete
         | Action::ConnectionRead
         | Action::ConnectionWrite
+        | Action::ConsentRecord
+        | Action::ConsentWithdraw
         | Action::RefreshTokenRead
         | Action::TokenRead
         | Action::TokenRefresh
@@ -369,6 +377,7 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::ConnectionList
         // One, or many.
         | Action::ConnectionRelease
+        | Action::ConsentList
         | Action::CryptDecrypt
         | Action::CryptEncrypt
         | Action::KeyRead

@@ -114,6 +114,8 @@ impl Exchange<'_> {
             }
             Route::AuthorizationComplete(org, state) => self.complete_authorization(org, state, body).await,
             Route::Authorizations(org) => self.begin_authorization(org, body).await,
+            Route::Consent(org, id) => self.consent(org, id, body).await,
+            Route::Consents(org) => self.consents(&org, &body).await,
             Route::Org(org) => self.org(org, &body).await,
             Route::Connections(org) => self.connections(&org, &body).await,
             Route::Connection(org, id) => self.connection(org, id, body).await,

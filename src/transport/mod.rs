@@ -13,6 +13,7 @@ pub mod body;
 mod ciphertexts;
 pub mod connection;
 mod connections;
+mod consents;
 mod exchange;
 mod form;
 mod handshakes;

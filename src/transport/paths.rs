@@ -66,6 +66,7 @@ const ENTRIES: &[Parameter] = &[
 /// What a token that has to be renewed first may meet.
 const RENEWAL: &[Code] = &[
     Code::ClientMisconfigured,
+    Code::ConsentRequired,
     Code::NeedsReauth,
     Code::OutcomeUnknown,
     Code::ProviderError,
@@ -163,6 +164,22 @@ paths! {
         Operation::get("listConnections", "A page of connections, in an order that is stable.", Shape::Connections)
             .needs(Action::ConnectionList)
             .query(&[PROVIDER, STATE, AFTER, LIMIT]),
+    ];
+    CONSENT = Self::Consent(..), "/admin/v1/orgs/{org}/consents/{provider}/{name}", [
+        Operation::delete(
+            "withdrawConsent",
+            "Withdraws a consent: the connection is served no more, deleted, and revoked at its provider.",
+            Shape::ConsentOut,
+        )
+        .needs(Action::ConsentWithdraw),
+        Operation::put("recordConsent", "Records that an org consents to a connection.", Shape::ConsentOut)
+            .needs(Action::ConsentRecord)
+            .takes(Shape::ConsentIn),
+    ];
+    CONSENTS = Self::Consents(..), "/admin/v1/orgs/{org}/consents", [
+        Operation::get("listConsents", "A page of consents, those that were withdrawn among them.", Shape::Consents)
+            .needs(Action::ConsentList)
+            .query(&[AFTER, LIMIT]),
     ];
     DECRYPT = Self::Decrypt(..), "/v1/orgs/{org}/decrypt", [
         Operation::post(
@@ -272,7 +289,7 @@ paths! {
         )
         .needs(Action::RefreshTokenRead)
         .or_bare()
-        .refuses(&[Code::Quarantined, Code::ScopeNotAllowed]),
+        .refuses(&[Code::ConsentRequired, Code::Quarantined, Code::ScopeNotAllowed]),
     ];
     RELEASE = Self::Release, "/admin/v1/connections/release", [
         Operation::post(

@@ -25,6 +25,10 @@ pub enum Route {
     Connection(OrgId, ConnectionId),
     /// `/v1/orgs/{org}/connections`
     Connections(OrgId),
+    /// `/admin/v1/orgs/{org}/consents/{provider}/{name}`
+    Consent(OrgId, ConnectionId),
+    /// `/admin/v1/orgs/{org}/consents`
+    Consents(OrgId),
     /// `/v1/orgs/{org}/decrypt`
     Decrypt(OrgId),
     /// `/admin/v1/doctor`
@@ -149,7 +153,22 @@ impl Route {
             "orgs" => Ok(Self::Orgs),
             "revocations" => Ok(Self::Revocations),
             "providers" => Ok(Self::Providers),
+            _ if path.starts_with("orgs/") => Self::parse_consent(&path["orgs/".len()..]),
             _ => Self::parse_provider(path.strip_prefix("providers/").ok_or(RouteError::Unknown)?),
+        }
+    }
+
+    fn parse_consent(rest: &str) -> Result<Self, RouteError> {
+        let mut parts = Parts(Some(rest));
+        let org = OrgId::parse(&part(parts.next())?)?;
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some("consents"), None, ..) => Ok(Self::Consents(org)),
+            (Some("consents"), Some(provider), Some(name), None) => {
+                let provider = ProviderId::parse(&part(Some(provider))?)?;
+                let name = ConnectionName::parse(&part(Some(name))?)?;
+                Ok(Self::Consent(org, ConnectionId { provider, name }))
+            }
+            _ => Err(RouteError::Unknown),
         }
     }
 

@@ -245,11 +245,10 @@ impl Vault {
     ) -> Result<Result<ConnectionOut, Refusal>, Refusal> {
         let ask = Ask::new(&request, Action::ConnectionWrite).of(org).on_connection(id);
         // Not `admit_change`: what has come is kept while anything can be kept.
-        let permit = self.admit(caller, ask)?;
-        let note = self.note(&permit);
+        let mut permit = self.admit(caller, ask)?;
         match exchanged {
             Exchanged::Accepted(accepted) => {
-                match self.store_accepted(org, id, accepted, Condition::None, &note).await {
+                match self.store_accepted(&mut permit, org, id, accepted, Condition::None, None).await {
                     Ok((out, mark)) => {
                         let generation = Some(out.generation);
                         let became = Became::because("ok", "authorization_completed");
@@ -264,7 +263,7 @@ impl Vault {
                 Ok(Err(refusal.clone()))
             }
             Exchanged::Unwanted(granted, refusal) => {
-                let mark = match self.hand_over(org, id, granted, note).await {
+                let mark = match self.hand_over(&permit, org, id, granted).await {
                     Ok(mark) => mark,
                     Err(why) => return permit.settle(Err(why), |_: &Result<_, _>| None).await,
                 };
@@ -277,14 +276,18 @@ impl Vault {
     /// What is not taken is revoked, where its provider has a way.
     async fn hand_over(
         &self,
+        permit: &Permit<'_>,
         org: &OrgId,
         id: &ConnectionId,
         granted: &Granted,
-        note: Vec<u8>,
     ) -> Result<Option<Mark>, Refusal> {
         let org = self.org(org)?;
         let Some(draft) = self.draft_of_unwanted(&org, id, granted) else { return Ok(None) };
-        let batch = Batch { preconditions: vec![draft.precondition], changes: vec![draft.change], note };
+        let batch = Batch {
+            preconditions: vec![draft.precondition],
+            changes: vec![draft.change],
+            note: self.note(permit),
+        };
         let mark = self.store.commit(batch).await?;
         drop(self.act_on(draft.note, draft.not_before));
         Ok(Some(mark))

@@ -12,6 +12,8 @@ use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Deleted, Page, Revo
 use super::ask::Ask;
 use super::caller::Caller;
 use super::connection_record::ExchangeFate;
+use super::consents::Reference;
+use super::door::Permit;
 use super::orgs::Org;
 use super::outbox::Telling;
 use super::page::{Cursor, PageRequest};
@@ -69,12 +71,11 @@ impl Vault {
     ) -> Result<ConnectionOut, Refusal> {
         let (vault, caller) = (Arc::clone(self), Arc::clone(caller));
         apart(async move {
-            let permit = vault.admit_change(
+            let mut permit = vault.admit_change(
                 &caller,
                 Ask::new(&request, Action::ConnectionWrite).of(&org).on_connection(&id),
             )?;
-            let note = vault.note(&permit);
-            let stored = vault.store_token_set(&org, &id, set, condition, &note).await;
+            let stored = vault.store_token_set(&mut permit, &org, &id, set, condition).await;
             permit.settle_change(stored, |out| Some(out.generation)).await
         })
         .await
@@ -198,24 +199,26 @@ impl Vault {
 
     async fn store_token_set(
         &self,
+        permit: &mut Permit<'_>,
         org: &OrgId,
         id: &ConnectionId,
-        set: TokenSet,
+        mut set: TokenSet,
         condition: Condition,
-        note: &[u8],
     ) -> Result<(ConnectionOut, Mark), Refusal> {
+        let consent = set.consent.take().map(Reference::judge).transpose()?;
         let accepted = self.accept_token_set(id, set)?;
-        self.store_accepted(org, id, &accepted, condition, note).await
+        self.store_accepted(permit, org, id, &accepted, condition, consent.as_ref()).await
     }
 
     /// Stores a token set that follows the rules.
     pub(super) async fn store_accepted(
         &self,
+        permit: &mut Permit<'_>,
         org: &OrgId,
         id: &ConnectionId,
         accepted: &Accepted,
         condition: Condition,
-        note: &[u8],
+        consent: Option<&Reference>,
     ) -> Result<(ConnectionOut, Mark), Refusal> {
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
@@ -225,13 +228,24 @@ impl Vault {
             let (record, out) =
                 self.next_record(&org, &key, id, accepted, current.as_ref(), ExchangeFate::Follows)?;
             let mut telling = self.telling_of_storing(&org, &key, id, current.as_ref(), &out)?;
-            let mut changes = vec![Change::Put(key, record)];
-            changes.extend(telling.iter_mut().flat_map(Telling::changes));
-            let batch =
-                Batch { preconditions: vec![standing(key, current.as_ref())], changes, note: note.to_vec() };
+            let mut batch = Batch {
+                preconditions: vec![standing(key, current.as_ref())],
+                changes: vec![Change::Put(key, record)],
+                note: self.note(permit),
+            };
+            batch.changes.extend(telling.iter_mut().flat_map(Telling::changes));
+            let mut rests_on = None;
+            if let Some(reference) = consent {
+                let by = &permit.caller().principal().name;
+                let recorded = self.consent_beside(&org, id, reference, by)?;
+                batch.preconditions.push(recorded.precondition);
+                batch.changes.push(recorded.change);
+                rests_on = Some(recorded.name);
+            }
             match self.store.commit(batch).await {
                 Ok(mark) => {
                     self.told(telling, mark);
+                    permit.rests_on(rests_on);
                     return Ok((out, mark));
                 }
                 Err(CommitError::Conflict) => {}

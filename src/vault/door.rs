@@ -30,9 +30,16 @@ pub struct Permit<'a> {
     /// Since the vault was opened.
     admitted_at: Duration,
     settled: bool,
+    /// What it rests on, in the words of the audit log.
+    consent: Option<String>,
 }
 
 impl<'a> Permit<'a> {
+    /// Names the consent that it rests on.
+    pub(super) fn rests_on(&mut self, consent: Option<String>) {
+        self.consent = consent.map(|name| format!("consent:{name}"));
+    }
+
     /// Records what became of a read, and only then gives it out.
     ///
     /// # Errors
@@ -45,7 +52,10 @@ impl<'a> Permit<'a> {
         self.settled = true;
         self.note_span();
         let generation = result.as_ref().ok().and_then(generation);
-        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
+        let mut entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, None);
+        if result.is_ok() {
+            entry.reason = self.consent.as_deref();
+        }
         if self.vault.audit.sync_always() {
             self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         } else {
@@ -96,7 +106,10 @@ impl<'a> Permit<'a> {
             Ok((done, mark)) => (Some(*mark), generation(done)),
             Err(_) => (None, None),
         };
-        let entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, at);
+        let mut entry = self.vault.entry(self.caller, &self.ask, Became::of(&result), generation, at);
+        if result.is_ok() {
+            entry.reason = self.consent.as_deref();
+        }
         self.vault.audit.append_durable(&entry).await.map_err(refuse_unaudited)?;
         result.map(|(done, _)| done)
     }
@@ -233,7 +246,7 @@ impl Vault {
             self.record_denial(caller, &ask, &refusal)?;
             return Err(refusal);
         }
-        Ok(Permit { vault: self, caller, ask, admitted_at: now, settled: false })
+        Ok(Permit { vault: self, caller, ask, admitted_at: now, settled: false, consent: None })
     }
 
     /// Records what became of many reads, in one write, and only then gives it out: all of it or nothing.
@@ -250,7 +263,11 @@ impl Vault {
         }
         let entries = reads.iter().map(|Settling { permit, result }| {
             let generation = result.as_ref().ok().and_then(&generation);
-            self.entry(permit.caller, &permit.ask, Became::of(result), generation, None)
+            let mut entry = self.entry(permit.caller, &permit.ask, Became::of(result), generation, None);
+            if result.is_ok() {
+                entry.reason = permit.consent.as_deref();
+            }
+            entry
         });
         self.audit.append_all(entries).map_err(refuse_unaudited)?;
         self.end_batch().await?;

@@ -82,7 +82,10 @@ impl Vault {
     fn judged(&self, item: ImportItem) -> Judged {
         let ImportItem { org, provider, name, tokens } = item;
         let id = ConnectionId { provider, name };
-        let accepted = self.accept_token_set(&id, tokens);
+        let accepted = match &tokens.consent {
+            None => self.accept_token_set(&id, tokens),
+            Some(_) => Err(Refusal::invalid("an import records no consent; record it by itself")),
+        };
         Judged { org, id, accepted }
     }
 

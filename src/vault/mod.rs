@@ -13,6 +13,7 @@ pub mod caller;
 pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
+mod consents;
 pub mod custody;
 pub mod door;
 pub mod header;

@@ -39,6 +39,8 @@ pub enum Table {
     Revocation = 20,
     /// One record an authorization that was begun.
     Authorization = 21,
+    /// One record a connection that an org has consented to, or no longer.
+    Consent = 22,
     /// One record an event that somebody is still to be told of.
     Event = 24,
     /// One record a provider whose brake was told of.
@@ -89,6 +91,8 @@ pub enum Field {
     Authorization = 30,
     /// The code verifier of an authorization, under the org key.
     CodeVerifier = 31,
+    /// What is known of a consent, under the org key.
+    Consent = 32,
 }
 
 /// The blind name of an org.
@@ -130,6 +134,14 @@ impl Blind {
         let (provider, name) = (id.provider.as_str().as_bytes(), id.name.as_str().as_bytes());
         let tag = self.0.tag(&[b"connection\0", &org.0, provider, b"\0", name, b"\0"]);
         key(Table::Connection, org, first_half(&tag))
+    }
+
+    /// Where the consent to a connection stands.
+    #[must_use]
+    pub fn consent(&self, org: OrgBlind, id: &ConnectionId) -> Key {
+        let (provider, name) = (id.provider.as_str().as_bytes(), id.name.as_str().as_bytes());
+        let tag = self.0.tag(&[b"consent\0", &org.0, provider, b"\0", name, b"\0"]);
+        key(Table::Consent, org, first_half(&tag))
     }
 
     /// A refresh token, named. The same token has the same name wherever it stands.

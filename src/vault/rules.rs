@@ -6,7 +6,7 @@
 //!
 //! Never a client of one edition beside a provider of another.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Vault;
@@ -28,13 +28,16 @@ pub(super) struct Standing {
     now: RwLock<Arc<Rules>>,
     /// That of `now`: spares each request the lock.
     edition: AtomicU64,
+    /// Whether any provider of `now` requires consent: spares each read the look.
+    asks_for_consent: AtomicBool,
 }
 
 impl Standing {
     pub(super) fn new(policy: Policy, providers: Providers) -> Self {
         let allowances = Allowances::new(&policy, None);
+        let asks_for_consent = AtomicBool::new(any_requires_consent(&providers));
         let rules = Rules { policy, providers, allowances, edition: 0 };
-        Self { now: RwLock::new(Arc::new(rules)), edition: AtomicU64::new(0) }
+        Self { now: RwLock::new(Arc::new(rules)), edition: AtomicU64::new(0), asks_for_consent }
     }
 
     pub(super) fn now(&self) -> Arc<Rules> {
@@ -45,14 +48,23 @@ impl Standing {
         self.edition.load(Ordering::Acquire)
     }
 
+    pub(super) fn asks_for_consent(&self) -> bool {
+        self.asks_for_consent.load(Ordering::Acquire)
+    }
+
     fn replace(&self, policy: Policy, providers: Providers) {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let allowances = Allowances::new(&policy, Some(&now.allowances));
         let edition = now.edition + 1;
+        self.asks_for_consent.store(any_requires_consent(&providers), Ordering::Release);
         *now = Arc::new(Rules { policy, providers, allowances, edition });
         // Under the lock: whoever sees the edition finds its rules.
         self.edition.store(edition, Ordering::Release);
     }
+}
+
+fn any_requires_consent(providers: &Providers) -> bool {
+    providers.configured().iter().any(|provider| provider.requires_consent)
 }
 
 impl Vault {

@@ -154,8 +154,15 @@ impl Vault {
         id: &ConnectionId,
         wanted: Wanted,
     ) -> Result<OpenToken, Refusal> {
-        let permit = self.admit(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))?;
-        let token = match self.open_token(org, id, wanted) {
+        let mut permit =
+            self.admit(caller, Ask::new(&request, Action::TokenRead).of(org).on_connection(id))?;
+        let sight = self.standing_consent(org, id).and_then(|consent| {
+            if consent.is_some() {
+                permit.rests_on(consent);
+            }
+            self.open_token(org, id, wanted)
+        });
+        let token = match sight {
             Ok(Sight::Good(token)) => Ok(token),
             Ok(Sight::Stale(token)) => {
                 // Plaintext does not wait for a provider.
@@ -219,8 +226,9 @@ impl Vault {
         let sights = self.look_at_tokens(org, permits.iter().map(|(id, _)| *id), wanted);
         let mut settling = Vec::with_capacity(permits.len());
         let mut waiting = Vec::new();
-        for (at, ((id, permit), seen)) in permits.into_iter().zip(sights).enumerate() {
-            let opened = match seen.sight {
+        for (at, ((id, mut permit), seen)) in permits.into_iter().zip(sights).enumerate() {
+            let consent = self.standing_consent(org, id).map(|consent| permit.rests_on(consent));
+            let opened = match consent.and(seen.sight) {
                 Ok(Sight::Stale(_)) => {
                     waiting.push((at, id, permit, seen.begun_at, self.renew(org, id, wanted)));
                     settling.push(None);
@@ -276,9 +284,11 @@ impl Vault {
         org: &OrgId,
         id: &ConnectionId,
     ) -> Result<OpenRefreshToken, Refusal> {
-        let permit =
+        let mut permit =
             self.admit(caller, Ask::new(&request, Action::RefreshTokenRead).of(org).on_connection(id))?;
+        let consent = self.standing_consent(org, id).map(|consent| permit.rests_on(consent));
         let open = || {
+            consent?;
             let org = self.org(org)?;
             let key = self.blind.connection(org.blind, id);
             let record = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;

@@ -56,10 +56,7 @@ const NOT_REACHED: &[(&str, &str)] = &[
         "every PUT of this version is idempotent or conditional: 412 says it; an import says it of an item",
     ),
     ("client_misconfigured", "this version asks no provider"),
-    (
-        "consent_required",
-        "this version records no consents, and refuses requires_consent in its configuration",
-    ),
+    ("consent_required", "no provider of this configuration requires it: see `grants`"),
     ("internal", "a fault of ours: there is no request for it"),
     ("outcome_unknown", "this version asks no provider"),
     ("provider_error", "this version asks no provider"),

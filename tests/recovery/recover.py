@@ -172,7 +172,7 @@ class Org:
         name = [part for text in (about["provider"], about["name"]) for part in (text.encode(), b"\0")]
         self.check(about, key, self.vault.blind(b"connection", key[1:17], *name))
         # Eight bytes say when the access token ends; behind them is the answer to a read.
-        token = json.loads(opened[ACCESS_TOKEN][8:])
+        token = json.loads(opened[ACCESS_TOKEN][8:].removeprefix(b"!"))
         others = {"refresh_token": REFRESH_TOKEN, "previous_refresh_token": PREVIOUS_REFRESH_TOKEN, "id_token": ID_TOKEN}
         others = {name: opened[field].decode() for name, field in others.items() if field in opened}
         return about | token | others | {"generation": sections(record)[0]}

@@ -32,3 +32,5 @@ pub const PAGE_UNSAID: usize = 100;
 pub const CODE: usize = 4096;
 /// Bytes of an address to which a browser is sent back.
 pub const REDIRECT_URI: usize = 2048;
+/// Of what attests a consent.
+pub const CONSENT: usize = 512;

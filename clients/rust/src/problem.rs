@@ -52,6 +52,8 @@ codes! {
     ClientMisconfigured = "client_misconfigured", 503, "The provider refuses our client";
     /// Another writer was there first.
     Conflict = "conflict", 409, "Another change came first";
+    /// The provider requires a consent, and none stands.
+    ConsentRequired = "consent_required", 403, "A consent is required";
     /// The org is not one that the caller may act for.
     CrossOrg = "cross_org", 403, "Not for this org";
     /// The caller may not do this.

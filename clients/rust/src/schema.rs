@@ -21,7 +21,7 @@ pub(crate) const UNSPACED: &str = "^[!-~]+$";
 /// Scopes and the spaces between and around them. How many and how long is more than a regular expression should count.
 pub(crate) const SPACED: &str = "^[ -~]*$";
 /// No control characters: Unicode's category Cc.
-const PLAIN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+pub(crate) const PLAIN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 
 /// RFC 4648, section 4: padded, and no bits beyond the last byte.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";

@@ -4,6 +4,7 @@
 //! What has lived and what has ended is asked of the provider, never of the daemon.
 
 mod authorization;
+mod consent;
 mod provider;
 mod revocation;
 mod scopes;

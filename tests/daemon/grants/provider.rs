@@ -28,7 +28,6 @@ pub(super) struct OAuthServer {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Call {
     pub(super) what: String,
-    pub(super) grant_type: Option<String>,
 }
 
 impl OAuthServer {

@@ -49,7 +49,7 @@ fn a_connection_may_be_deleted_while_its_grant_lives_on() {
 #[test]
 fn a_revocation_is_tried_until_it_is_done_whatever_happens_to_the_daemon() {
     let Some((server, mut vault, refresh)) = connected() else { return };
-    server.fault(&json!({ "path": "/token/revocation", "count": 2, "status": 503 }));
+    server.fault(&json!({ "path": "/token/revocation", "count": 1, "status": 503 }));
     assert_eq!(delete(&vault)["revocation"], "pending");
     vault.token("acme", MAIN).refused(404, "not_found");
     let item = waiting(&vault)["items"][0].clone();

@@ -86,7 +86,9 @@ fn following(route: &Route) -> Option<Route> {
         Route::Authorizations(_) => {
             Route::AuthorizationComplete(org(), AuthorizationState::parse("0").expect("a state"))
         }
-        Route::AuthorizationComplete(..) => return None,
+        Route::AuthorizationComplete(..) => Route::Consents(org()),
+        Route::Consents(_) => Route::Consent(org(), connection()),
+        Route::Consent(..) => return None,
     })
 }
 
@@ -99,6 +101,8 @@ fn path(route: &Route) -> String {
         Route::Authorizations(org) => format!("/v1/orgs/{org}/authorizations"),
         Route::Connection(org, id) => of(org, id),
         Route::Connections(org) => format!("/v1/orgs/{org}/connections"),
+        Route::Consent(org, id) => format!("/admin/v1/orgs/{org}/consents/{id}"),
+        Route::Consents(org) => format!("/admin/v1/orgs/{org}/consents"),
         Route::Decrypt(org) => format!("/v1/orgs/{org}/decrypt"),
         Route::Doctor => "/admin/v1/doctor".into(),
         Route::Encrypt(org) => format!("/v1/orgs/{org}/encrypt"),
@@ -147,6 +151,7 @@ fn request(route: &Route, method: &str) -> Request {
         (Route::Connection(..), "PUT") => {
             json!({"access_token": "at", "refresh_token": "rt", "expires_in": 3600})
         }
+        (Route::Consent(..), "PUT") => json!({"reference": "agreement"}),
         (Route::Decrypt(_), _) => json!({"ciphertexts": ["gAAAAA"]}),
         (Route::Encrypt(_), _) => json!({"plaintexts": ["Zm9v"]}),
         (Route::Import, _) => json!({

@@ -45,6 +45,11 @@ pub struct TokenSet {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Labels>"))]
     pub labels: Option<Labels>,
+    /// Records that the org consents to this connection, and what attests it: a document, a ticket, the version of a
+    /// form. For providers that require it, nothing is served without.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = crate::limits::CONSENT), regex(pattern = crate::schema::PLAIN)))]
+    pub consent: Option<String>,
 }
 
 impl TokenSet {
@@ -61,6 +66,7 @@ impl TokenSet {
             scopes: None,
             id_token: None,
             labels: None,
+            consent: None,
         }
     }
 
@@ -86,6 +92,8 @@ impl TokenSet {
             id_token: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             labels: Option<&'a Labels>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            consent: Option<&'a str>,
         }
         to_body(&Exposed {
             access_token: self.access_token.expose(),
@@ -97,6 +105,7 @@ impl TokenSet {
             scopes: self.scopes.as_deref(),
             id_token: self.id_token.as_ref().map(IdToken::expose),
             labels: self.labels.as_ref(),
+            consent: self.consent.as_deref(),
         })
     }
 }

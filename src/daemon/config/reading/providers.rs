@@ -30,9 +30,6 @@ impl Reading<'_> {
     }
 
     fn provider(&self, written: &written::Provider, environment: &Text) -> Result<Provider, ConfigError> {
-        if let Some(consent) = written.requires_consent.as_ref().filter(|consent| *consent.get_ref()) {
-            return Err(self.not_available(&consent.span(), "requires_consent"));
-        }
         let preset = written.preset.as_ref().map(|name| self.preset(name)).transpose()?;
         let client = match &written.client_id {
             Some(id) => Some(self.client_of(written, id, preset, environment)?),
@@ -48,7 +45,7 @@ impl Reading<'_> {
                 .iter()
                 .map(|scope| self.scope(scope))
                 .collect::<Result<_, _>>()?,
-            requires_consent: false,
+            requires_consent: written.requires_consent.as_ref().is_some_and(|required| *required.get_ref()),
             preset: preset.map(|preset| preset.id),
             by_hand: written.settings().map(|(name, _)| name).collect(),
             client,

@@ -96,7 +96,7 @@ fn a_client_that_is_not_understood_is_refused() {
         ("preset = 'ghs_canary'".into(), 8, "use one of aircall, asana,"),
         ("rotation = 'rotates'".into(), 8, "rotation does nothing without client_id"),
         (SECRET.to_owned(), 8, "client_secret does nothing without client_id"),
-        ("requires_consent = true".into(), 8, "requires_consent is not available"),
+        (bare("issuer = 'not an address'"), 8, "not an issuer"),
         ("client_id = ''".into(), 8, "not a client id"),
         (bare("rotation = 'stays'"), 8, "client_auth is missing, and there is no preset"),
         (bare("client_auth = 'none'"), 8, "token_endpoint is missing"),
