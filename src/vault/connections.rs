@@ -179,11 +179,10 @@ impl Vault {
             check(condition, current.as_ref())?;
             let (record, out) =
                 self.next_record(&org, &key, id, &accepted, current.as_ref(), ExchangeFate::Follows)?;
-            let batch = Batch {
-                preconditions: vec![standing(key, current.as_ref())],
-                changes: vec![Change::Put(key, record)],
-                note: note.to_vec(),
-            };
+            let mut changes = self.moves_of_grant(&org, &key, current.as_ref(), Some(&record))?;
+            changes.push(Change::Put(key, record));
+            let batch =
+                Batch { preconditions: vec![standing(key, current.as_ref())], changes, note: note.to_vec() };
             match self.store.commit(batch).await {
                 Ok(mark) => return Ok((out, mark)),
                 Err(CommitError::Conflict) => {}
@@ -241,11 +240,10 @@ impl Vault {
         for _ in 0..TRIES {
             let current = self.store.read(&key)?.ok_or_else(|| Refusal::not_found("connection"))?;
             check(condition, Some(&current))?;
-            let batch = Batch {
-                preconditions: vec![standing(key, Some(&current))],
-                changes: vec![Change::Delete(key)],
-                note: note.to_vec(),
-            };
+            let mut changes = self.moves_of_grant(&org, &key, Some(&current), None)?;
+            changes.push(Change::Delete(key));
+            let batch =
+                Batch { preconditions: vec![standing(key, Some(&current))], changes, note: note.to_vec() };
             match self.store.commit(batch).await {
                 Ok(mark) => return Ok((Deleted { deleted: true, revoked: false }, mark)),
                 Err(CommitError::Conflict) => {}

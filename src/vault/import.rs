@@ -224,11 +224,10 @@ impl Vault {
         let (record, out) =
             self.next_record(&org, &key, &item.id, accepted, stored.as_ref(), ExchangeFate::Follows)?;
         let outcome = if stored.is_some() { Imported::Replaced } else { Imported::Created };
-        let batch = Batch {
-            preconditions: vec![standing(key, stored.as_ref())],
-            changes: vec![Change::Put(key, record)],
-            note: self.note(permit),
-        };
+        let mut changes = self.moves_of_grant(&org, &key, stored.as_ref(), Some(&record))?;
+        changes.push(Change::Put(key, record));
+        let batch =
+            Batch { preconditions: vec![standing(key, stored.as_ref())], changes, note: self.note(permit) };
         Ok(Step::Commit(batch, Done { outcome, generation: Some(out.generation) }))
     }
 

@@ -35,6 +35,7 @@ pub mod renewal;
 pub mod request_id;
 mod rules;
 pub mod secrets;
+pub mod shared_grant;
 pub mod status;
 pub mod tokens;
 

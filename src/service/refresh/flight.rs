@@ -41,6 +41,9 @@ impl Engine {
         let Some(vault) = self.vault.upgrade() else { return Err(in_progress()) };
         let provider = vault.client_of(&connection.1.provider).ok_or_else(not_renewed)?;
         let client = provider.client.as_ref().ok_or_else(not_renewed)?;
+        let grant = vault.grant(&connection.0, &connection.1)?.ok_or_else(not_renewed)?;
+        // Another connection may have the same refresh token, and be at it.
+        let _turn = self.grants.hold(&grant).await;
         let (terms, request) = (Terms::of(client), self.requests.next());
         let crew = Crew { vault: &vault, connection, client, terms, request };
         let mut last = Err(in_progress());
@@ -53,6 +56,9 @@ impl Engine {
             let edition = vault.edition();
             let passed = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await?;
             let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
+            if kept.grant.as_ref() != Some(&grant) {
+                return Err(in_progress());
+            }
             let began = Instant::now();
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;
             let Some(begun) = begun.map_err(publishable)? else { continue };

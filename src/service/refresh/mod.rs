@@ -11,6 +11,7 @@
 mod asking;
 mod flight;
 mod gate;
+mod grants;
 mod recovery;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use crate::vault::renewal::{Renewal, Renewed};
 use crate::vault::request_id::RequestIds;
 use crate::vault::tokens::Wanted;
 use gate::Gates;
+use grants::Grants;
 
 /// A caller is not kept waiting longer: a flight goes on without it, and the next call finds what it brought.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +57,7 @@ struct Engine {
     /// Connections whose last exchange failed, and when the next may be tried.
     setbacks: Mutex<HashMap<Connection, Setback>>,
     gates: Gates,
+    grants: Grants,
 }
 
 /// An exchange that failed, and may be tried again.
@@ -77,6 +80,7 @@ impl Refresh {
             flights: Mutex::default(),
             setbacks: Mutex::default(),
             gates: Gates::default(),
+            grants: Grants::default(),
         };
         let refresh = Self(Arc::new(engine));
         vault.renew_by(Arc::new(refresh.clone()));

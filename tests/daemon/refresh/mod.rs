@@ -7,6 +7,7 @@ mod custody;
 mod killed;
 mod odd_answers;
 mod provider;
+mod shared;
 mod storm;
 
 use serde_json::{Value, json};
