@@ -197,6 +197,7 @@ fn lines(connection: &ConnectionOut) -> Vec<String> {
         format!("refreshed      {}", connection.refreshed_at),
         format!("last read      {}", or_dash(connection.last_read_at)),
     ];
+    lines.extend(connection.shared.map(|shared| format!("shared         {}", shared.as_str())));
     lines.extend(connection.labels.iter().map(|(name, value)| format!("label          {name}={value}")));
     lines
 }

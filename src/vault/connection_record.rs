@@ -19,10 +19,11 @@ use super::orgs::Org;
 use super::place::{Field, place};
 use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
+use super::shared_grant::SHARED_GRANT;
 use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
-use crate::domain::refresh::Custody;
 use crate::domain::refresh::life::Life;
+use crate::domain::refresh::{Custody, Fingerprint};
 use crate::domain::token_set::Accepted;
 use crate::store::{Key, Record};
 
@@ -49,6 +50,9 @@ pub(super) struct Metadata {
     /// Whether its scopes go beyond what its provider may give: it is kept, and served to nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) withheld: bool,
+    /// Its refresh token, named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grant: Option<Fingerprint>,
 }
 
 fn first() -> u64 {
@@ -106,6 +110,7 @@ impl Vault {
                 Some((_, metadata)) if !kept.is_new => metadata.incarnation,
                 Some(_) | None => self.quarantine.incarnation(),
             },
+            grant: kept.current.as_ref().map(|token| self.name_of(token)),
             labels: accepted.labels.clone().or(before.map(|(_, m)| m.labels)).unwrap_or_default(),
             // At the door it was refused: a refresh has widened it, and its refresh token must not be lost.
             withheld: !self.allows_scopes(id, &accepted.scopes),
@@ -272,10 +277,14 @@ impl Vault {
     ) -> ConnectionOut {
         let ended = metadata.expires_at.is_some_and(|at| at <= self.now());
         let renewed = has_refresh_token && self.client_of(&metadata.id.provider).is_some();
+        let shared = self.sharing(key, &metadata.id.provider, metadata.grant.as_ref());
         let is_held = has_refresh_token && self.is_held(&metadata.id.provider, metadata.incarnation);
         let (state, reason) = match custody {
             Custody::NeedsReauth { reason, .. } => (ConnectionState::NeedsReauth, Some(reason.as_str())),
             _ if is_held => (ConnectionState::Quarantined, Some(self.why_held())),
+            _ if self.would_spend_another_s(&metadata.id.provider, shared) => {
+                (ConnectionState::Quarantined, Some(SHARED_GRANT))
+            }
             Custody::OutcomeUnknown { .. } => (ConnectionState::OutcomeUnknown, None),
             Custody::Refreshing { .. } => (ConnectionState::Refreshing, None),
             Custody::Settled if ended && !renewed => {
@@ -298,6 +307,7 @@ impl Vault {
             created_at: metadata.created_at,
             refreshed_at: metadata.refreshed_at,
             last_read_at: self.last_reads.at(key),
+            shared,
             labels: metadata.labels,
         }
     }

@@ -230,9 +230,10 @@ impl Vault {
             let mut telling = self.telling_of_storing(&org, &key, id, current.as_ref(), &out)?;
             let mut batch = Batch {
                 preconditions: vec![standing(key, current.as_ref())],
-                changes: vec![Change::Put(key, record)],
+                changes: self.moves_of_grant(&org, &key, current.as_ref(), Some(&record))?,
                 note: self.note(permit),
             };
+            batch.changes.push(Change::Put(key, record));
             batch.changes.extend(telling.iter_mut().flat_map(Telling::changes));
             let mut rests_on = None;
             if let Some(reference) = consent {
@@ -313,9 +314,10 @@ impl Vault {
             }
             let mut batch = Batch {
                 preconditions: vec![standing(key, Some(&current))],
-                changes: vec![Change::Delete(key)],
+                changes: self.moves_of_grant(&org, &key, Some(&current), None)?,
                 note: note.to_vec(),
             };
+            batch.changes.push(Change::Delete(key));
             let drafted = draft.map(|draft| {
                 batch.preconditions.push(draft.precondition);
                 batch.changes.push(draft.change);

@@ -44,9 +44,11 @@ use crate::store::{Batch, Change, CommitError, Key, Record};
 
 /// A connection as it was looked at, without its tokens.
 pub struct Kept {
-    org: Arc<Org>,
-    key: Key,
-    record: Record,
+    pub(super) org: Arc<Org>,
+    pub(super) key: Key,
+    pub(super) record: Record,
+    /// Its refresh token, named.
+    pub grant: Option<Fingerprint>,
     /// Counts its token sets.
     pub generation: u64,
     /// What is known of the exchange of its refresh token.
@@ -125,7 +127,14 @@ impl Vault {
         let custody = self.custody(&org, &key, &record)?;
         let has_refresh_token = has(&record, Field::RefreshToken);
         let is_held = self.is_held(&metadata.id.provider, metadata.incarnation);
-        Ok(Kept { life: metadata.life(), org, key, record, generation, custody, has_refresh_token, is_held })
+        let life = metadata.life();
+        let grant = match metadata.grant {
+            Some(grant) => Some(grant),
+            None => self
+                .stored_section(&org, &key, Some(&record), Field::RefreshToken)?
+                .map(|token| self.name_of(&token)),
+        };
+        Ok(Kept { life, org, key, record, grant, generation, custody, has_refresh_token, is_held })
     }
 
     /// Makes an intent durable and gives the token that it speaks of. None: the connection has changed since it was
@@ -161,8 +170,10 @@ impl Vault {
         };
         let custody = Custody::Refreshing { intent: intent.clone() };
         let record = self.with_exchange(org, &kept.key, &kept.record, &custody, None)?;
+        let mut batch = self.replacement(&permit, kept.key, &kept.record, record);
+        self.intend_with_mates(&mut batch, kept, &id.provider, &intent)?;
         fault_points::reach("intent/sealed");
-        let Some(mark) = self.replace(&permit, kept.key, &kept.record, record, None).await? else {
+        let Some(mark) = self.commit_unless_changed(batch).await? else {
             permit.settle_step(Became::because("conflict", "intent"), Some(kept.generation), None).await?;
             return Ok(None);
         };
@@ -208,22 +219,33 @@ impl Vault {
                 drop(self.act_on(note, Duration::ZERO));
                 return Ok(recorded.and(Err(Refusal::not_found("connection"))));
             }
-            let Some(record) = record else {
-                let gone = Refusal::not_found("connection");
-                return Ok(permit.settle(Err(gone), |()| None).await);
+            let landed = match &record {
+                Some(record) => self.land(&org, &key, id, record, intent, conclusion)?,
+                None => Landed::gone(),
             };
-            let landed = self.land(&org, &key, id, &record, intent, conclusion)?;
             let generation = landed.generation.unwrap_or(intent.generation);
-            let Some(next) = landed.record else {
-                let became = Became::because("ok", "superseded");
-                return Ok(permit.settle_step(became, Some(intent.generation), None).await);
+            let mut telling = self.telling(&org, &key, id, generation, landed.news);
+            let mut batch = match (&record, landed.record) {
+                (Some(record), Some(next)) => {
+                    let moves = self.moves_of_grant(&org, &key, Some(record), Some(&next))?;
+                    let mut batch = self.replacement(&permit, key, record, next);
+                    batch.changes.extend(moves);
+                    batch
+                }
+                (_, None) | (None, _) => Batch { note: self.note(&permit), ..Batch::default() },
             };
+            self.land_in_mates(&mut batch, (&org, &key, &id.provider), intent, conclusion)?;
+            if batch.changes.is_empty() {
+                let recorded = permit.settle_step(landed.became, Some(generation), None).await;
+                return Ok(recorded.and(landed.told));
+            }
+            batch.changes.extend(telling.iter_mut().flat_map(Telling::changes));
             fault_points::reach("answer/sealed");
-            let telling = self.telling(&org, &key, id, generation, landed.news);
-            let Some(mark) = self.replace(&permit, key, &record, next, telling).await? else {
+            let Some(mark) = self.commit_unless_changed(batch).await? else {
                 permit.settle_step(Became::because("conflict", "answer"), None, None).await?;
                 continue;
             };
+            self.told(telling, mark);
             fault_points::reach("answer/committed");
             let recorded = permit.settle_step(landed.became, landed.generation, Some(mark)).await;
             fault_points::reach("answer/audited");
@@ -283,7 +305,7 @@ impl Vault {
     }
 
     /// The token set that follows from an answer. What an answer leaves out stays as it was (RFC 6749, sections 5.1, 6).
-    fn accepted(
+    pub(super) fn accepted(
         &self,
         org: &Org,
         key: &Key,
@@ -307,7 +329,7 @@ impl Vault {
     }
 
     /// The record with another state of its exchange, its other sections as they are.
-    fn with_exchange(
+    pub(super) fn with_exchange(
         &self,
         org: &Org,
         key: &Key,
@@ -357,24 +379,18 @@ impl Vault {
         Ok(writer.finish())
     }
 
-    /// None where another change of the record came first.
-    async fn replace(
-        &self,
-        permit: &Permit<'_>,
-        key: Key,
-        record: &Record,
-        next: Vec<u8>,
-        mut telling: Option<Telling>,
-    ) -> Result<Option<Mark>, Refusal> {
-        let mut changes = vec![Change::Put(key, next)];
-        changes.extend(telling.iter_mut().flat_map(Telling::changes));
-        let batch =
-            Batch { preconditions: vec![standing(key, Some(record))], changes, note: self.note(permit) };
+    fn replacement(&self, permit: &Permit<'_>, key: Key, record: &Record, next: Vec<u8>) -> Batch {
+        Batch {
+            preconditions: vec![standing(key, Some(record))],
+            changes: vec![Change::Put(key, next)],
+            note: self.note(permit),
+        }
+    }
+
+    /// None where another change of one of the records came first.
+    async fn commit_unless_changed(&self, batch: Batch) -> Result<Option<Mark>, Refusal> {
         match self.store.commit(batch).await {
-            Ok(mark) => {
-                self.told(telling, mark);
-                Ok(Some(mark))
-            }
+            Ok(mark) => Ok(Some(mark)),
             Err(CommitError::Conflict) => Ok(None),
             Err(why) => Err(why.into()),
         }
@@ -392,7 +408,7 @@ impl Vault {
         Ok((found.filter_map(|(key, record)| self.survey_one(key, record, &mut org).ok()).collect(), last))
     }
 
-    fn name_of(&self, token: &[u8]) -> Fingerprint {
+    pub(super) fn name_of(&self, token: &[u8]) -> Fingerprint {
         Fingerprint(hex::encode(&self.blind.refresh_token(token)))
     }
 
@@ -422,6 +438,12 @@ impl Landed {
             told: Ok(()),
             news: None,
         }
+    }
+
+    /// The connection was deleted meanwhile.
+    fn gone() -> Self {
+        let gone = Refusal::not_found("connection");
+        Self { record: None, became: Became::refused(&gone), generation: None, told: Err(gone), news: None }
     }
 }
 

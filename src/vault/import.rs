@@ -233,8 +233,9 @@ impl Vault {
         let (record, out) =
             self.next_record(&org, &key, &item.id, accepted, stored.as_ref(), ExchangeFate::Follows)?;
         let outcome = if stored.is_some() { Imported::Replaced } else { Imported::Created };
+        let mut changes = self.moves_of_grant(&org, &key, stored.as_ref(), Some(&record))?;
         let mut telling = self.telling_of_storing(&org, &key, &item.id, stored.as_ref(), &out)?;
-        let mut changes = vec![Change::Put(key, record)];
+        changes.push(Change::Put(key, record));
         changes.extend(telling.iter_mut().flat_map(Telling::changes));
         let batch =
             Batch { preconditions: vec![standing(key, stored.as_ref())], changes, note: self.note(permit) };

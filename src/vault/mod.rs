@@ -40,6 +40,7 @@ pub mod request_id;
 pub mod revocations;
 mod rules;
 pub mod secrets;
+pub mod shared_grant;
 pub mod status;
 pub mod tokens;
 

@@ -35,6 +35,8 @@ pub enum Table {
     Pass = 6,
     /// Ciphertexts that stay with the application; no records of the store.
     Ciphertext = 7,
+    /// One record a connection with a refresh token, under the fingerprint of that token (`shared_grant`).
+    Grant = 8,
     /// One record a revocation that is still to be done.
     Revocation = 20,
     /// One record an authorization that was begun.
@@ -178,6 +180,20 @@ impl Blind {
         let tag = self.0.tag(&[b"secret version\0", &org.0, name, b"\0", &version.to_be_bytes()]);
         key(Table::SecretVersion, org, first_half(&tag))
     }
+}
+
+/// Where a connection is found by its refresh token.
+#[must_use]
+pub fn grant_key(grant: [u8; 16], connection: &Key) -> Key {
+    let mut inside = [0; 16];
+    inside.copy_from_slice(&connection.0[17..]);
+    key(Table::Grant, OrgBlind(grant), inside)
+}
+
+/// What the keys of all connections with this refresh token start with.
+#[must_use]
+pub fn grant_prefix(grant: [u8; 16]) -> [u8; 17] {
+    org_prefix(Table::Grant, OrgBlind(grant))
 }
 
 /// Where an org stands.

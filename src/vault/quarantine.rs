@@ -121,7 +121,8 @@ impl Vault {
         incarnation < self.quarantine.below.load(Ordering::Acquire) && !self.harms_nobody(provider)
     }
 
-    fn harms_nobody(&self, provider: &ProviderId) -> bool {
+    /// Whether a refresh at this provider spends nothing and ends nothing.
+    pub(super) fn harms_nobody(&self, provider: &ProviderId) -> bool {
         let provider = self.client_of(provider);
         let terms = provider.as_ref().and_then(|provider| provider.client.as_ref()).map(Terms::of);
         terms.is_some_and(|terms| !terms.rotates && !terms.kills_access_token)

@@ -122,7 +122,8 @@ impl Vault {
         drop(self.revoking.set(revoking));
     }
 
-    /// The note for a connection that is deleted by the same commit; none where its provider has no way to revoke.
+    /// The note for a connection that is deleted by the same commit; none where its provider has no way to revoke, or where
+    /// another connection lives on: it goes with the last.
     pub(super) fn draft_of(
         &self,
         org: &Org,
@@ -130,7 +131,7 @@ impl Vault {
         key: &Key,
         record: &Record,
     ) -> Result<Option<Draft>, Refusal> {
-        if !self.has_revocation(id) {
+        if !self.has_revocation(id) || self.is_shared(org, key, record)? {
             return Ok(None);
         }
         let now = self.now();

@@ -31,7 +31,7 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(completed("tokenkeep sta"), ["status"]);
     assert_eq!(completed("tokenkeep key ro"), ["rotate"]);
     assert_eq!(completed("tokenkeep connection list --st"), ["--state"]);
-    let states = ["active", "needs_reauth", "outcome_unknown", "refreshing"];
+    let states = ["active", "needs_reauth", "outcome_unknown", "quarantined", "refreshing"];
     assert_eq!(completed("tokenkeep connection list --state "), states);
     assert_eq!(completed("tokenkeep --output j"), ["json"]);
 }

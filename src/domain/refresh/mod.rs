@@ -155,6 +155,8 @@ pub enum Reason {
     AnswerLost,
     /// The provider refuses the token (RFC 6749, section 5.2): revoked, expired, or of another client.
     InvalidGrant,
+    /// Another org or provider had the same refresh token, and it was spent there.
+    SpentElsewhere,
 }
 
 impl Reason {
@@ -164,6 +166,7 @@ impl Reason {
         match self {
             Self::AnswerLost => "answer_lost",
             Self::InvalidGrant => "invalid_grant",
+            Self::SpentElsewhere => "spent_elsewhere",
         }
     }
 }

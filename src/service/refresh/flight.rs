@@ -44,6 +44,9 @@ impl Engine {
         let Some(vault) = self.vault.upgrade() else { return Err(in_progress()) };
         let provider = vault.client_of(&connection.1.provider).ok_or_else(not_renewed)?;
         let client = provider.client.as_ref().ok_or_else(not_renewed)?;
+        let grant = vault.grant(&connection.0, &connection.1)?.ok_or_else(not_renewed)?;
+        // Another connection may have the same refresh token, and be at it.
+        let _turn = self.grants.hold(&grant).await;
         let (terms, request) = (Terms::of(client), self.requests.next());
         let crew = Crew { vault: &vault, connection, client, terms, request };
         let mut last = Err(in_progress());
@@ -57,6 +60,9 @@ impl Engine {
             let entered = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await;
             let passed = entered.inspect_err(|_| self.count(&provider.id, Refreshed::Braked))?;
             let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
+            if kept.grant.as_ref() != Some(&grant) {
+                return Err(in_progress());
+            }
             fault_points::reach("flight/judged");
             let began = Instant::now();
             let begun = vault.begin_exchange(request, &connection.1, &kept, grounds, &self.node).await;

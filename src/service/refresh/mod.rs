@@ -13,6 +13,7 @@ mod asking;
 mod counting;
 mod flight;
 mod gate;
+mod grants;
 pub mod queue;
 mod recovery;
 mod settings;
@@ -38,6 +39,7 @@ use crate::vault::request_id::RequestIds;
 use crate::vault::tokens::Wanted;
 use ahead::Ahead;
 use gate::Gates;
+use grants::Grants;
 pub use settings::Settings;
 
 /// A caller is not kept waiting longer: a flight goes on without it, and the next call finds what it brought.
@@ -65,6 +67,7 @@ struct Engine {
     setbacks: Mutex<HashMap<Connection, Setback>>,
     gates: Gates,
     ahead: Ahead,
+    grants: Grants,
 }
 
 /// An exchange that failed, and may be tried again.
@@ -88,6 +91,7 @@ impl Refresh {
             setbacks: Mutex::default(),
             gates: Gates::new(settings.concurrency),
             ahead: Ahead::new(settings, vault.moment()),
+            grants: Grants::default(),
         };
         let refresh = Self(Arc::new(engine));
         vault.renew_by(Arc::new(refresh.clone()));

@@ -154,6 +154,7 @@ fn request(route: &Route, method: &str) -> Request {
         (Route::Consent(..), "PUT") => json!({"reference": "agreement"}),
         (Route::Decrypt(_), _) => json!({"ciphertexts": ["gAAAAA"]}),
         (Route::Encrypt(_), _) => json!({"plaintexts": ["Zm9v"]}),
+        (Route::Release, _) => json!({ "all": true, "org": ORG }),
         (Route::Import, _) => json!({
             "terms": {"mode": "dry_run", "different": "refuse", "missing_org": "refuse"},
             "items": [{"org": ORG, "provider": "github", "name": "main", "tokens": {"access_token": "at"}}]

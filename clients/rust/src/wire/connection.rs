@@ -49,6 +49,28 @@ impl ConnectionState {
     }
 }
 
+/// Which other connections have the same refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum GrantSharing {
+    /// One of another org or another configured provider: none of them is refreshed until only one has it.
+    Elsewhere,
+    /// Others of the same org and provider: they are refreshed as one.
+    Together,
+}
+
+impl GrantSharing {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Elsewhere => "elsewhere",
+            Self::Together => "together",
+        }
+    }
+}
+
 /// A connection without its tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -75,6 +97,9 @@ pub struct ConnectionOut {
     pub refreshed_at: Moment,
     /// Last read since the daemon started.
     pub last_read_at: Option<Moment>,
+    /// Whether other connections have the same refresh token; absent where none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<GrantSharing>,
     /// As the application set them.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Labels"))]
     pub labels: Labels,
