@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{CommandFactory, Parser};
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
 use super::{examination, progress, providers};
 use crate::audit;
-use crate::clock::SystemClock;
+use crate::clock::SteadyClock;
 use crate::crypto::key_list::RootKeys;
 use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::lacking;
@@ -35,12 +35,13 @@ use crate::os::doorman::Peers;
 use crate::os::lock::{Lock, LockError};
 use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
-use crate::os::{crash, hardening, private_file, resolver, user};
+use crate::os::{boottime, crash, hardening, private_file, resolver, user};
 use crate::room::{self, SecretPages};
 use crate::service::idle_keys;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
 use crate::service::rotation::Rotation;
+use crate::service::timekeeping;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
@@ -285,7 +286,8 @@ async fn serve(
 ) -> Result<(), Failure> {
     let Boot { origin, config, levels, own_uid, manager, peers } = boot;
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
-    let options = options(&config, keys, own_uid, &manager);
+    let clock = Arc::new(SteadyClock::new(SystemTime::now(), Box::new(boottime::since_boot)));
+    let options = options(&config, keys, own_uid, &manager, Arc::clone(&clock));
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
     let refresh = Refresh::of(&vault, config.door.clone(), &config.refresh);
     let (stop, stopping) = watch::channel(false);
@@ -309,6 +311,7 @@ async fn serve(
         tokio::spawn(async move { refresh.recover().await })
     };
     let ahead = tokio::spawn(refresh.clone().work_ahead());
+    let keeping_time = tokio::spawn(timekeeping::watch(clock, refresh.clone()));
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, own_uid };
     let ended = loop {
@@ -336,7 +339,8 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping, forgetting, Some(recovering), Some(ahead)].into_iter().flatten() {
+    let own = [recovering, ahead, keeping_time].map(Some);
+    for task in [watching, keeping, forgetting].into_iter().chain(own).flatten() {
         task.abort();
     }
     listeners.shutdown().await;
@@ -347,7 +351,13 @@ async fn serve(
     ended
 }
 
-fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManager>) -> Options {
+fn options(
+    config: &Config,
+    keys: Keys,
+    own_uid: u32,
+    manager: &Arc<ServiceManager>,
+    clock: Arc<SteadyClock>,
+) -> Options {
     Options {
         state_directory: config.state_directory.clone(),
         audit_directory: config.audit.directory.clone(),
@@ -362,7 +372,7 @@ fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManag
         providers: config.who_may_hold_tokens(),
         org_keys: config.limits.org_keys,
         own_uid,
-        clock: Arc::new(SystemClock),
+        clock,
         progress: progress::of_index(Arc::clone(manager)),
     }
 }

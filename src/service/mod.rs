@@ -6,3 +6,4 @@ pub mod providers;
 pub mod records;
 pub mod refresh;
 pub mod rotation;
+pub mod timekeeping;

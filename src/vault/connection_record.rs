@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
-use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Labels, to_body};
+use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Forecast, Labels, to_body};
 use zeroize::Zeroizing;
 
 use super::Vault;
@@ -22,6 +22,7 @@ use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
 use crate::domain::refresh::Custody;
 use crate::domain::refresh::life::Life;
+use crate::domain::refresh::schedule::{Limits, forecast};
 use crate::domain::token_set::Accepted;
 use crate::store::{Key, Record};
 
@@ -39,6 +40,9 @@ pub(super) struct Metadata {
     pub(super) expires_at: Option<Moment>,
     pub(super) scopes: Vec<String>,
     labels: Labels,
+    /// When its owner consented last; none: when it was made. A refresh is no consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consented_at: Option<Moment>,
 }
 
 impl Metadata {
@@ -71,7 +75,14 @@ impl Vault {
         let now = self.now();
         let before = current.map(|record| self.open_metadata(org, key, record)).transpose()?;
         let generation = before.as_ref().map_or(1, |(generation, _)| generation + 1);
+        let kept = self.kept_refresh_tokens(org, key, accepted, current)?;
+        let is_consent = fate == ExchangeFate::Follows && kept.current.is_some() && !kept.stays;
         let metadata = Metadata {
+            consented_at: match &before {
+                Some(_) if is_consent => Some(now),
+                Some((_, metadata)) => metadata.consented_at,
+                None => None,
+            },
             org: org.id.clone(),
             id: id.clone(),
             created_at: before.as_ref().map_or(now, |(_, metadata)| metadata.created_at),
@@ -89,7 +100,6 @@ impl Vault {
         let mut writer =
             section(RecordWriter::new(generation), Field::AccessToken, &access_token_value(accepted));
         writer = section(writer, Field::Metadata, &to_body(&metadata));
-        let kept = self.kept_refresh_tokens(org, key, accepted, current)?;
         if let Some(token) = &kept.current {
             writer = section(writer, Field::RefreshToken, token);
         }
@@ -237,6 +247,7 @@ impl Vault {
         custody: &Custody,
         key: &Key,
     ) -> ConnectionOut {
+        let forecast = self.forecast(&metadata, has_refresh_token, custody);
         let ended = metadata.expires_at.is_some_and(|at| at <= self.now());
         let renewed = has_refresh_token && self.client_of(&metadata.id.provider).is_some();
         let (state, reason) = match custody {
@@ -261,7 +272,21 @@ impl Vault {
             refreshed_at: metadata.refreshed_at,
             last_read_at: self.last_reads.at(key),
             labels: metadata.labels,
+            forecast,
         }
+    }
+
+    /// Only where a client of ours could refresh it: what an application refreshes by itself, it knows itself.
+    fn forecast(&self, metadata: &Metadata, has_refresh_token: bool, custody: &Custody) -> Option<Forecast> {
+        if matches!(custody, Custody::NeedsReauth { .. }) {
+            return None;
+        }
+        let provider = self.client_of(&metadata.id.provider)?;
+        let limits = Limits::of(provider.client.as_ref()?);
+        let consented_at = metadata.consented_at.unwrap_or(metadata.created_at);
+        let (ends_at, ending) =
+            forecast(consented_at, metadata.life(), &limits, has_refresh_token, self.now())?;
+        Some(Forecast { ends_at, reason: ending.as_str().to_owned() })
     }
 }
 

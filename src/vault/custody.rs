@@ -315,6 +315,17 @@ impl Vault {
         Ok(writer.finish())
     }
 
+    /// Keeps another state of the exchange of a connection that was looked at. None: it has changed since.
+    pub(super) async fn keep_exchange(
+        &self,
+        permit: &Permit<'_>,
+        kept: &Kept,
+        custody: &Custody,
+    ) -> Result<Option<Mark>, Refusal> {
+        let record = self.with_exchange(&kept.org, &kept.key, &kept.record, custody, None)?;
+        self.replace(permit, kept.key, &kept.record, record).await
+    }
+
     /// None where another change of the record came first.
     async fn replace(
         &self,
@@ -351,7 +362,7 @@ impl Vault {
         Fingerprint(hex::encode(&self.blind.refresh_token(token)))
     }
 
-    fn refresher(&self) -> Caller {
+    pub(super) fn refresher(&self) -> Caller {
         self.task("refresher")
     }
 }

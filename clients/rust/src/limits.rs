@@ -28,3 +28,6 @@ pub const MIN_TTL_UNSAID: u64 = 60;
 pub const PAGE: usize = 1000;
 /// Items of a page where the caller does not say.
 pub const PAGE_UNSAID: usize = 100;
+/// Seconds ahead in which connections end that are asked for, where a request does not say: two weeks, in which an owner
+/// can be found.
+pub const EXPIRING_WITHIN_UNSAID: u64 = 14 * 86_400;

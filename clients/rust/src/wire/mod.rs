@@ -22,7 +22,7 @@ mod token_set;
 
 pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKeyOut};
 pub use body::to_body;
-pub use connection::{ConnectionOut, ConnectionState, Deleted};
+pub use connection::{ConnectionOut, ConnectionState, Deleted, ExpiringOut, Forecast};
 pub(crate) use crypt::encrypt_body;
 pub use crypt::{CRYPT_ITEMS, DecryptOut, DecryptRequest, DecryptResult, EncryptOut, EncryptRequest};
 pub use org::OrgOut;
