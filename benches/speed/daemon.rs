@@ -76,6 +76,12 @@ impl Daemon {
         self.server.stop();
     }
 
+    /// As [`Daemon::stop`]; gives what it has written.
+    pub(crate) fn stop_and_leave(self) -> tempfile::TempDir {
+        self.server.stop();
+        self._state
+    }
+
     /// One answer to a read, as it comes through this door.
     pub(crate) fn answer(&self, door: &Address, keys: u32) -> Vec<u8> {
         let mut line = door.connector().connect();

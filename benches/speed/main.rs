@@ -1,4 +1,4 @@
-//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal] [hygiene]`, all of them where none is named.
+//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal] [hygiene] [queue]`, all of them where none is named.
 //!
 //! The hard problem: a figure of one machine and one moment says nothing about another. The answer: each figure
 //! stands beside a yardstick that was measured in the same run, in turns with it, and the ratio comes first.
@@ -24,6 +24,7 @@ mod handshake;
 mod hygiene;
 mod load;
 mod process;
+mod queue;
 mod read;
 mod report;
 mod request;
@@ -85,6 +86,9 @@ fn main() {
     }
     if wanted("hygiene") {
         hygiene::measure(extent);
+    }
+    if wanted("queue") {
+        queue::measure(extent);
     }
     println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
 }

@@ -59,6 +59,7 @@ pub(crate) fn of(shape: Shape) -> Value {
         ] }),
         Shape::EncryptOut => json!({ "ciphertexts": ["gAAAAABpIKcA"] }),
         Shape::EncryptRequest => json!({ "plaintexts": ["aHVudGVyMg=="] }),
+        Shape::Expiring => json!({ "items": [], "next": null }),
         Shape::ImportIn => json!({
             "terms": { "mode": "dry_run", "different": "refuse", "missing_org": "create" },
             "items": [{ "org": "acme", "provider": "github", "name": "main", "tokens": of(Shape::TokenSet) }],
@@ -130,6 +131,7 @@ fn connection() -> Value {
         "provider": "github", "name": "main", "state": "active", "reason": null,
         "scopes": ["read:org", "repo:status"], "generation": 2, "expires_at": EXPIRES_AT, "has_refresh_token": true,
         "created_at": CREATED_AT, "refreshed_at": CREATED_AT, "last_read_at": null, "labels": { "plan": "pro" },
+        "forecast": null,
     })
 }
 

@@ -102,9 +102,14 @@ impl Shapes {
             }),
             Kind::Moment => self.r#in.subschema_for::<Moment>().to_value(),
             Kind::Number => json!({ "type": "integer", "format": "uint64", "minimum": 0 }),
+            Kind::Place => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
             Kind::Provider => self.r#in.subschema_for::<ProviderId>().to_value(),
             Kind::State => self.r#in.subschema_for::<wire::ConnectionState>().to_value(),
             Kind::Text => json!({ "type": "string" }),
+            Kind::Within => json!({
+                "type": "integer", "minimum": 0, "maximum": limits::EXPIRES_IN,
+                "default": limits::EXPIRING_WITHIN_UNSAID,
+            }),
             Kind::Version => json!({ "type": "integer", "format": "uint64", "minimum": 1 }),
         }
     }
@@ -135,6 +140,7 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::DoctorOut => of::<wire::DoctorOut>(generator),
         Shape::EncryptOut => of::<wire::EncryptOut>(generator),
         Shape::EncryptRequest => of::<wire::EncryptRequest>(generator),
+        Shape::Expiring => of::<wire::Page<wire::ExpiringOut>>(generator),
         Shape::ImportIn => of::<import::ImportIn>(generator),
         Shape::ImportOut => of::<import::ImportOut>(generator),
         Shape::KeysOut => of::<wire::KeysOut>(generator),

@@ -5,11 +5,15 @@
 //!
 //! Never prints a token.
 
+use std::time::Duration;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use serde_json::error::Category;
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
-use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Deleted, Page, RevocationState, TokenSet};
+use tokenkeep_client::wire::{
+    ConnectionOut, ConnectionState, Deleted, ExpiringOut, Forecast, Page, RevocationState, TokenSet,
+};
 use tokenkeep_client::{Condition, Request};
 
 use super::Session;
@@ -36,6 +40,15 @@ pub(super) enum Command {
         keep_grant: bool,
         #[command(flatten)]
         consent: Consent,
+    },
+    /// Lists connections of all orgs that will end by themselves, the first to end first
+    Expiring {
+        /// Only those that end within this span: 14d, 36h
+        #[arg(long, value_name = "SPAN", default_value = "14d", value_parser = humantime::parse_duration)]
+        within: Duration,
+        /// Only of this provider
+        #[arg(long)]
+        provider: Option<ProviderId>,
     },
     /// Lists the connections of an org
     List {
@@ -107,6 +120,7 @@ impl Session {
                 };
                 return Ok(self.say_deleted(&connection, &deleted));
             }
+            Command::Expiring { within, provider } => return self.list_expiring(within, provider).await,
             Command::List { org, provider, state, part } => {
                 let request = Request::get(format!("/v1/orgs/{org}/connections"))
                     .with_query_if("provider", provider)
@@ -137,6 +151,22 @@ impl Session {
             vec![format!("deleted {id}, {what}")]
         });
         Exit::Done
+    }
+
+    /// All of them, for the first to end may stand on the last page.
+    async fn list_expiring(
+        &mut self,
+        within: Duration,
+        provider: Option<ProviderId>,
+    ) -> Result<Exit, Failure> {
+        let request = Request::get("/admin/v1/expiring")
+            .with_query_if("within", Some(within.as_secs()))
+            .with_query_if("provider", provider);
+        let mut page: Page<ExpiringOut> = Part::ALL.read(&self.client, &request).await?;
+        page.items.sort_by_key(|expiring| expiring.forecast.ends_at);
+        let head = ["ORG", "CONNECTION", "ENDS", "WHY", "STATE", "LAST READ"];
+        self.screen.show_table(&page, head, |page| page.items.iter().map(expiring).collect());
+        Ok(Exit::Done)
     }
 
     async fn list_connections(&mut self, request: &Request, part: &Part) -> Result<Exit, Failure> {
@@ -183,6 +213,17 @@ fn row(connection: &ConnectionOut) -> [String; 5] {
     ]
 }
 
+fn expiring(one: &ExpiringOut) -> [String; 6] {
+    [
+        one.org.to_string(),
+        format!("{}/{}", one.provider, one.name),
+        one.forecast.ends_at.to_string(),
+        one.forecast.reason.clone(),
+        one.state.as_str().to_owned(),
+        or_dash(one.last_read_at),
+    ]
+}
+
 fn lines(connection: &ConnectionOut) -> Vec<String> {
     let reason = connection.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let refresh = if connection.has_refresh_token { "kept" } else { "none" };
@@ -198,6 +239,9 @@ fn lines(connection: &ConnectionOut) -> Vec<String> {
         format!("last read      {}", or_dash(connection.last_read_at)),
     ];
     lines.extend(connection.shared.map(|shared| format!("shared         {}", shared.as_str())));
+    if let Some(Forecast { ends_at, reason }) = &connection.forecast {
+        lines.push(format!("will end       {ends_at} ({reason})"));
+    }
     lines.extend(connection.labels.iter().map(|(name, value)| format!("label          {name}={value}")));
     lines
 }

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use tokio::sync::watch;
@@ -28,21 +28,21 @@ use super::sockets::{Doors, Sockets, of_mtls};
 use super::watchdog::{Said, Watchdog};
 use super::{alerts, examination, progress, providers};
 use crate::audit;
-use crate::clock::SystemClock;
+use crate::clock::SteadyClock;
 use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::lacking;
 use crate::os::activation::Handed;
 use crate::os::doorman::Peers;
 use crate::os::sandbox::OnForbidden;
 use crate::os::service_manager::ServiceManager;
-use crate::os::{crash, hardening, identity, user};
+use crate::os::{boottime, crash, hardening, identity, user};
 use crate::service::alerts::Alerts;
 use crate::service::authorization::Authorizations;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
 use crate::service::revocation::Revoker;
 use crate::service::rotation::Rotation;
-use crate::service::{boot_lease, idle_keys};
+use crate::service::{boot_lease, idle_keys, timekeeping};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
@@ -192,7 +192,8 @@ async fn serve(
 ) -> Result<(), Failure> {
     let Boot { origin, config, levels, own_uid, manager, peers, machine } = boot;
     let served = Config { listen: sockets.found(&config.listen), ..config.clone() };
-    let options = Options { machine, ..options(&config, keys, own_uid, &manager) };
+    let clock = Arc::new(SteadyClock::new(SystemTime::now(), Box::new(boottime::since_boot)));
+    let options = Options { machine, ..options(&config, keys, own_uid, &manager, Arc::clone(&clock)) };
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
     let alerts = Alerts::new(Arc::clone(&vault), config.door.clone());
     alerts.tell_to(config.alerts.webhook.clone(), config.alerts.waiting);
@@ -227,6 +228,7 @@ async fn serve(
         let authorizations = authorizations.clone();
         tokio::spawn(async move { authorizations.sweep().await })
     };
+    let keeping_time = tokio::spawn(timekeeping::watch(clock, refresh.clone()));
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, alerts, own_uid };
     let ended = loop {
@@ -255,7 +257,7 @@ async fn serve(
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
     let tasks = [watching, keeping, forgetting, leasing];
-    let also = [recovering, ahead, telling, revoking, sweeping];
+    let also = [recovering, ahead, keeping_time, telling, revoking, sweeping];
     for task in tasks.into_iter().flatten().chain(also) {
         task.abort();
     }
@@ -268,7 +270,13 @@ async fn serve(
     ended
 }
 
-fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManager>) -> Options {
+fn options(
+    config: &Config,
+    keys: Keys,
+    own_uid: u32,
+    manager: &Arc<ServiceManager>,
+    clock: Arc<SteadyClock>,
+) -> Options {
     Options {
         state_directory: config.state_directory.clone(),
         audit_directory: config.audit.directory.clone(),
@@ -284,7 +292,7 @@ fn options(config: &Config, keys: Keys, own_uid: u32, manager: &Arc<ServiceManag
         org_keys: config.limits.org_keys,
         machine: String::new(),
         own_uid,
-        clock: Arc::new(SystemClock),
+        clock,
         progress: progress::of_index(Arc::clone(manager)),
     }
 }

@@ -3,6 +3,7 @@
 //! Knows nothing of the vault.
 
 pub mod activation;
+pub mod boottime;
 pub mod crash;
 pub mod descriptor;
 pub mod doorman;

@@ -10,3 +10,4 @@ pub mod records;
 pub mod refresh;
 pub mod revocation;
 pub mod rotation;
+pub mod timekeeping;

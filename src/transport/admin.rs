@@ -1,9 +1,10 @@
 //! The admin API: only the admin socket reaches it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
+use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::{DoctorOut, Finding};
 
@@ -17,6 +18,7 @@ use crate::service::alerts::Alerts;
 use crate::service::providers::Providers;
 use crate::service::records;
 use crate::service::rotation::Rotation;
+use crate::vault::expiring::{Expiring, Place};
 use crate::vault::refusal::Refusal;
 
 /// What the admin API acts through.
@@ -72,6 +74,10 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
             exchange.query()?;
             Ok(answer::json(StatusCode::ACCEPTED, &admin.rotation.begin(caller, request).await?))
         }
+        Route::Expiring => {
+            let wanted = exchange.unparsed(expiring(&exchange.query()?))?;
+            Ok(answer::json(StatusCode::OK, &vault.list_expiring(caller, request, &wanted).await?))
+        }
         Route::Doctor => {
             exchange.query()?;
             let findings = records::examine(vault, caller, request, &admin.examine).await?;
@@ -99,6 +105,18 @@ async fn audit_entries(exchange: &Exchange<'_>) -> Result<Answer, Refusal> {
     let page =
         records::entries(&exchange.application.vault, exchange.caller, exchange.request, wanted).await?;
     Ok(answer::json(StatusCode::OK, &page))
+}
+
+/// Which connections a query asks for.
+fn expiring(query: &Query<'_>) -> Result<Expiring, Refusal> {
+    let seconds = |text: &str| text.parse().ok().filter(|seconds| *seconds <= limits::EXPIRES_IN);
+    let within = query.parsed("within", "within is a span in seconds, at most ten years", seconds)?;
+    Ok(Expiring {
+        within: Duration::from_secs(within.unwrap_or(limits::EXPIRING_WITHIN_UNSAID)),
+        provider: query.parsed("provider", "provider is the id of a provider", |text| text.parse().ok())?,
+        after: query.parsed("after", "after is the next of an earlier page", Place::parse)?,
+        most: query.limit()?,
+    })
 }
 
 /// Which entries a query asks for.

@@ -139,6 +139,7 @@ impl Exchange<'_> {
             | Route::KeysReload
             | Route::KeysRotate
             | Route::Metrics
+            | Route::Expiring
             | Route::Orgs
             | Route::Provider(_)
             | Route::ProviderCheck(_)

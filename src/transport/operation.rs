@@ -116,6 +116,8 @@ pub enum Kind {
     Moment,
     /// A number from 0.
     Number,
+    /// Where a page over all orgs ended.
+    Place,
     /// The id of a provider.
     Provider,
     /// The state of a connection.
@@ -124,6 +126,8 @@ pub enum Kind {
     Text,
     /// A number from 1.
     Version,
+    /// Seconds from now.
+    Within,
 }
 
 /// A shape of the contract that stands in a body (`tokenkeep_client::wire`).
@@ -150,6 +154,7 @@ pub enum Shape {
     DoctorOut,
     EncryptOut,
     EncryptRequest,
+    Expiring,
     ImportIn,
     ImportOut,
     KeysOut,

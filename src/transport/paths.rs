@@ -63,6 +63,13 @@ const ENTRIES: &[Parameter] = &[
     LIMIT,
 ];
 
+const EXPIRING_SOON: &[Parameter] = &[
+    parameter("within", Kind::Within, "Only connections that end within so many seconds from now."),
+    PROVIDER,
+    parameter("after", Kind::Place, "The `next` of an earlier page."),
+    LIMIT,
+];
+
 /// What a token that has to be renewed first may meet.
 const RENEWAL: &[Code] = &[
     Code::ClientMisconfigured,
@@ -198,6 +205,15 @@ paths! {
         Operation::post("encrypt", "Seals plaintexts under the org's key, in the order given.", Shape::EncryptOut)
             .needs(Action::CryptEncrypt)
             .takes_up_to(Shape::EncryptRequest, body::BATCH_LIMIT),
+    ];
+    EXPIRING = Self::Expiring, "/admin/v1/expiring", [
+        Operation::get(
+            "listExpiring",
+            "A page of the connections of all orgs that will end by themselves, in an order that is stable.",
+            Shape::Expiring,
+        )
+        .needs(Action::ConnectionList)
+        .query(EXPIRING_SOON),
     ];
     HEALTH = Self::Health, "/healthz", [
         Operation::get("health", "Whether the process serves.", Shape::Nothing).open_to_all(),

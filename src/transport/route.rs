@@ -35,6 +35,8 @@ pub enum Route {
     Doctor,
     /// `/v1/orgs/{org}/encrypt`
     Encrypt(OrgId),
+    /// `/admin/v1/expiring`
+    Expiring,
     /// `/healthz`
     Health,
     /// `/admin/v1/import`
@@ -146,6 +148,7 @@ impl Route {
             "connections/release" => Ok(Self::Release),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),
+            "expiring" => Ok(Self::Expiring),
             "import" => Ok(Self::Import),
             "keys" => Ok(Self::Keys),
             "keys/reload" => Ok(Self::KeysReload),

@@ -11,7 +11,7 @@ use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
-use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Labels, to_body};
+use tokenkeep_client::wire::{ConnectionOut, ConnectionState, Forecast, Labels, to_body};
 use zeroize::Zeroizing;
 
 use super::Vault;
@@ -23,6 +23,7 @@ use super::shared_grant::SHARED_GRANT;
 use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
 use crate::domain::refresh::life::Life;
+use crate::domain::refresh::schedule::{Limits, forecast};
 use crate::domain::refresh::{Custody, Fingerprint};
 use crate::domain::token_set::Accepted;
 use crate::store::{Key, Record};
@@ -53,6 +54,9 @@ pub(super) struct Metadata {
     /// Its refresh token, named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) grant: Option<Fingerprint>,
+    /// When its owner consented last; none: when it was made. A refresh is no consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consented_at: Option<Moment>,
 }
 
 fn first() -> u64 {
@@ -99,7 +103,13 @@ impl Vault {
         let before = current.map(|record| self.open_metadata(org, key, record)).transpose()?;
         let generation = before.as_ref().map_or(1, |(generation, _)| generation + 1);
         let kept = self.kept_refresh_tokens(org, key, accepted, current)?;
+        let is_consent = fate == ExchangeFate::Follows && kept.current.is_some() && !kept.stays;
         let metadata = Metadata {
+            consented_at: match &before {
+                Some(_) if is_consent => Some(now),
+                Some((_, metadata)) => metadata.consented_at,
+                None => None,
+            },
             org: org.id.clone(),
             id: id.clone(),
             created_at: before.as_ref().map_or(now, |(_, metadata)| metadata.created_at),
@@ -275,6 +285,7 @@ impl Vault {
         custody: &Custody,
         key: &Key,
     ) -> ConnectionOut {
+        let forecast = self.forecast(&metadata, has_refresh_token, custody);
         let ended = metadata.expires_at.is_some_and(|at| at <= self.now());
         let renewed = has_refresh_token && self.client_of(&metadata.id.provider).is_some();
         let shared = self.sharing(key, &metadata.id.provider, metadata.grant.as_ref());
@@ -309,7 +320,21 @@ impl Vault {
             last_read_at: self.last_reads.at(key),
             shared,
             labels: metadata.labels,
+            forecast,
         }
+    }
+
+    /// Only where a client of ours could refresh it: what an application refreshes by itself, it knows itself.
+    fn forecast(&self, metadata: &Metadata, has_refresh_token: bool, custody: &Custody) -> Option<Forecast> {
+        if matches!(custody, Custody::NeedsReauth { .. }) {
+            return None;
+        }
+        let provider = self.client_of(&metadata.id.provider)?;
+        let limits = Limits::of(provider.client.as_ref()?);
+        let consented_at = metadata.consented_at.unwrap_or(metadata.created_at);
+        let (ends_at, ending) =
+            forecast(consented_at, metadata.life(), &limits, has_refresh_token, self.now())?;
+        Some(Forecast { ends_at, reason: ending.as_str().to_owned() })
     }
 }
 

@@ -379,6 +379,17 @@ impl Vault {
         Ok(writer.finish())
     }
 
+    /// Keeps another state of the exchange of a connection that was looked at. None: it has changed since.
+    pub(super) async fn keep_exchange(
+        &self,
+        permit: &Permit<'_>,
+        kept: &Kept,
+        custody: &Custody,
+    ) -> Result<Option<Mark>, Refusal> {
+        let record = self.with_exchange(&kept.org, &kept.key, &kept.record, custody, None)?;
+        self.commit_unless_changed(self.replacement(permit, kept.key, &kept.record, record)).await
+    }
+
     fn replacement(&self, permit: &Permit<'_>, key: Key, record: &Record, next: Vec<u8>) -> Batch {
         Batch {
             preconditions: vec![standing(key, Some(record))],
@@ -412,7 +423,7 @@ impl Vault {
         Fingerprint(hex::encode(&self.blind.refresh_token(token)))
     }
 
-    fn refresher(&self) -> Caller {
+    pub(super) fn refresher(&self) -> Caller {
         self.task("refresher")
     }
 }

@@ -61,14 +61,23 @@ impl Vault {
         record: &Record,
         org: &mut Option<Arc<Org>>,
     ) -> Result<Surveyed, Refusal> {
-        let of = OrgBlind::of_record(key);
-        let org = match org {
-            Some(org) if org.blind == of => org,
-            passed => passed.insert(self.org_in_passing(of)?),
-        };
+        let org = self.org_passed(key, org)?;
         let (generation, metadata) = self.open_metadata(org, key, record)?;
         let custody = self.custody(org, key, record)?;
         Ok(self.surveyed(org, key, &metadata, generation, custody))
+    }
+
+    /// The org of a connection; opened, if it is not the one that was passed last.
+    pub(super) fn org_passed<'a>(
+        &self,
+        key: &Key,
+        last: &'a mut Option<Arc<Org>>,
+    ) -> Result<&'a Arc<Org>, Refusal> {
+        let of = OrgBlind::of_record(key);
+        if last.as_ref().is_none_or(|org| org.blind != of) {
+            *last = Some(self.org_in_passing(of)?);
+        }
+        last.as_ref().ok_or_else(|| Refusal::not_found("org"))
     }
 
     /// An org of which one record is looked at: it takes no place among those that are used.

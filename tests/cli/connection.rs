@@ -3,7 +3,7 @@
 use crate::kit::{Answer, Daemon};
 use crate::{tokenkeep, tokenkeep_with};
 
-const CONNECTION: &str = r#"{"provider":"github","name":"main","state":"active","reason":null,"scopes":["repo","user"],"generation":8,"expires_at":null,"has_refresh_token":true,"created_at":"2026-11-21T18:00:00Z","refreshed_at":"2026-11-21T19:00:00Z","last_read_at":null,"labels":{"team":"core"}}"#;
+const CONNECTION: &str = r#"{"provider":"github","name":"main","state":"active","reason":null,"scopes":["repo","user"],"generation":8,"expires_at":null,"has_refresh_token":true,"created_at":"2026-11-21T18:00:00Z","refreshed_at":"2026-11-21T19:00:00Z","last_read_at":null,"labels":{"team":"core"},"forecast":{"ends_at":"2027-11-21T18:00:00Z","reason":"absolute_limit"}}"#;
 const TEXT: &str = "\
 connection     github/main
 state          active
@@ -14,6 +14,7 @@ expires        -
 created        2026-11-21T18:00:00Z
 refreshed      2026-11-21T19:00:00Z
 last read      -
+will end       2027-11-21T18:00:00Z (absolute_limit)
 label          team=core
 ";
 const TOKENS: &[u8] =
@@ -38,6 +39,36 @@ github/main  active  8           -        2026-11-21T19:00:00Z
     assert_eq!(
         daemon.asked()[3].line,
         "GET /v1/orgs/acme/connections?provider=github&state=needs_reauth&limit=1"
+    );
+}
+
+#[test]
+fn what_will_end_is_listed_by_its_end_over_all_pages() {
+    let one = |org: &str, ends: &str| {
+        format!(
+            r#"{{"org":"{org}","provider":"xero","name":"main","state":"active","forecast":{{"ends_at":"{ends}","reason":"absolute_limit"}},"last_read_at":null}}"#
+        )
+    };
+    let daemon = Daemon::start(move |asked| {
+        let (item, next) = if asked.line.contains("after=") {
+            (one("beta", "2026-12-01T00:00:00Z"), "null")
+        } else {
+            (one("acme", "2026-12-02T00:00:00Z"), "\"ab\"")
+        };
+        Answer::Json(200, format!(r#"{{"items":[{item}],"next":{next}}}"#))
+    });
+    tokenkeep(&daemon, "connection expiring --within 36h --provider xero").is("\
+ORG   CONNECTION  ENDS                  WHY             STATE   LAST READ
+beta  xero/main   2026-12-01T00:00:00Z  absolute_limit  active  -
+acme  xero/main   2026-12-02T00:00:00Z  absolute_limit  active  -
+");
+    let lines: Vec<String> = daemon.asked().into_iter().map(|asked| asked.line).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /admin/v1/expiring?within=129600&provider=xero",
+            "GET /admin/v1/expiring?within=129600&provider=xero&after=ab"
+        ]
     );
 }
 

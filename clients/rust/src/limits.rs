@@ -34,3 +34,6 @@ pub const CODE: usize = 4096;
 pub const REDIRECT_URI: usize = 2048;
 /// Of what attests a consent.
 pub const CONSENT: usize = 512;
+/// Seconds ahead in which connections end that are asked for, where a request does not say: two weeks, in which an owner
+/// can be found.
+pub const EXPIRING_WITHIN_UNSAID: u64 = 14 * 86_400;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tokenkeep_client::ids::ProviderId;
 use tokenkeep_client::moment::Moment;
-use tokenkeep_client::problem::Code;
 use tokio::sync::Notify;
 
+use super::gate::BRAKED;
 use super::queue::{Blind, Pace, Queue, Taken};
 use super::{Connection, Engine, Refresh, Settings};
 use crate::domain::refresh::schedule::{Limits, OVERDUE_SPREAD, Standing, Timing, Use, chance};
@@ -52,6 +52,14 @@ impl Ahead {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing is under way, nor about to be. If it is about to be, that is not waited for.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self, now: Duration) -> bool {
+        self.stir.notify_one();
+        let queue = self.queue();
+        queue.taken() == 0 && queue.next_at().is_none_or(|at| at > now)
+    }
+
     fn put(&self, provider: &ProviderId, blind: &Blind, at: Moment) {
         self.queue().put(provider, blind, at.unix());
         self.stir.notify_one();
@@ -85,6 +93,12 @@ impl Refresh {
                 () = self.0.ahead.stir.notified() => {}
             }
         }
+    }
+
+    /// The time is another: each connection is given its moment anew, and what is overdue by it is spread.
+    pub async fn requeue(&self) {
+        self.0.ahead.queue().clear();
+        self.recover().await;
     }
 
     /// Connections that wait for their time.
@@ -155,17 +169,15 @@ impl Engine {
         let Some(vault) = self.vault.upgrade() else { return };
         let now = vault.since_epoch();
         let wait = refusal.retry_after.map(Duration::from_secs);
-        if refusal.code == Code::ClientMisconfigured {
+        let is_braked = refusal.reason == Some(BRAKED);
+        if is_braked {
             self.ahead.queue().hold(&id.provider, now + wait.unwrap_or(HELD));
         }
         let Ok(Some(found)) = vault.survey_of(org, id) else { return };
         let now = vault.moment();
         let Some(due) = self.due(&vault, &found, now) else { return };
-        let later = match refusal.code {
-            // It is the lane that waits.
-            Code::ClientMisconfigured => now,
-            _ => now.after(wait.unwrap_or(LATER)),
-        };
+        // Where the brake is on, it is the lane that waits.
+        let later = if is_braked { now } else { now.after(wait.unwrap_or(LATER)) };
         self.ahead.put(&id.provider, &found.blind, if due <= now { later } else { due });
     }
 

@@ -6,6 +6,7 @@ use tokenkeep_client::ids::ProviderId;
 use tokenkeep_client::problem::Code;
 
 use super::{Engine, Outcome};
+use crate::domain::refresh::brake::{Cause, News, Sign};
 use crate::metrics::Refreshed;
 use crate::vault::Vault;
 use crate::vault::refusal::Refusal;
@@ -23,6 +24,17 @@ pub(super) enum BrakeNews {
 }
 
 impl BrakeNews {
+    /// A success is told as the end of whatever was told before, be it in another life of the daemon.
+    pub(super) fn of(sign: Sign, news: Option<News>) -> Self {
+        match (news, sign) {
+            (Some(News::On(Cause::Client)), _) => Self::On("client_refused"),
+            (Some(News::On(Cause::Failures)), _) => Self::On("failures"),
+            (Some(News::On(Cause::Refusals)), _) => Self::On("refusals"),
+            (Some(News::Off), _) | (None, Sign::Tokens) => Self::Off,
+            (None, _) => Self::None,
+        }
+    }
+
     /// Tells of it where that is news.
     pub(super) async fn tell(self, vault: &Vault, provider: &ProviderId) {
         match self {

@@ -9,11 +9,12 @@ use tokenkeep_client::problem::Code;
 
 use super::asking::Reply;
 use super::counting::BrakeNews;
-use super::gate::{Passed, client_refused};
-use super::{Connection, Engine, Outcome, Setback, asking, in_progress};
+use super::gate::{Passed, braked};
+use super::{Connection, Engine, Outcome, Setback, alarm, asking, in_progress};
 use crate::crypto::random;
 use crate::domain::provider::{OAuthClient, Provider};
 use crate::domain::refresh::answer::Meaning;
+use crate::domain::refresh::brake::{Cause, Sign};
 use crate::domain::refresh::{Ended, Grounds, Holder, Intent, Move, Terms, pace};
 use crate::metrics::Refreshed;
 use crate::os::fault_points;
@@ -55,9 +56,9 @@ impl Engine {
             if judge(&crew, wanted).await?.is_none() {
                 return Ok(());
             }
-            self.heed_setback(connection)?;
+            self.heed_setback(&vault, connection)?;
             let edition = vault.edition();
-            let entered = self.gates.enter(&provider.id, edition, || self.began.elapsed()).await;
+            let entered = self.gates.enter(&provider.id, edition, || vault.since_epoch()).await;
             let passed = entered.inspect_err(|_| self.count(&provider.id, Refreshed::Braked))?;
             let Some((kept, grounds)) = judge(&crew, wanted).await? else { return Ok(()) };
             if kept.grant.as_ref() != Some(&grant) {
@@ -93,12 +94,14 @@ impl Engine {
     ) -> Attempt {
         let meaning = reply.meaning(crew.client);
         fault_points::reach("answer/understood");
-        let brake = self.judge_client(crew, provider, passed, &meaning);
-        let ended = meaning.ended();
+        let sign = alarm::sign(&meaning, &reply, intent.grounds);
+        let (is_believed, brake) = self.judge_client(crew, provider, passed, sign).await;
+        let ended = if is_believed { meaning.ended() } else { Ended::NotProcessed };
         let now = crew.vault.moment();
         let next = intent.settle(ended, now).next(&crew.terms, now, kept.life.expires_at, Holder::Gone);
-        let pause = self.pause(crew.connection, &meaning);
-        let told = told(&meaning, &reply, &next, pause);
+        let pause = self.pause(crew, &meaning);
+        let told =
+            if is_believed { told(&meaning, &reply, &next, pause) } else { braked(Cause::Refusals, None) };
         let unread = matches!(meaning, Meaning::Unreadable);
         let granted = if let Meaning::Tokens(granted) = meaning { Some(granted) } else { None };
         let conclusion = Conclusion {
@@ -124,55 +127,47 @@ impl Engine {
         Attempt::Over(Err(refusal))
     }
 
-    /// One alert when a provider begins to refuse us, one line when it takes us again.
-    fn judge_client(
+    /// Takes note of what an exchange says of our client: whether it says something of the connection too, and what
+    /// somebody is to be told.
+    async fn judge_client(
         &self,
         crew: &Crew<'_>,
         provider: &Provider,
         passed: &Passed,
-        meaning: &Meaning,
-    ) -> BrakeNews {
-        let id = provider.id.as_str();
-        match meaning {
-            Meaning::ClientRefused => {
-                if passed.refused(crew.vault.edition(), self.began.elapsed()) {
-                    tracing::error!(
-                        provider = id,
-                        "the provider refuses our client id or secret: nothing is refreshed there until one trial \
-                         succeeds; no connection is marked; mend the [[provider]] and reload"
-                    );
-                }
-                BrakeNews::On("client_refused")
-            }
-            Meaning::Tokens(_) | Meaning::Refused => {
-                if passed.taken() {
-                    tracing::info!(provider = id, "the provider takes our client again");
-                }
-                BrakeNews::Off
-            }
-            Meaning::Broken(_) | Meaning::Lost | Meaning::NotProcessed(_) | Meaning::Unreadable => {
-                BrakeNews::None
-            }
+        sign: Sign,
+    ) -> (bool, BrakeNews) {
+        let heard = passed.heard(crew.connection, sign, crew.vault.edition(), crew.vault.since_epoch());
+        if let Some(news) = heard.verdict.news {
+            self.tell_of_brake(&provider.id, news);
         }
+        for (org, id) in &heard.in_doubt {
+            // Where it cannot be kept, its owner is asked to connect again, and was asked in vain.
+            if let Err(refusal) = crew.vault.reprieve(crew.request, org, id).await {
+                tracing::warn!(code = refusal.code.as_str(), "a connection stays marked for a fault of ours");
+            }
+            self.put_off(&(org.clone(), id.clone()), &braked(Cause::Refusals, None));
+        }
+        (heard.verdict.is_believed, BrakeNews::of(sign, heard.verdict.news))
     }
 
     /// Notes a failure, and says how long to wait before the next try.
-    fn pause(&self, connection: &Connection, meaning: &Meaning) -> Duration {
+    fn pause(&self, crew: &Crew<'_>, meaning: &Meaning) -> Duration {
         let wish = match meaning {
             Meaning::Broken(wish) | Meaning::NotProcessed(wish) => *wish,
             Meaning::Lost | Meaning::Unreadable => None,
             Meaning::ClientRefused | Meaning::Refused | Meaning::Tokens(_) => return Duration::ZERO,
         };
         let mut setbacks = self.setbacks();
-        let failures = setbacks.get(connection).map_or(0, |setback| setback.failures).saturating_add(1);
+        let failures = setbacks.get(crew.connection).map_or(0, |setback| setback.failures).saturating_add(1);
         let pause = pace::wait(failures, wish, chance());
-        setbacks.insert(connection.clone(), Setback { failures, over_at: Instant::now() + pause });
+        let over_at = crew.vault.since_epoch() + pause;
+        setbacks.insert(crew.connection.clone(), Setback { failures, over_at });
         pause
     }
 
-    fn heed_setback(&self, connection: &Connection) -> Result<(), Refusal> {
+    fn heed_setback(&self, vault: &Vault, connection: &Connection) -> Result<(), Refusal> {
         let setback = self.setbacks().get(connection).copied();
-        let left = setback.map(|setback| setback.over_at.saturating_duration_since(Instant::now()));
+        let left = setback.map(|setback| setback.over_at.saturating_sub(vault.since_epoch()));
         match left {
             Some(left) if !left.is_zero() => Err(Refusal {
                 retry_after: Some(left.as_secs() + 1),
@@ -274,8 +269,8 @@ fn told(meaning: &Meaning, reply: &Reply, next: &Move, pause: Duration) -> Refus
     let failed =
         |code, detail| Refusal { retry_after: Some(pause.as_secs() + 1), ..Refusal::new(code, detail) };
     match (meaning, next) {
-        (Meaning::ClientRefused, _) => client_refused(None),
-        _ if matches!(reply, Reply::Unmade) => client_refused(None),
+        (Meaning::ClientRefused, _) => braked(Cause::Client, None),
+        _ if matches!(reply, Reply::Unmade) => braked(Cause::Client, None),
         (
             Meaning::Lost | Meaning::Unreadable | Meaning::Broken(_),
             Move::GiveUp { .. } | Move::Wait { .. },

@@ -10,7 +10,8 @@ use tokenkeep_client::ids::ProviderId;
 use tokenkeep_client::problem::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::refresh::brake::{Brake, Pass};
+use super::Connection;
+use crate::domain::refresh::brake::{Brake, Cause, News, Pass, REFUSALS, Sign, Verdict};
 use crate::vault::refusal::Refusal;
 
 /// The gates of all providers.
@@ -30,6 +31,8 @@ struct Braked {
     brake: Brake,
     /// Of the rules under which it was put on: others may have mended it.
     edition: u64,
+    /// Connections that were refused since the last success.
+    marked: Vec<Connection>,
 }
 
 /// A place among the exchanges with a provider.
@@ -46,7 +49,7 @@ impl Gates {
     /// Waits for a place. Times are spans since the engine began.
     ///
     /// # Errors
-    /// `client_misconfigured`, while the brake is on.
+    /// `client_misconfigured` or `provider_error`, while the brake is on.
     pub(super) async fn enter(
         &self,
         provider: &ProviderId,
@@ -64,23 +67,42 @@ impl Gates {
         let pass = gate.braked().asked(edition, now());
         match pass {
             Pass::Go | Pass::Trial => Ok(Passed { gate, _place: place }),
-            Pass::Stop(wait) => Err(client_refused(Some(wait))),
+            Pass::Stop(wait, cause) => Err(braked(cause, Some(wait))),
         }
     }
 }
 
 impl Passed {
-    /// The provider has refused our client. True where that is news.
-    pub(super) fn refused(&self, edition: u64, now: Duration) -> bool {
+    /// Takes note of what an exchange of this connection says of our client.
+    pub(super) fn heard(&self, connection: &Connection, sign: Sign, edition: u64, now: Duration) -> Heard {
         let mut braked = self.gate.braked();
         braked.edition = edition;
-        braked.brake.refused(now)
+        let verdict = braked.brake.heard(sign, now);
+        let in_doubt = match (sign, verdict.news) {
+            (Sign::TokenRefused, Some(News::On(_))) => std::mem::take(&mut braked.marked),
+            (Sign::TokenRefused, _) if verdict.is_believed => {
+                // As many as put the brake on, and no more: what was marked before them was marked for itself.
+                if braked.marked.len() == REFUSALS {
+                    braked.marked.remove(0);
+                }
+                braked.marked.push(connection.clone());
+                Vec::new()
+            }
+            (Sign::Tokens, _) => {
+                braked.marked.clear();
+                Vec::new()
+            }
+            _ => Vec::new(),
+        };
+        Heard { verdict, in_doubt }
     }
+}
 
-    /// The provider has taken our client. True where the brake was on.
-    pub(super) fn taken(&self) -> bool {
-        self.gate.braked().brake.taken()
-    }
+/// What follows from an exchange.
+pub(super) struct Heard {
+    pub(super) verdict: Verdict,
+    /// Connections that were marked for what turns out to be a fault of ours.
+    pub(super) in_doubt: Vec<Connection>,
 }
 
 impl Gate {
@@ -92,19 +114,31 @@ impl Gate {
 impl Braked {
     fn asked(&mut self, edition: u64, now: Duration) -> Pass {
         if self.edition != edition {
-            *self = Self { brake: Brake::Off, edition };
+            *self = Self { edition, ..Self::default() };
         }
         self.brake.ask(now)
     }
 }
 
-/// The provider refuses our client id or secret.
-pub(super) fn client_refused(wait: Option<Duration>) -> Refusal {
-    Refusal {
-        retry_after: wait.map(|wait| wait.as_secs() + 1),
-        ..Refusal::new(
+/// In `reason`: the brake is on.
+pub(super) const BRAKED: &str = "braked";
+
+/// Nothing is asked there now.
+pub(super) fn braked(cause: Cause, wait: Option<Duration>) -> Refusal {
+    let (code, detail) = match cause {
+        Cause::Client => (
             Code::ClientMisconfigured,
             "the provider refuses our client id or secret, so nothing is refreshed there; mend the [[provider]]",
-        )
-    }
+        ),
+        Cause::Failures => (
+            Code::ProviderError,
+            "almost nothing that the provider is asked succeeds, so it is asked seldom until something does",
+        ),
+        Cause::Refusals => (
+            Code::ClientMisconfigured,
+            "the provider refuses one refresh token after the other, as if our client were another; mend the [[provider]]",
+        ),
+    };
+    let retry_after = wait.map(|wait| wait.as_secs() + 1);
+    Refusal { retry_after, reason: Some(BRAKED), ..Refusal::new(code, detail) }
 }

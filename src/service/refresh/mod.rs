@@ -9,6 +9,7 @@
 //! Never two flights of one connection.
 
 mod ahead;
+mod alarm;
 mod asking;
 mod counting;
 mod flight;
@@ -17,10 +18,12 @@ mod grants;
 pub mod queue;
 mod recovery;
 mod settings;
+#[cfg(test)]
+mod virtual_time;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::problem::Code;
@@ -61,7 +64,6 @@ struct Engine {
     door: Door,
     node: Node,
     requests: RequestIds,
-    began: Instant,
     flights: Mutex<HashMap<Connection, watch::Receiver<Option<Outcome>>>>,
     /// Connections whose last exchange failed, and when the next may be tried.
     setbacks: Mutex<HashMap<Connection, Setback>>,
@@ -74,7 +76,8 @@ struct Engine {
 #[derive(Debug, Clone, Copy)]
 struct Setback {
     failures: u32,
-    over_at: Instant,
+    /// Since 1970, by the clock of the vault.
+    over_at: Duration,
 }
 
 impl Refresh {
@@ -86,7 +89,6 @@ impl Refresh {
             door,
             node: Node(hex::encode(&random::bytes::<8>())),
             requests: RequestIds::new(),
-            began: Instant::now(),
             flights: Mutex::default(),
             setbacks: Mutex::default(),
             gates: Gates::new(settings.concurrency),

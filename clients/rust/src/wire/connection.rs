@@ -3,7 +3,7 @@
 //! Never carries a secret.
 
 use super::{Labels, RevocationState};
-use crate::ids::{ConnectionName, ProviderId};
+use crate::ids::{ConnectionName, OrgId, ProviderId};
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,39 @@ pub struct ConnectionOut {
     /// As the application set them.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Labels"))]
     pub labels: Labels,
+    /// When it will end by itself, where that is known; older daemons say nothing.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
+}
+
+/// When a connection will end if its owner does not connect again, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Forecast {
+    /// When.
+    pub ends_at: Moment,
+    /// `absolute_limit`: the provider ends it so long after the consent. `idle_limit`: it was not refreshed for almost as
+    /// long as the provider lets it be, and should have been. `no_refresh_token`: its access token ends, and nothing
+    /// renews it.
+    pub reason: String,
+}
+
+/// A connection that will end by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ExpiringOut {
+    /// Whose it is.
+    pub org: OrgId,
+    /// The configured issuer.
+    pub provider: ProviderId,
+    /// The name that the application chose.
+    pub name: ConnectionName,
+    /// What the last exchange proved.
+    pub state: ConnectionState,
+    /// When it will end, and why.
+    pub forecast: Forecast,
+    /// Last read since the daemon started.
+    pub last_read_at: Option<Moment>,
 }
 
 /// What a DELETE of a connection did.

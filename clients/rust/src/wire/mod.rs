@@ -29,7 +29,7 @@ pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKey
 pub use alert::{AlertOut, AlertTestOut, AlertsOut};
 pub use authorization::{AuthorizationOut, AuthorizationRequest, CompleteRequest};
 pub use body::to_body;
-pub use connection::{ConnectionOut, ConnectionState, Deleted, GrantSharing};
+pub use connection::{ConnectionOut, ConnectionState, Deleted, ExpiringOut, Forecast, GrantSharing};
 pub use consent::{ConsentIn, ConsentOut};
 pub(crate) use crypt::encrypt_body;
 pub use crypt::{CRYPT_ITEMS, DecryptOut, DecryptRequest, DecryptResult, EncryptOut, EncryptRequest};

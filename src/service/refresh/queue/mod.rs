@@ -64,6 +64,17 @@ impl Queue {
         self.lanes.iter().map(|lane| lane.dues.len()).sum()
     }
 
+    /// Nothing waits any more. What is taken stays so.
+    pub fn clear(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.dues = Dues::default());
+    }
+
+    /// Places that are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.taken).sum()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
