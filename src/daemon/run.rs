@@ -313,6 +313,10 @@ async fn serve(
         let refresh = refresh.clone();
         tokio::spawn(async move { refresh.recover().await })
     };
+    let counting = {
+        let vault = Arc::clone(&vault);
+        tokio::spawn(async move { vault.take_census().await })
+    };
     let telling = tokio::spawn(Arc::clone(&alerts).run());
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, alerts, own_uid };
@@ -341,7 +345,9 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    for task in [watching, keeping, forgetting, Some(recovering), Some(telling)].into_iter().flatten() {
+    for task in
+        [watching, keeping, forgetting, Some(recovering), Some(telling), Some(counting)].into_iter().flatten()
+    {
         task.abort();
     }
     listeners.shutdown().await;

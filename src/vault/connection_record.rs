@@ -20,6 +20,7 @@ use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
 use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
+use crate::domain::event::{ANSWER_LOST, PROBE_LOST};
 use crate::domain::refresh::Custody;
 use crate::domain::refresh::life::Life;
 use crate::domain::token_set::Accepted;
@@ -238,18 +239,27 @@ impl Vault {
         let renewed = has_refresh_token && self.client_of(&metadata.id.provider).is_some();
         let (state, reason) = match custody {
             Custody::NeedsReauth { reason, .. } => (ConnectionState::NeedsReauth, Some(reason.as_str())),
-            Custody::OutcomeUnknown { .. } => (ConnectionState::OutcomeUnknown, None),
+            Custody::OutcomeUnknown { probed, .. } => {
+                (ConnectionState::OutcomeUnknown, Some(if *probed { PROBE_LOST } else { ANSWER_LOST }))
+            }
             Custody::Refreshing { .. } => (ConnectionState::Refreshing, None),
             Custody::Settled if ended && !renewed => {
                 (ConnectionState::NeedsReauth, Some(REFRESH_NOT_AVAILABLE))
             }
             Custody::Settled => (ConnectionState::Active, None),
         };
+        let since = match custody {
+            Custody::NeedsReauth { since, .. } | Custody::OutcomeUnknown { since, .. } => Some(*since),
+            Custody::Refreshing { intent } => Some(intent.begun_at),
+            Custody::Settled if state == ConnectionState::NeedsReauth => metadata.expires_at,
+            Custody::Settled => None,
+        };
         ConnectionOut {
             provider: metadata.id.provider,
             name: metadata.id.name,
             state,
             reason: reason.map(str::to_owned),
+            since,
             scopes: metadata.scopes,
             generation,
             expires_at: metadata.expires_at,

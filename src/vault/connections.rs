@@ -12,12 +12,12 @@ use super::ask::Ask;
 use super::caller::Caller;
 use super::connection_record::ExchangeFate;
 use super::orgs::Org;
-use super::outbox::Telling;
 use super::page::{Cursor, PageRequest};
 use super::place::{Table, org_prefix};
 use super::record::RecordView;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::telling::Telling;
 use super::{Vault, apart};
 use crate::chain::Mark;
 use crate::domain::action::Action;
@@ -188,6 +188,7 @@ impl Vault {
             match self.store.commit(batch).await {
                 Ok(mark) => {
                     self.told(telling, mark);
+                    self.note_stored(key, &out);
                     return Ok((out, mark));
                 }
                 Err(CommitError::Conflict) => {}
@@ -251,7 +252,10 @@ impl Vault {
                 note: note.to_vec(),
             };
             match self.store.commit(batch).await {
-                Ok(mark) => return Ok((Deleted { deleted: true, revoked: false }, mark)),
+                Ok(mark) => {
+                    self.census.note(key, ConnectionState::Active);
+                    return Ok((Deleted { deleted: true, revoked: false }, mark));
+                }
                 Err(CommitError::Conflict) => {}
                 Err(why) => return Err(why.into()),
             }

@@ -9,6 +9,7 @@
 pub mod application_keys;
 pub mod ask;
 pub mod caller;
+mod census;
 pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
@@ -35,6 +36,7 @@ pub mod request_id;
 mod rules;
 pub mod secrets;
 pub mod status;
+mod telling;
 pub mod tokens;
 
 use std::future::Future;
@@ -52,6 +54,7 @@ use crate::crypto::seal::{Opened, open};
 use crate::metrics::Meters;
 use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
+use census::Census;
 use header::Header;
 use last_reads::LastReads;
 use open_orgs::{Bounds, OpenOrgs};
@@ -82,6 +85,7 @@ pub struct Vault {
     org_keys: Bounds,
     last_reads: LastReads,
     outbox: Arc<Outbox>,
+    census: Census,
     renewal: OnceLock<Arc<dyn Renewal>>,
     meters: Arc<Meters>,
 }
