@@ -128,7 +128,7 @@ fn token() -> Value {
 
 fn connection() -> Value {
     json!({
-        "provider": "github", "name": "main", "state": "active", "reason": null,
+        "provider": "github", "name": "main", "state": "active", "reason": null, "since": null,
         "scopes": ["read:org", "repo:status"], "generation": 2, "expires_at": EXPIRES_AT, "has_refresh_token": true,
         "created_at": CREATED_AT, "refreshed_at": CREATED_AT, "last_read_at": null, "labels": { "plan": "pro" },
         "forecast": null,

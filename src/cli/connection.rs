@@ -206,7 +206,7 @@ fn token_set(json: &[u8]) -> Result<TokenSet, Failure> {
 fn row(connection: &ConnectionOut) -> [String; 5] {
     [
         format!("{}/{}", connection.provider, connection.name),
-        connection.state.as_str().to_owned(),
+        state_and_reason(connection),
         connection.generation.to_string(),
         or_dash(connection.expires_at),
         connection.refreshed_at.to_string(),
@@ -224,12 +224,17 @@ fn expiring(one: &ExpiringOut) -> [String; 6] {
     ]
 }
 
-fn lines(connection: &ConnectionOut) -> Vec<String> {
+fn state_and_reason(connection: &ConnectionOut) -> String {
     let reason = connection.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{}{reason}", connection.state.as_str())
+}
+
+fn lines(connection: &ConnectionOut) -> Vec<String> {
+    let since = connection.since.map(|since| format!(", since {since}")).unwrap_or_default();
     let refresh = if connection.has_refresh_token { "kept" } else { "none" };
     let mut lines = vec![
         format!("connection     {}/{}", connection.provider, connection.name),
-        format!("state          {}{reason}", connection.state.as_str()),
+        format!("state          {}{since}", state_and_reason(connection)),
         format!("generation     {}", connection.generation),
         format!("scopes         {}", connection.scopes.join(" ")),
         format!("refresh token  {refresh}"),

@@ -221,6 +221,10 @@ async fn serve(
         let refresh = refresh.clone();
         tokio::spawn(async move { refresh.recover().await })
     };
+    let counting = {
+        let vault = Arc::clone(&vault);
+        tokio::spawn(async move { vault.take_census().await })
+    };
     let telling = tokio::spawn(Arc::clone(&alerts).run());
     let ahead = tokio::spawn(refresh.clone().work_ahead());
     let revoking = tokio::spawn(async move { revoker.run().await });
@@ -257,7 +261,7 @@ async fn serve(
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
     let tasks = [watching, keeping, forgetting, leasing];
-    let also = [recovering, ahead, keeping_time, telling, revoking, sweeping];
+    let also = [counting, recovering, ahead, keeping_time, telling, revoking, sweeping];
     for task in tasks.into_iter().flatten().chain(also) {
         task.abort();
     }

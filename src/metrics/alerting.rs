@@ -123,6 +123,10 @@ impl Alerting {
             let labels = [("provider", provider.as_str())];
             braked.encode_family(&labels)?.encode_gauge(&u32::from(*is_on))?;
         }
+        let mut connections = family(out, &table::CONNECTIONS)?;
+        for (state, count) in &now.unwell {
+            connections.encode_family(&[("state", *state)])?.encode_gauge(count)?;
+        }
         gauge(out, &table::EVENTS_WAITING, now.events_waiting)?;
         let mut deliveries = family(out, &table::DELIVERIES)?;
         for outcome in Delivery::ALL {

@@ -40,6 +40,8 @@ pub struct Readings {
     pub audit_sequence: u64,
     /// Configured providers, by name, and whether the brake is on.
     pub braked: Vec<(String, bool)>,
+    /// Connections by the states that are counted.
+    pub unwell: Vec<(&'static str, u64)>,
     /// Events that wait to be delivered.
     pub events_waiting: u64,
     /// Deleted connections that are still to be revoked.

@@ -69,9 +69,10 @@ metrics! {
     ORGS = Gauge "orgs" [] "Orgs that there are";
     ROOT_KEYS = Gauge "root_keys" [] "Root keys in the list";
     KEYS_WRAPPED = Gauge "root_key_wraps" ["key_id", "primary"] "Keys that each root key wraps: of orgs, and the system key";
+    KEYS_LEFT = Gauge "keys_left_to_rotate" [] "Keys that are not yet wrapped by the primary root key";
     REFRESHES = Counter "refreshes" ["provider", "outcome"] "Refreshes by what came of them: success, joined (a caller found one under way), needs_reauth, outcome_unknown, provider_error, braked (not asked, or refused, for our client is), persist_failed (what came could not be kept at once)";
     BRAKED = Gauge "braked" ["provider"] "1 while nothing is refreshed with a provider because it refuses us, else 0";
+    CONNECTIONS = Gauge "connections" ["state"] "Connections that are not well, by state; those that ended by the clock alone are not counted";
     EVENTS_WAITING = Gauge "events_waiting" [] "Events that wait to be delivered to the webhook";
     DELIVERIES = Counter "webhook_deliveries" ["outcome"] "Events by what came of them: delivered, failed (to be tried again), dropped (too old, or the outbox was full)";
-    KEYS_LEFT = Gauge "keys_left_to_rotate" [] "Keys that are not yet wrapped by the primary root key";
 }

@@ -18,6 +18,7 @@ fn readings() -> Readings {
         audit_states: [("ok", false), ("low", true), ("failed", false)],
         audit_sequence: 11,
         braked: vec![("github".into(), true)],
+        unwell: vec![("needs_reauth", 3)],
         events_waiting: 5,
         revocations: 0,
         orgs: 2,

@@ -22,6 +22,7 @@ use super::refusal::Refusal;
 use super::shared_grant::SHARED_GRANT;
 use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
+use crate::domain::event::{ANSWER_LOST, PROBE_LOST};
 use crate::domain::refresh::life::Life;
 use crate::domain::refresh::schedule::{Limits, forecast};
 use crate::domain::refresh::{Custody, Fingerprint};
@@ -296,7 +297,9 @@ impl Vault {
             _ if self.would_spend_another_s(&metadata.id.provider, shared) => {
                 (ConnectionState::Quarantined, Some(SHARED_GRANT))
             }
-            Custody::OutcomeUnknown { .. } => (ConnectionState::OutcomeUnknown, None),
+            Custody::OutcomeUnknown { probed, .. } => {
+                (ConnectionState::OutcomeUnknown, Some(if *probed { PROBE_LOST } else { ANSWER_LOST }))
+            }
             Custody::Refreshing { .. } => (ConnectionState::Refreshing, None),
             Custody::Settled if ended && !renewed => {
                 (ConnectionState::NeedsReauth, Some(REFRESH_NOT_AVAILABLE))
@@ -306,11 +309,18 @@ impl Vault {
             }
             Custody::Settled => (ConnectionState::Active, None),
         };
+        let since = match custody {
+            Custody::NeedsReauth { since, .. } | Custody::OutcomeUnknown { since, .. } => Some(*since),
+            Custody::Refreshing { intent } => Some(intent.begun_at),
+            Custody::Settled if state == ConnectionState::NeedsReauth => metadata.expires_at,
+            Custody::Settled => None,
+        };
         ConnectionOut {
             provider: metadata.id.provider,
             name: metadata.id.name,
             state,
             reason: reason.map(str::to_owned),
+            since,
             scopes: metadata.scopes,
             generation,
             expires_at: metadata.expires_at,

@@ -15,13 +15,13 @@ use super::connection_record::ExchangeFate;
 use super::consents::Reference;
 use super::door::Permit;
 use super::orgs::Org;
-use super::outbox::Telling;
 use super::page::{Cursor, PageRequest};
 use super::place::{Table, org_prefix};
 use super::record::RecordView;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::revocations::Farewell;
+use super::telling::Telling;
 use super::{Vault, apart};
 use crate::chain::Mark;
 use crate::domain::action::Action;
@@ -246,6 +246,7 @@ impl Vault {
             match self.store.commit(batch).await {
                 Ok(mark) => {
                     self.told(telling, mark);
+                    self.note_stored(key, &out);
                     permit.rests_on(rests_on);
                     return Ok((out, mark));
                 }
@@ -324,7 +325,10 @@ impl Vault {
                 (draft.note, draft.not_before)
             });
             match self.store.commit(batch).await {
-                Ok(mark) => return Ok((drafted, mark)),
+                Ok(mark) => {
+                    self.census.note(key, ConnectionState::Active);
+                    return Ok((drafted, mark));
+                }
                 Err(CommitError::Conflict) => {}
                 Err(why) => return Err(why.into()),
             }

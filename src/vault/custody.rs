@@ -13,26 +13,27 @@ use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::RefreshToken;
-use tokenkeep_client::wire::to_body;
+use tokenkeep_client::wire::{ConnectionState, to_body};
 use zeroize::Zeroizing;
 
 use super::Vault;
 use super::ask::Ask;
 use super::caller::Caller;
+use super::census::state_of;
 use super::connection_record::ExchangeFate;
 use super::connections::{TRIES, standing};
 use super::door::{Became, Permit};
 use super::orgs::Org;
-use super::outbox::Telling;
 use super::place::{Field, Table, place};
 use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::telling::Telling;
 use crate::chain::Mark;
 use crate::crypto::hex;
 use crate::crypto::seal::seal;
 use crate::domain::action::Action;
-use crate::domain::event::{News, news_of_exchange};
+use crate::domain::event::{News, news_of_answer, news_of_exchange};
 use crate::domain::refresh::answer::Granted;
 use crate::domain::refresh::life::Life;
 use crate::domain::refresh::{
@@ -177,6 +178,7 @@ impl Vault {
             permit.settle_step(Became::because("conflict", "intent"), Some(kept.generation), None).await?;
             return Ok(None);
         };
+        self.census.note(kept.key, state_of(&custody));
         fault_points::reach("intent/committed");
         permit.settle_step(Became::because("ok", "intent"), Some(kept.generation), Some(mark)).await?;
         fault_points::reach("intent/audited");
@@ -234,8 +236,9 @@ impl Vault {
                 }
                 (_, None) | (None, _) => Batch { note: self.note(&permit), ..Batch::default() },
             };
-            self.land_in_mates(&mut batch, (&org, &key, &id.provider), intent, conclusion)?;
+            let mates = self.land_in_mates(&mut batch, (&org, &key, &id.provider), intent, conclusion)?;
             if batch.changes.is_empty() {
+                self.census.note(key, landed.state);
                 let recorded = permit.settle_step(landed.became, Some(generation), None).await;
                 return Ok(recorded.and(landed.told));
             }
@@ -245,8 +248,10 @@ impl Vault {
                 permit.settle_step(Became::because("conflict", "answer"), None, None).await?;
                 continue;
             };
-            self.told(telling, mark);
             fault_points::reach("answer/committed");
+            self.told(telling, mark);
+            self.census.note(key, landed.state);
+            mates.into_iter().for_each(|(mate, state)| self.census.note(mate, state));
             let recorded = permit.settle_step(landed.became, landed.generation, Some(mark)).await;
             fault_points::reach("answer/audited");
             return Ok(recorded.and(landed.told));
@@ -276,31 +281,27 @@ impl Vault {
                     true => Became::plain("ok"),
                     false => Became::because("ok", "scope_not_allowed"),
                 };
-                let news = news_of_exchange(intent, Ended::Answered, &Custody::Settled, true);
-                Ok(Landed {
-                    record: Some(next),
-                    became,
-                    generation: Some(out.generation),
-                    told: Ok(()),
-                    news,
-                })
+                let news = news_of_answer(intent, &custody);
+                let (generation, state) = (Some(out.generation), ConnectionState::Active);
+                Ok(Landed { record: Some(next), became, generation, told: Ok(()), news, state })
             }
             (Landing::Beside, Some(granted)) => {
                 let token = granted.refresh_token.as_ref();
                 let kept = token.map(|token| self.with_spare(org, key, record, token)).transpose()?;
-                Ok(Landed::superseded(kept))
+                Ok(Landed::superseded(kept, &custody))
             }
             (Landing::Whole, None) => {
                 let next = intent.settle(conclusion.ended, self.now());
                 let told = told_of(&next, &conclusion.told);
+                let state = state_of(&next);
                 let may_be_sent = conclusion.told.code != Code::OutcomeUnknown;
                 let news = news_of_exchange(intent, conclusion.ended, &next, may_be_sent);
                 let unread = conclusion.unread.as_deref().map(Vec::as_slice);
                 let record = self.with_exchange(org, key, record, &next, unread)?;
                 let (became, generation) = (Became::refused(&told), Some(intent.generation));
-                Ok(Landed { record: Some(record), became, generation, told: Err(told), news })
+                Ok(Landed { record: Some(record), became, generation, told: Err(told), news, state })
             }
-            (Landing::Beside | Landing::IfAnswered, None) => Ok(Landed::superseded(None)),
+            (Landing::Beside | Landing::IfAnswered, None) => Ok(Landed::superseded(None, &custody)),
         }
     }
 
@@ -387,7 +388,12 @@ impl Vault {
         custody: &Custody,
     ) -> Result<Option<Mark>, Refusal> {
         let record = self.with_exchange(&kept.org, &kept.key, &kept.record, custody, None)?;
-        self.commit_unless_changed(self.replacement(permit, kept.key, &kept.record, record)).await
+        let kept_at =
+            self.commit_unless_changed(self.replacement(permit, kept.key, &kept.record, record)).await?;
+        if kept_at.is_some() {
+            self.census.note(kept.key, state_of(custody));
+        }
+        Ok(kept_at)
     }
 
     fn replacement(&self, permit: &Permit<'_>, key: Key, record: &Record, next: Vec<u8>) -> Batch {
@@ -437,24 +443,28 @@ struct Landed {
     told: Result<(), Refusal>,
     /// What somebody is to be told of it.
     news: Option<News>,
+    /// The state that the connection is in then.
+    state: ConnectionState,
 }
 
 impl Landed {
     /// Somebody else has written a token set meanwhile: callers read that one.
-    fn superseded(record: Option<Vec<u8>>) -> Self {
-        Self {
-            record,
-            became: Became::because("ok", "superseded"),
-            generation: None,
-            told: Ok(()),
-            news: None,
-        }
+    fn superseded(record: Option<Vec<u8>>, stands: &Custody) -> Self {
+        let became = Became::because("ok", "superseded");
+        Self { record, became, generation: None, told: Ok(()), news: None, state: state_of(stands) }
     }
 
     /// The connection was deleted meanwhile.
     fn gone() -> Self {
         let gone = Refusal::not_found("connection");
-        Self { record: None, became: Became::refused(&gone), generation: None, told: Err(gone), news: None }
+        Self {
+            record: None,
+            became: Became::refused(&gone),
+            generation: None,
+            told: Err(gone),
+            news: None,
+            state: ConnectionState::Active,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::import::{Different, ITEMS, ImportIn, ImportItem, Imported, MissingOrg, Mode, Terms};
 use tokenkeep_client::problem::Code;
+use tokenkeep_client::wire::ConnectionOut;
 use tokio::task::JoinSet;
 
 use super::ask::Ask;
@@ -19,14 +20,14 @@ use super::caller::Caller;
 use super::connection_record::{ExchangeFate, Relation};
 use super::connections::{TRIES, standing};
 use super::door::Permit;
-use super::outbox::Telling;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::telling::Telling;
 use super::{Vault, apart};
 use crate::chain::Mark;
 use crate::domain::action::Action;
 use crate::domain::token_set::Accepted;
-use crate::store::{Batch, Change, CommitError};
+use crate::store::{Batch, Change, CommitError, Key};
 
 /// What became of an item, or would.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,8 +181,8 @@ impl Vault {
                 }
             };
             match self.next_step(item, terms.different, &permit) {
-                Ok(Step::Commit(batch, done, telling)) => {
-                    under_way.push((at, permit, done, telling, self.store.commit(batch)));
+                Ok(Step::Commit(batch, done, after)) => {
+                    under_way.push((at, permit, done, after, self.store.commit(batch)));
                 }
                 Ok(Step::Nothing(done)) => {
                     results[at] = permit.settle_in_batch(Ok(done), |done| done.generation)?;
@@ -189,10 +190,10 @@ impl Vault {
                 Err(refusal) => results[at] = permit.settle_in_batch(Err(refusal), |_: &Done| None)?,
             }
         }
-        for (at, permit, done, telling, commit) in under_way {
+        for (at, permit, done, after, commit) in under_way {
             let stored = match commit.await {
                 Ok(mark) => {
-                    self.told(telling, mark);
+                    self.stored(*after, mark);
                     Ok((done, Some(mark)))
                 }
                 // Somebody else changed it in between: look again at what is there now.
@@ -233,13 +234,20 @@ impl Vault {
         let (record, out) =
             self.next_record(&org, &key, &item.id, accepted, stored.as_ref(), ExchangeFate::Follows)?;
         let outcome = if stored.is_some() { Imported::Replaced } else { Imported::Created };
+        let telling = self.telling_of_storing(&org, &key, &item.id, stored.as_ref(), &out)?;
+        let done = Done { outcome, generation: Some(out.generation) };
+        let mut after = Box::new(After { telling, key, out });
         let mut changes = self.moves_of_grant(&org, &key, stored.as_ref(), Some(&record))?;
-        let mut telling = self.telling_of_storing(&org, &key, &item.id, stored.as_ref(), &out)?;
         changes.push(Change::Put(key, record));
-        changes.extend(telling.iter_mut().flat_map(Telling::changes));
+        changes.extend(after.telling.iter_mut().flat_map(Telling::changes));
         let batch =
             Batch { preconditions: vec![standing(key, stored.as_ref())], changes, note: self.note(permit) };
-        Ok(Step::Commit(batch, Done { outcome, generation: Some(out.generation) }, telling))
+        Ok(Step::Commit(batch, done, after))
+    }
+
+    fn stored(&self, after: After, at: Mark) {
+        self.told(after.telling, at);
+        self.note_stored(after.key, &after.out);
     }
 
     async fn store_anew(
@@ -251,9 +259,9 @@ impl Vault {
         for _ in 0..TRIES {
             match self.next_step(item, different, permit)? {
                 Step::Nothing(done) => return Ok((done, None)),
-                Step::Commit(batch, done, telling) => match self.store.commit(batch).await {
+                Step::Commit(batch, done, after) => match self.store.commit(batch).await {
                     Ok(mark) => {
-                        self.told(telling, mark);
+                        self.stored(*after, mark);
                         return Ok((done, Some(mark)));
                     }
                     Err(CommitError::Conflict) => {}
@@ -268,9 +276,16 @@ impl Vault {
 /// What there is to do for an item.
 enum Step {
     /// This change.
-    Commit(Batch, Done, Option<Telling>),
+    Commit(Batch, Done, Box<After>),
     /// Nothing.
     Nothing(Done),
+}
+
+/// What is told and counted once a change is durable.
+struct After {
+    telling: Option<Telling>,
+    key: Key,
+    out: ConnectionOut,
 }
 
 impl Done {

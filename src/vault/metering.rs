@@ -65,6 +65,7 @@ impl Vault {
             ],
             audit_sequence: audit.head.sequence,
             braked: self.brakes(),
+            unwell: self.unwell(),
             events_waiting: self.events_waiting() as u64,
             revocations: self.count_revocations()?,
             orgs: root_keys.iter().map(|key| key.org_keys).sum(),

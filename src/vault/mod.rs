@@ -10,6 +10,7 @@ pub mod application_keys;
 pub mod ask;
 pub mod authorizations;
 pub mod caller;
+mod census;
 pub mod ciphertexts;
 mod connection_record;
 pub mod connections;
@@ -44,6 +45,7 @@ mod rules;
 pub mod secrets;
 pub mod shared_grant;
 pub mod status;
+mod telling;
 pub mod tokens;
 
 use std::future::Future;
@@ -61,6 +63,7 @@ use crate::crypto::seal::{Opened, open};
 use crate::metrics::Meters;
 use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
+use census::Census;
 use header::Header;
 use last_reads::LastReads;
 use lease::Lease;
@@ -96,6 +99,7 @@ pub struct Vault {
     outbox: Arc<Outbox>,
     lease: Mutex<Lease>,
     quarantine: Quarantine,
+    census: Census,
     renewal: OnceLock<Arc<dyn Renewal>>,
     revoking: OnceLock<Arc<dyn Revoking>>,
     meters: Arc<Meters>,

@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::Vault;
 use super::application_keys::ApplicationKeys;
 use super::ask::Ask;
+use super::census::Census;
 use super::door::Became;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
@@ -193,6 +194,7 @@ impl Vault {
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
             outbox: Outbox::new(),
+            census: Census::new(),
             lease: Mutex::new(lease),
             quarantine,
             renewal: OnceLock::new(),

@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
 use tokenkeep_client::problem::Code;
-use tokenkeep_client::wire::GrantSharing;
+use tokenkeep_client::wire::{ConnectionState, GrantSharing};
 
 use super::Vault;
+use super::census::state_of;
 use super::connection_record::ExchangeFate;
 use super::connections::standing;
 use super::custody::{Conclusion, Kept};
@@ -158,14 +159,15 @@ impl Vault {
     }
 
     /// Keeps what came of an exchange in the others, too. Those of other orgs and providers, where they came in the
-    /// middle of it, are told what their token is worth by now, and nothing else.
+    /// middle of it, are told what their token is worth by now, and nothing else. Gives how each stands once this is kept.
     pub(super) fn land_in_mates(
         &self,
         batch: &mut Batch,
         (org, key, provider): (&Org, &Key, &ProviderId),
         intent: &Intent,
         conclusion: &Conclusion,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<(Key, ConnectionState)>, Refusal> {
+        let mut landed = Vec::new();
         for mate in self.mates(key, &intent.token) {
             let custody = self.custody(&mate.org, &mate.key, &mate.record)?;
             let (at, record) = (&mate.key, &mate.record);
@@ -176,16 +178,19 @@ impl Vault {
                     let fate = ExchangeFate::Over;
                     let (next, _) =
                         self.next_record(&mate.org, at, &mate.id, &accepted, Some(record), fate)?;
+                    landed.push((mate.key, ConnectionState::Active));
                     next
                 }
                 Some(granted) if granted.refresh_token.is_none() => continue,
                 Some(_) => {
                     let spent = Custody::NeedsReauth { reason: Reason::SpentElsewhere, since: self.now() };
+                    landed.push((mate.key, state_of(&spent)));
                     self.with_exchange(&mate.org, at, record, &spent, None)?
                 }
                 None if matches!(custody, Custody::NeedsReauth { .. }) => continue,
                 None => {
                     let settled = intent.settle(conclusion.ended, self.now());
+                    landed.push((mate.key, state_of(&settled)));
                     self.with_exchange(&mate.org, at, record, &settled, None)?
                 }
             };
@@ -193,7 +198,7 @@ impl Vault {
             batch.changes.extend(self.moves_of_grant(&mate.org, at, Some(record), Some(&next))?);
             batch.changes.push(Change::Put(mate.key, next));
         }
-        Ok(())
+        Ok(landed)
     }
 }
 

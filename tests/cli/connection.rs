@@ -3,7 +3,7 @@
 use crate::kit::{Answer, Daemon};
 use crate::{tokenkeep, tokenkeep_with};
 
-const CONNECTION: &str = r#"{"provider":"github","name":"main","state":"active","reason":null,"scopes":["repo","user"],"generation":8,"expires_at":null,"has_refresh_token":true,"created_at":"2026-11-21T18:00:00Z","refreshed_at":"2026-11-21T19:00:00Z","last_read_at":null,"labels":{"team":"core"},"forecast":{"ends_at":"2027-11-21T18:00:00Z","reason":"absolute_limit"}}"#;
+const CONNECTION: &str = r#"{"provider":"github","name":"main","state":"active","reason":null,"since":null,"scopes":["repo","user"],"generation":8,"expires_at":null,"has_refresh_token":true,"created_at":"2026-11-21T18:00:00Z","refreshed_at":"2026-11-21T19:00:00Z","last_read_at":null,"labels":{"team":"core"},"forecast":{"ends_at":"2027-11-21T18:00:00Z","reason":"absolute_limit"}}"#;
 const TEXT: &str = "\
 connection     github/main
 state          active

@@ -22,9 +22,9 @@ use super::refresh::{Custody, Ended, Grounds, Intent};
 pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why nothing more is sent: the one probe was lost too.
-const PROBE_LOST: &str = "probe_lost";
+pub const PROBE_LOST: &str = "probe_lost";
 /// Why nothing is sent for now.
-const ANSWER_LOST: &str = "answer_lost";
+pub const ANSWER_LOST: &str = "answer_lost";
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,10 +209,28 @@ pub fn news_of_exchange(intent: &Intent, ended: Ended, next: &Custody, may_be_se
             since: Some(*since),
         }),
         (Custody::Settled, Grounds::Probe { since }) if ended == Ended::Answered => {
-            Some(News { kind: Kind::ConnectionRecovered, reason: Some("probed"), since: Some(since) })
+            Some(recovered("probed", since))
         }
         _ => None,
     }
+}
+
+/// What there is to tell once an answer has come that is kept over what is in `before`.
+#[must_use]
+pub fn news_of_answer(intent: &Intent, before: &Custody) -> Option<News> {
+    match before {
+        // It came after it had been given up.
+        Custody::NeedsReauth { since, .. } | Custody::OutcomeUnknown { since, .. } => {
+            Some(recovered("answer_came", *since))
+        }
+        Custody::Refreshing { .. } | Custody::Settled => {
+            news_of_exchange(intent, Ended::Answered, &Custody::Settled, true)
+        }
+    }
+}
+
+fn recovered(reason: &'static str, since: Moment) -> News {
+    News { kind: Kind::ConnectionRecovered, reason: Some(reason), since: Some(since) }
 }
 
 /// What there is to tell once a token set was stored over one that was in `before`, and is in `after`.
@@ -222,11 +240,7 @@ pub fn news_of_storing(before: &Custody, after: &Custody) -> Option<News> {
         Custody::NeedsReauth { since, .. } | Custody::OutcomeUnknown { since, .. } => *since,
         Custody::Refreshing { .. } | Custody::Settled => return None,
     };
-    (*after == Custody::Settled).then_some(News {
-        kind: Kind::ConnectionRecovered,
-        reason: Some("connected_again"),
-        since: Some(since),
-    })
+    (*after == Custody::Settled).then(|| recovered("connected_again", since))
 }
 
 #[cfg(test)]

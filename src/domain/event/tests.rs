@@ -47,6 +47,9 @@ fn an_exchange_is_told_of_when_it_changes_what_can_be_done() {
         told(probe, Ended::Answered, &Custody::Settled, true),
         Some((Kind::ConnectionRecovered, Some("probed")))
     );
+    let late = |before: &Custody| news_of_answer(&intent(first), before).map(|news| news.reason);
+    assert_eq!(late(&unknown(false)), Some(Some("answer_came")));
+    assert_eq!(late(&Custody::Settled), None);
     let again = Grounds::Again { since, probed: false };
     for quiet in [
         told(first, Ended::Answered, &Custody::Settled, true),

@@ -18,7 +18,7 @@ pub use delivery::{UnsignedError, examine};
 
 use crate::crypto::random;
 use crate::domain::action::Action;
-use crate::domain::event::queue::Next;
+use crate::domain::event::queue::{Next, Trouble};
 use crate::domain::event::webhook::Webhook;
 use crate::net::outbound::Door;
 use crate::store::Key;
@@ -88,7 +88,11 @@ impl Alerts {
     async fn deliver(&self, webhook: &Arc<Webhook>, sequence: u64, key: Key) {
         let outgoing = match self.vault.outgoing(sequence, key) {
             Ok(Some(outgoing)) => outgoing,
-            // Gone with its org, or damaged: said where it was opened.
+            Err(refusal) if refusal.code == Code::NotReady => {
+                self.failed(sequence, "unread", Trouble::Down(None), refusal.code.as_str().to_owned());
+                return;
+            }
+            // Gone, with its org or by itself, or damaged: said where it was opened.
             Ok(None) | Err(_) => return self.vault.event_lost(sequence),
         };
         let delivered = self.send(webhook, &outgoing).await;
@@ -98,12 +102,13 @@ impl Alerts {
         if outgoing.event.is_too_old(self.vault.moment()) {
             return self.vault.event_given_up(&outgoing).await;
         }
-        let (why, trouble) = (delivered.to_string(), delivered.trouble());
-        let (kind, pause) = (outgoing.event.kind.as_str(), {
-            let chance = f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX);
-            self.vault.event_failed(sequence, trouble, why.clone(), chance)
-        });
-        tracing::warn!(kind, sequence, why, again_in = pause.as_secs(), "the webhook did not take an event");
+        self.failed(sequence, outgoing.event.kind.as_str(), delivered.trouble(), delivered.to_string());
+    }
+
+    fn failed(&self, sequence: u64, kind: &str, trouble: Trouble, why: String) {
+        let chance = f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX);
+        let pause = self.vault.event_failed(sequence, trouble, why.clone(), chance);
+        tracing::warn!(kind, sequence, why, again_in = pause.as_secs(), "an event was not delivered");
     }
 
     async fn send(&self, webhook: &Arc<Webhook>, outgoing: &Outgoing) -> Delivered {

@@ -83,6 +83,9 @@ pub struct ConnectionOut {
     pub state: ConnectionState,
     /// Why, where the state is not `active`.
     pub reason: Option<String>,
+    /// Since when, where the state is not `active`.
+    #[serde(default)]
+    pub since: Option<Moment>,
     /// The scopes granted.
     pub scopes: Vec<String>,
     /// Counts the token sets; also the `ETag`.

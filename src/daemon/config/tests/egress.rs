@@ -50,6 +50,16 @@ fn the_configuration_leads_to_what_it_names_and_nowhere_else() {
 }
 
 #[test]
+fn a_webhook_is_where_the_configuration_leads_too() {
+    let webhook = "webhook = { url = 'https://Alerts.example/t', secret = { file = '/s' } }";
+    let config = parse(&format!("{LEAST}[alerts]\n{webhook}\n")).unwrap();
+    assert_eq!(
+        config.destinations().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["alerts.example:443"]
+    );
+}
+
+#[test]
 fn what_egress_could_not_know_is_refused() {
     let fault = |text: Result<Config, ConfigError>| text.unwrap_err().to_string();
     let aws = "source = 'aws-secrets-manager'\nsecret_id = 'a'\n";

@@ -120,7 +120,7 @@ fn a_brake_is_told_of_once_and_its_release_even_after_a_kill() {
 
 #[test]
 fn refreshes_are_counted_by_what_came_of_them() {
-    let Some((server, _receiver, vault)) = told() else { return };
+    let Some((server, _receiver, mut vault)) = told() else { return };
     put_ended(&vault, &server, MAIN);
     server.fault(&json!({ "delay_ms": 700 }));
     std::thread::scope(|scope| {
@@ -150,6 +150,25 @@ fn refreshes_are_counted_by_what_came_of_them() {
     ]
     .map(count);
     assert_eq!(counted, [2, 4, 1, 1, 1, 0, 0].map(Some));
+    let states = |vault: &TestVault| {
+        ["needs_reauth", "outcome_unknown", "refreshing"]
+            .map(|state| metric(vault, &format!("tokenkeep_connections{{state=\"{state}\"}}")))
+    };
+    assert_eq!(states(&vault), [1, 1, 0].map(Some));
+    vault.restart();
+    poll("the count of a new life", || (states(&vault) == [1, 1, 0].map(Some)).then_some(()));
+    for (state, name, reason) in
+        [("needs_reauth", "dead", "invalid_grant"), ("outcome_unknown", "lost", "answer_lost")]
+    {
+        let listed = vault.get(&format!("/v1/orgs/acme/connections?state={state}")).json();
+        assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+        let item = &listed["items"][0];
+        assert_eq!((&item["name"], &item["reason"]), (&json!(name), &json!(reason)));
+        assert!(item["since"].is_string(), "{item}");
+    }
+    put_ended(&vault, &server, "oidc/dead");
+    put_ended(&vault, &server, lost);
+    assert_eq!(states(&vault), [0, 0, 0].map(Some));
 }
 
 /// By the library that Standard Webhooks publishes for receivers.
