@@ -98,8 +98,8 @@ impl Buf for Piece {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::pulse::Pulse;
     use super::*;
+    use crate::transport::pulse::Pulse;
 
     #[test]
     fn blanks_stand_before_json_over_http_2_and_nowhere_else() {

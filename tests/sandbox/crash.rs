@@ -23,6 +23,8 @@ pub(crate) fn happens(name: &str) -> bool {
         Some(("panic", program)) => {
             let arguments = ["tokenkeep", "--version"].map(OsString::from);
             match program {
+                "tokenkeep-doorman" => drop(tokenkeep::doorman::run(arguments)),
+                "tokenkeep-egress" => drop(tokenkeep::egress::run(arguments)),
                 "tokenkeepd" => drop(tokenkeep::daemon::run::run(arguments)),
                 _ => drop(tokenkeep::cli::run(arguments)),
             }
@@ -46,7 +48,7 @@ pub(crate) fn happens(name: &str) -> bool {
 }
 
 pub(crate) fn panic_is_quiet() {
-    for program in ["tokenkeepd", "tokenkeep"] {
+    for program in ["tokenkeepd", "tokenkeep-doorman", "tokenkeep-egress", "tokenkeep"] {
         let (output, _) = happened(&format!("panic-{program}"));
         let said =
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
