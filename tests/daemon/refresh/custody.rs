@@ -66,10 +66,15 @@ fn callers_that_give_up_change_nothing() {
         })
         .collect();
     std::thread::sleep(Duration::from_millis(50));
+    poll("the flight", || (shown(&vault, MAIN)["state"] == "refreshing").then_some(()));
+    assert!(server.log().is_empty(), "the provider takes its time");
     drop(callers);
-    await_generation(&vault, MAIN, 2);
+    let kept = await_generation(&vault, MAIN, 2);
+    assert_eq!(kept["state"], "active");
     assert_ne!(vault.access_token("acme", MAIN), "first");
     assert_eq!(server.results(), ["granted"]);
+    refreshed(&vault, MAIN, 2).is(200);
+    assert_eq!(server.results(), ["granted", "granted"], "the new refresh token is the provider's");
 }
 
 #[test]

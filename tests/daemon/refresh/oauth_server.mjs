@@ -3,7 +3,7 @@
 // What it says is real: refresh tokens rotate, and one that is shown again ends its whole grant. What the network and a
 // provider's operations do to such answers is put in between, by `POST /_test/fault`, for the next token requests:
 //   {"count": 1, "delay_ms": 0, "drop": "before" | "after", "kill": pid, "status": 429, "retry_after": 1, "type": "text/html",
-//    "body": "...", "size": bytes, "change": {"drop": ["field"], "set": {"field": value}, "cut": bytes}}
+//    "body": "...", "size": bytes, "chunked": true, "change": {"drop": ["field"], "set": {"field": value}, "cut": bytes}}
 // `kill` ends that process by SIGKILL in the moment of the drop, so that it dies while the answer is owed to it.
 // `drop: "after"` commits the rotation and loses the answer. `GET /_test/log` is this side's own account of each request.
 // `POST /_test/weather {"busy": 0.04, "late": 0.05, "before": 0.01, "after": 0.01, "broken": 0.01}` gives every request its
@@ -206,6 +206,12 @@ async function token(request, response) {
     return oauth(request, response);
   }
   if (now.change) { change(response, now.change); return oauth(request, response); }
+  if (now.size && now.chunked) {
+    skipped('flood');
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write('x');
+    return response.end('x'.repeat(now.size - 1));
+  }
   if (now.size) { skipped('flood'); return say(response, 200, 'x'.repeat(now.size), { 'content-type': 'application/json' }); }
   if (now.status) {
     await shown(request);
