@@ -31,6 +31,8 @@ pub(super) struct Death {
 /// An end of the daemon.
 pub(super) struct Kill {
     pub(super) at: u64,
+    /// What the provider came upon before this was sent by the one that was killed.
+    pub(super) gone_until: u64,
     /// It waited for answers that were kept back, and for nothing else.
     pub(super) has_nothing_in_hand: bool,
 }
@@ -115,6 +117,10 @@ impl Story {
         // What was given was kept: it came again.
         if call.next.as_deref().is_some_and(|next| shown.contains_key(next)) {
             return Fate::Arrived;
+        }
+        // Sent by a daemon that was dead when the provider came upon it.
+        if self.kills.iter().any(|kill| kill.at <= call.at && call.at <= kill.gone_until) {
+            return Fate::Lost;
         }
         let window = u64::try_from(ARRIVAL.as_millis()).unwrap_or(0);
         match self.kills.iter().find(|kill| kill.at >= call.at) {

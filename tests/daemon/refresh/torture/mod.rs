@@ -88,11 +88,12 @@ fn kill_again_and_again(server: &OAuthServer, vault: &mut TestVault, lasts: Dura
             server.hold();
             waits_for_nothing_else(server, vault)
         };
-        kills.push(Kill { at: now(), has_nothing_in_hand });
+        let at = now();
         vault.kill9();
-        if keeps_back {
-            server.release();
-        }
+        // Twice there and back: by then the provider has come upon whatever the dead one had sent.
+        server.release();
+        server.release();
+        kills.push(Kill { at, gone_until: now(), has_nothing_in_hand });
         vault.start();
     }
     kills
