@@ -65,3 +65,38 @@ fn a_lost_answer_is_looked_into_although_nobody_asks() {
     assert_eq!(ended["reason"], "answer_lost");
     assert_eq!(server.results(), ["granted", "invalid_grant"], "probed once");
 }
+
+/// A limit that no refresh puts off, and that an admin is told of before customers are.
+#[test]
+fn what_will_end_by_itself_is_forecast() {
+    let Some(server) = OAuthServer::start(60) else { return };
+    let lines = "refresh_early = \"allowed\"\nabsolute_limit = \"10d\"\n[refresh]\nearly = \"none\"";
+    let vault = vault_of(&server, lines);
+    put_living(&vault, &server, MAIN);
+    vault.put("acme", "oidc/bare", &json!({ "access_token": "a", "expires_in": 1800 }));
+    let forecast = shown(&vault, MAIN)["forecast"].clone();
+    assert_eq!(forecast["reason"], "absolute_limit");
+    refreshed(&vault, MAIN, 1).is(200);
+    assert_eq!(shown(&vault, MAIN)["forecast"], forecast, "a refresh is no consent");
+
+    let expiring = |query: &str| {
+        let page = vault.admin().get(&format!("/admin/v1/expiring{query}")).is(200).json();
+        let mut names: Vec<String> = page["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .map(|item| format!("{} {} {}", item["org"], item["name"], item["forecast"]["reason"]))
+            .collect();
+        names.sort();
+        (names, page["next"].as_str().map(str::to_owned))
+    };
+    let (bare, main) = (r#""acme" "bare" "no_refresh_token""#, r#""acme" "main" "absolute_limit""#);
+    assert_eq!(expiring(""), (vec![bare.to_owned(), main.to_owned()], None));
+    assert_eq!(expiring("?within=3600").0, [bare]);
+    assert_eq!(expiring("?within=60&provider=oidc").0, Vec::<String>::new());
+    let (first, next) = expiring("?limit=1");
+    let (second, end) = expiring(&format!("?limit=1&after={}", next.expect("more")));
+    assert_eq!((first.len(), second.len(), end), (1, 1, None));
+    assert_ne!(first, second);
+    vault.admin().get("/admin/v1/expiring?within=x").refused(400, "invalid_request");
+}
