@@ -119,7 +119,9 @@ fn a_release_says_what_it_is_about_and_goes_on_to_the_end() {
     let asked = daemon.asked();
     assert_eq!(asked[0].line, "POST /admin/v1/connections/release");
     assert_eq!(asked[0].body, r#"{"org":"acme","provider":"github","all":true}"#);
-    for wrong in ["connection release", "connection release acme", "connection release acme github/main --all"] {
+    for wrong in
+        ["connection release", "connection release acme", "connection release acme github/main --all"]
+    {
         assert_eq!(tokenkeep(&daemon, wrong).exit, 64, "{wrong}");
     }
     assert_eq!(daemon.asked().len(), 2);
