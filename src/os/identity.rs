@@ -27,12 +27,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of what is there; a symlink is not followed.
+    /// Of what is there. A symlink is followed: systemd makes one to the state directory of a dynamic user anew
+    /// (systemd.exec(5), `StateDirectory=`).
     ///
     /// # Errors
     /// The kernel's.
     pub fn at(path: &Path) -> std::io::Result<Self> {
-        fs::symlink_metadata(path).map(|status| Self::of(&status))
+        fs::metadata(path).map(|status| Self::of(&status))
     }
 
     /// Of what this describes.

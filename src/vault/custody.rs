@@ -172,7 +172,10 @@ impl Vault {
         let custody = Custody::Refreshing { intent: intent.clone() };
         let record = self.with_exchange(org, &kept.key, &kept.record, &custody, None)?;
         let mut batch = self.replacement(&permit, kept.key, &kept.record, record);
-        self.intend_with_mates(&mut batch, kept, &id.provider, &intent)?;
+        if let Err(refusal) = self.intend_with_mates(&mut batch, kept, &id.provider, &intent) {
+            permit.settle_step(Became::refused(&refusal), Some(kept.generation), None).await?;
+            return Err(refusal);
+        }
         fault_points::reach("intent/sealed");
         let Some(mark) = self.commit_unless_changed(batch).await? else {
             permit.settle_step(Became::because("conflict", "intent"), Some(kept.generation), None).await?;

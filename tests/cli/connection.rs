@@ -133,3 +133,27 @@ fn a_deletion_needs_a_yes() {
         .is("{\"deleted\":true,\"revoked\":false}\n");
     assert_eq!(daemon.asked()[0].line, "DELETE /v1/orgs/acme/connections/github/main");
 }
+
+#[test]
+fn a_release_says_what_it_is_about_and_goes_on_to_the_end() {
+    let daemon = Daemon::start(|asked| {
+        let next = if asked.body.contains("after") { "null" } else { r#""0a""# };
+        Answer::Json(200, format!(r#"{{"released":2,"next":{next}}}"#))
+    });
+    tokenkeep(&daemon, "connection release acme --all --provider github").fails(
+        64,
+        "error: Release all connections of provider github of org acme? No other daemon may refresh them any more. \
+         Nobody is there to answer\nmend: --yes answers in advance\n",
+    );
+    assert!(daemon.asked().is_empty());
+    tokenkeep(&daemon, "connection release acme --all --provider github --yes").is("4 released\n");
+    let asked = daemon.asked();
+    assert_eq!(asked[0].line, "POST /admin/v1/connections/release");
+    assert_eq!(asked[0].body, r#"{"org":"acme","provider":"github","all":true}"#);
+    for wrong in
+        ["connection release", "connection release acme", "connection release acme github/main --all"]
+    {
+        assert_eq!(tokenkeep(&daemon, wrong).exit, 64, "{wrong}");
+    }
+    assert_eq!(daemon.asked().len(), 2);
+}

@@ -21,7 +21,7 @@ import sys
 
 from cryptography.fernet import Fernet, InvalidToken
 
-ORG, CONNECTION, SECRET, SECRET_VERSION, CIPHERTEXT_TABLE = 1, 2, 3, 4, 7  # tables
+ORG, CONNECTION, SECRET, SECRET_VERSION, CIPHERTEXT_TABLE, GRANT = 1, 2, 3, 4, 7, 8  # tables
 SYSTEM_KEY, INDEX_KEY, JOURNAL_KEY, ORG_KEY, METADATA = 1, 2, 3, 5, 6  # fields
 ACCESS_TOKEN, REFRESH_TOKEN, PREVIOUS_REFRESH_TOKEN, ID_TOKEN, VALUE, CIPHERTEXT = 7, 8, 9, 10, 11, 14
 
@@ -175,6 +175,8 @@ class Org:
         token = json.loads(opened[ACCESS_TOKEN][8:].removeprefix(b"!"))
         others = {"refresh_token": REFRESH_TOKEN, "previous_refresh_token": PREVIOUS_REFRESH_TOKEN, "id_token": ID_TOKEN}
         others = {name: opened[field].decode() for name, field in others.items() if field in opened}
+        for inner in ("grant", "incarnation"):  # the vault's own, and worth nothing outside of it
+            about.pop(inner, None)
         return about | token | others | {"generation": sections(record)[0]}
 
     def secret(self, key, record, store):
@@ -221,6 +223,8 @@ def main(root_key_file, vault_json, journal, ciphertexts=None):
     orgs, failures = {}, 0
     for key in sorted(store):  # orgs come before what is theirs
         try:
+            if key[0] == GRANT:  # says where a connection stands, which is found anyway
+                continue
             if key[0] == ORG:
                 found = orgs[key[1:17]] = Org(vault, key, store[key])
                 line = found.metadata

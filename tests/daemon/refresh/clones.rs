@@ -147,6 +147,27 @@ fn yesterday_s_copy_put_back_in_place_is_noticed() {
 }
 
 #[test]
+fn a_copy_made_in_the_middle_of_a_refresh_does_not_go_on_with_it() {
+    let Some((server, vault)) = strict(60) else { return };
+    put_with(&vault, &server, MAIN, json!({ "expires_in": 5 }));
+    server.fault(&json!({ "delay_ms": 2000 }));
+    let mut copy = std::thread::scope(|scope| {
+        scope.spawn(|| refreshed(&vault, MAIN, 1).is(200));
+        poll("the intent", || (shown(&vault, MAIN)["state"] == "refreshing").then_some(()));
+        copy_of(&vault)
+    });
+    copy.start();
+    assert_eq!(shown(&copy, MAIN)["state"], "quarantined");
+    let ended = poll("the end of the access token", || {
+        let answer = copy.token("acme", MAIN);
+        (answer.status != 200).then_some(answer)
+    });
+    ended.refused(503, "quarantined");
+    copy.restart();
+    assert_eq!(server.results(), ["granted"], "that of the live one");
+}
+
+#[test]
 fn a_restart_is_no_copy() {
     let Some((server, mut vault)) = strict(60) else { return };
     put_living(&vault, &server, MAIN);
