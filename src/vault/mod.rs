@@ -33,6 +33,7 @@ pub mod record;
 pub mod refusal;
 pub mod renewal;
 pub mod request_id;
+mod revocation_record;
 pub mod revocations;
 mod rules;
 pub mod secrets;
