@@ -88,7 +88,8 @@ const MAY_EXPOSE: &[(&str, &str)] = &[
     ("vault/orgs.rs", "opens metadata"),
     ("vault/outbox.rs", "opens events, in which no secret stands"),
     ("vault/passes.rs", "opens passes"),
-    ("vault/revocations.rs", "seals and opens the tokens that are to be revoked"),
+    ("vault/revocation_record.rs", "opens what is to be revoked"),
+    ("vault/revocations.rs", "hands tokens over to be revoked"),
     ("vault/secrets.rs", "seals and opens secrets"),
     ("vault/tokens.rs", "splices answers from opened tokens"),
 ];

@@ -216,13 +216,17 @@ impl Vault {
             let permit = self.admit(&task, ask)?;
             fault_points::reach("answer/admitted");
             let record = self.store.read(&key)?;
-            // The connection was deleted meanwhile, and perhaps made anew: what came is its revocation's.
-            if let Some((note, mark)) =
-                self.inherit(&permit, &org, intent, conclusion.granted.as_deref()).await?
-            {
-                let recorded = permit.settle_step(Became::because("ok", "deleted"), None, Some(mark)).await;
-                drop(self.act_on(note, Duration::ZERO));
-                return Ok(recorded.and(Err(Refusal::not_found("connection"))));
+            let stands =
+                |record| self.custody(&org, &key, record).map(|custody| intent.still_stands(&custody));
+            if !record.as_ref().map(stands).transpose()?.unwrap_or(false) {
+                // The connection was deleted meanwhile, and perhaps made anew: what came is its revocation's.
+                let granted = conclusion.granted.as_deref();
+                if let Some((note, mark)) = self.inherit(&permit, &org, intent, granted).await? {
+                    let became = Became::because("ok", "deleted");
+                    let recorded = permit.settle_step(became, None, Some(mark)).await;
+                    drop(self.act_on(note, Duration::ZERO));
+                    return Ok(recorded.and(Err(Refusal::not_found("connection"))));
+                }
             }
             let landed = match &record {
                 Some(record) => self.land(&org, &key, id, record, intent, conclusion)?,

@@ -40,6 +40,7 @@ pub mod refusal;
 pub mod renewal;
 mod reprieve;
 pub mod request_id;
+mod revocation_record;
 pub mod revocations;
 mod rules;
 pub mod secrets;

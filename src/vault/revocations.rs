@@ -13,35 +13,32 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokenkeep_client::ids::{ConnectionId, OrgId};
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::{AccessToken, RefreshToken};
-use tokenkeep_client::wire::{RevocationOut, RevocationState, RevocationsOut, to_body};
-use zeroize::Zeroizing;
+use tokenkeep_client::wire::{RevocationOut, RevocationState, RevocationsOut};
 
 use super::Vault;
 use super::ask::Ask;
 use super::caller::Caller;
-use super::connection_record::WITHHELD;
 use super::connections::{TRIES, standing};
 use super::door::{Became, Permit};
 use super::orgs::Org;
-use super::place::{Field, OrgBlind, Table, org_prefix, place, revocation_key};
-use super::record::{RecordView, RecordWriter};
+use super::place::{Field, Table, org_prefix, revocation_key};
+use super::record::RecordView;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::revocation_record::{Errand, Tokens, bare, bytes_of};
 use crate::chain::Mark;
 use crate::crypto::random;
-use crate::crypto::seal::seal;
 use crate::domain::action::Action;
 use crate::domain::refresh::answer::Granted;
 use crate::domain::refresh::{Custody, Fingerprint, Intent};
 use crate::domain::revocation::{Setback, Verdict};
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
 
-/// An admin is shown so many, the oldest names first; how many there are in all is counted beside.
+/// An admin is shown so many, in no order; how many there are in all is counted beside.
 const SHOWN: usize = 1000;
 /// Notes looked at in one go.
 const PAGE: usize = 256;
@@ -63,20 +60,6 @@ pub trait Revoking: Send + Sync + 'static {
     /// Begins, not before this span has passed. It is on its way when this returns; dropping what it gives changes
     /// nothing.
     fn begin(&self, note: Key, not_before: Duration) -> Told;
-}
-
-/// What a note says, beside the tokens.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Errand {
-    org: OrgId,
-    #[serde(flatten)]
-    id: ConnectionId,
-    since: Moment,
-    attempts: u32,
-    next_at: Moment,
-    last: Option<String>,
-    /// The token that a refresh was showing when the connection was deleted.
-    awaits: Option<Fingerprint>,
 }
 
 /// A note that is about to be acted on.
@@ -153,7 +136,8 @@ impl Vault {
         let tokens = Tokens {
             access: access.map(|value| bare(&value)).transpose()?.unwrap_or_default(),
             current: self.stored_section(org, key, Some(record), Field::RefreshToken)?,
-            previous: self.stored_section(org, key, Some(record), Field::PreviousRefreshToken)?,
+            // What it replaced may be of another grant, which another connection holds by now.
+            previous: None,
         };
         Ok(Some(self.draft(org, &errand, &tokens)))
     }
@@ -180,7 +164,7 @@ impl Vault {
         let now = self.now();
         Draft {
             note,
-            change: Change::Put(note, self.written(org, &note, 1, errand, tokens)),
+            change: Change::Put(note, self.written_note(org, &note, 1, errand, tokens)),
             precondition: Precondition::Absent(note),
             not_before: span(now, errand.next_at),
         }
@@ -216,8 +200,8 @@ impl Vault {
         }
     }
 
-    /// A refresh has ended whose connection is gone: what it brought belongs to the note that awaits it. True where
-    /// there is one.
+    /// A refresh has ended whose connection is gone: what it brought belongs to the note that awaits it, if there
+    /// is one.
     pub(super) async fn inherit(
         &self,
         permit: &Permit<'_>,
@@ -415,7 +399,7 @@ impl Vault {
         tokens: &Tokens,
     ) -> Result<Mark, CommitError> {
         let generation = RecordView::parse(&record.value).map_or(1, |view| view.generation() + 1);
-        let next = self.written(org, note, generation, errand, tokens);
+        let next = self.written_note(org, note, generation, errand, tokens);
         let batch = Batch {
             preconditions: vec![standing(*note, Some(record))],
             changes: vec![Change::Put(*note, next)],
@@ -424,76 +408,9 @@ impl Vault {
         self.store.commit(batch).await
     }
 
-    fn written(&self, org: &Org, note: &Key, generation: u64, errand: &Errand, tokens: &Tokens) -> Vec<u8> {
-        let metadata = to_body(errand);
-        let sections = [
-            (Field::Metadata, Some(&metadata)),
-            (Field::AccessToken, Some(&tokens.access)),
-            (Field::RefreshToken, tokens.current.as_ref()),
-            (Field::PreviousRefreshToken, tokens.previous.as_ref()),
-        ];
-        let mut writer = RecordWriter::new(generation);
-        for (field, value) in sections {
-            let Some(value) = value else { continue };
-            let sealed = seal(&org.key, &place(self.vault_id, note, field), generation, value);
-            writer = writer.section(field, org.key.id(), sealed.as_bytes());
-        }
-        writer.finish()
-    }
-
-    fn tokens_of(&self, org: &Org, note: &Key, record: &Record) -> Result<Tokens, Refusal> {
-        let stored = |field| self.stored_section(org, note, Some(record), field);
-        Ok(Tokens {
-            access: stored(Field::AccessToken)?.unwrap_or_default(),
-            current: stored(Field::RefreshToken)?,
-            previous: stored(Field::PreviousRefreshToken)?,
-        })
-    }
-
-    fn errand(&self, org: &Org, note: &Key, record: &Record) -> Result<Errand, Refusal> {
-        let opened = self.open_section(&org.key, note, &record.value, Field::Metadata)?;
-        let errand: Errand = serde_json::from_slice(opened.expose())
-            .map_err(|_| Refusal::integrity("revocation", &"it is not what was written"))?;
-        if errand.org != org.id {
-            return Err(Refusal::integrity("revocation", &"it is another org's"));
-        }
-        Ok(errand)
-    }
-
-    fn org_and_errand(&self, note: &Key, record: &Record) -> Result<(Arc<Org>, Errand), Refusal> {
-        let org = self.org_in_passing(OrgBlind::of_record(note))?;
-        let errand = self.errand(&org, note, record)?;
-        Ok((org, errand))
-    }
-
     fn revoker(&self) -> Caller {
         self.task("revoker")
     }
-}
-
-/// The tokens of a note.
-#[derive(Default)]
-struct Tokens {
-    access: Zeroizing<Vec<u8>>,
-    current: Option<Zeroizing<Vec<u8>>>,
-    previous: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// The token in the value of an access token section.
-fn bare(value: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    #[derive(Deserialize)]
-    struct Body {
-        access_token: AccessToken,
-    }
-    let body = value.get(8..).map(|body| body.strip_prefix(&[WITHHELD]).unwrap_or(body));
-    let body: Body = body
-        .and_then(|body| serde_json::from_slice(body).ok())
-        .ok_or_else(|| Refusal::integrity("access token", &"its body is not what was written"))?;
-    Ok(bytes_of(AccessToken::expose(&body.access_token)))
-}
-
-fn bytes_of(token: &str) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(token.as_bytes().to_vec())
 }
 
 fn span(now: Moment, then: Moment) -> Duration {

@@ -16,7 +16,7 @@ fn asked_wrongly() -> Vec<Request> {
         get("/v1/orgs/acme/connections?provider=UP"),
         get("/v1/orgs/acme/secrets?after=x"),
         get("/v1/orgs/acme/secrets/key?version=x"),
-        Request::delete(format!("{connection}?revoke=true")),
+        Request::delete(format!("{connection}?revoke=perhaps")),
         Request::delete(connection).with("If-Match", "7"),
     ]
 }

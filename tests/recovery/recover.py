@@ -22,8 +22,10 @@ import sys
 from cryptography.fernet import Fernet, InvalidToken
 
 ORG, CONNECTION, SECRET, SECRET_VERSION, CIPHERTEXT_TABLE, GRANT = 1, 2, 3, 4, 7, 8  # tables
+REVOCATION, AUTHORIZATION, CONSENT_TABLE = 20, 21, 22  # tables, too
 SYSTEM_KEY, INDEX_KEY, JOURNAL_KEY, ORG_KEY, METADATA = 1, 2, 3, 5, 6  # fields
 ACCESS_TOKEN, REFRESH_TOKEN, PREVIOUS_REFRESH_TOKEN, ID_TOKEN, VALUE, CIPHERTEXT = 7, 8, 9, 10, 11, 14
+CONSENT = 32
 
 
 def mac(key, *parts):
@@ -234,6 +236,12 @@ def main(root_key_file, vault_json, journal, ciphertexts=None):
                 line = orgs[key[1:17]].connection(key, store[key])
             elif key[0] == SECRET:
                 line = orgs[key[1:17]].secret(key, store[key], store)
+            elif key[0] == REVOCATION:  # its tokens are to be revoked, and worth nothing else
+                line = {"revocation": json.loads(orgs[key[1:17]].open(key, store[key])[METADATA])}
+            elif key[0] == CONSENT_TABLE:
+                line = {"consent": json.loads(orgs[key[1:17]].open(key, store[key])[CONSENT])}
+            elif key[0] == AUTHORIZATION:  # ten minutes old, or gone
+                continue
             elif key in store:  # read with their secret, the versions are gone by now
                 raise ValueError("a version of no secret")
             else:

@@ -65,7 +65,7 @@ impl Refresh {
         let ended = self.renew(&open.org, &open.id, Wanted::OtherThan(open.generation));
         async move {
             let became = ended.await.err().map_or("ok", |refusal| refusal.code.as_str());
-            tracing::info!(became, "a refresh that was cut short was looked into");
+            tracing::info!(found = "refreshing", became, "a refresh that was cut short was looked into");
         }
     }
 }

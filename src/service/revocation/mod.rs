@@ -53,8 +53,32 @@ struct Office {
 #[derive(Default)]
 struct Queue {
     due: BTreeSet<(Instant, Key)>,
+    /// When each note stands there.
+    at: HashMap<Key, Instant>,
     /// Who waits for which note.
     told: HashMap<Key, watch::Sender<Option<RevocationState>>>,
+}
+
+impl Queue {
+    /// At this time, and no more at another.
+    fn put(&mut self, note: Key, at: Instant) {
+        if let Some(before) = self.at.insert(note, at) {
+            self.due.remove(&(before, note));
+        }
+        self.due.insert((at, note));
+    }
+
+    /// The first, if it is due; else when it is.
+    fn take(&mut self, now: Instant) -> Result<Key, Option<Instant>> {
+        match self.due.first().copied() {
+            Some((at, note)) if at <= now => {
+                self.due.remove(&(at, note));
+                self.at.remove(&note);
+                Ok(note)
+            }
+            first => Err(first.map(|(at, _)| at)),
+        }
+    }
 }
 
 /// How an attempt ended.
@@ -105,7 +129,7 @@ impl Revoker {
             let now = vault.moment();
             for waiting in page {
                 let span = Duration::from_secs(waiting.next_at.unix().saturating_sub(now.unix()));
-                self.0.queue().due.insert((Instant::now() + span, waiting.note));
+                self.0.queue().put(waiting.note, Instant::now() + span);
             }
             match last {
                 Some(last) => after = Some(last),
@@ -121,14 +145,11 @@ impl Revoker {
     async fn next(&self) -> Key {
         loop {
             let woken = self.0.woken.notified();
-            let first = self.0.queue().due.first().copied();
-            match first {
-                Some((at, note)) if at <= Instant::now() => {
-                    self.0.queue().due.remove(&(at, note));
-                    return note;
-                }
-                Some((at, _)) => tokio::select! { () = sleep_until(at) => {}, () = woken => {} },
-                None => woken.await,
+            let taken = self.0.queue().take(Instant::now());
+            match taken {
+                Ok(note) => return note,
+                Err(Some(at)) => tokio::select! { () = sleep_until(at) => {}, () = woken => {} },
+                Err(None) => woken.await,
             }
         }
     }
@@ -138,8 +159,7 @@ impl Revoking for Revoker {
     fn begin(&self, note: Key, not_before: Duration) -> Told {
         let mut told = {
             let mut queue = self.0.queue();
-            queue.due.retain(|(_, queued)| *queued != note);
-            queue.due.insert((Instant::now() + not_before, note));
+            queue.put(note, Instant::now() + not_before);
             let told = queue.told.entry(note).or_insert_with(|| watch::channel(None).0);
             told.subscribe()
         };
@@ -166,7 +186,7 @@ impl Office {
         let state = match attempt {
             Attempt::Over(state) => state,
             Attempt::Again(pause) => {
-                self.queue().due.insert((Instant::now() + pause, note));
+                self.queue().put(note, Instant::now() + pause);
                 self.woken.notify_one();
                 RevocationState::Pending
             }

@@ -86,9 +86,9 @@ fn what_is_deleted_is_gone_and_may_come_again() {
     over_each_way(|vault, line| {
         vault.create_org("acme");
         line.put(MAIN, &json!({"access_token": "at-1", "refresh_token": "rt-1"})).is(201);
-        line.delete(&format!("{MAIN}?revoke=true")).refused(400, "invalid_request");
+        line.delete(&format!("{MAIN}?revoke=perhaps")).refused(400, "invalid_request");
         let gone = line.delete(&format!("{MAIN}?revoke=false")).is(200).json();
-        assert_eq!(gone, json!({"deleted": true, "revoked": false}));
+        assert_eq!(gone, json!({"deleted": true, "revoked": false, "revocation": "not_asked"}));
         for below in ["", "/token", "/refresh-token"] {
             line.get(&format!("{MAIN}{below}")).refused(404, "not_found");
         }

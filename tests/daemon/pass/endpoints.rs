@@ -88,7 +88,10 @@ fn following(route: &Route) -> Option<Route> {
             Route::AuthorizationComplete(org(), AuthorizationState::parse("0").expect("a state"))
         }
         Route::AuthorizationComplete(..) => Route::Consents(org()),
-        Route::Consents(_) => Route::Consent(org(), connection()),
+        // Of another connection: an admin needs no pass, and a withdrawal deletes.
+        Route::Consents(_) => {
+            Route::Consent(org(), ConnectionId { name: "other".parse().expect("a name"), ..connection() })
+        }
         Route::Consent(..) => return None,
     })
 }

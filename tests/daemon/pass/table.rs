@@ -2,6 +2,7 @@
 //! a good pass it goes through.
 
 use serde_json::json;
+use tokenkeep::transport::route::Route;
 
 use super::endpoints::{Endpoint, ORG, every};
 use super::{issue, strict, with};
@@ -161,7 +162,8 @@ fn every_endpoint_refuses_every_bad_pass_and_takes_a_good_one() {
                 assert_eq!(problem.reason.as_deref(), Some(reason), "{what}");
                 assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{what}");
                 assert!(files::find(&answer.bytes(), &good.as_bytes()[20..60]).is_none(), "{what}");
-                refused.push((what, problem.request_id, code, reason, endpoint.is_of_an_org()));
+                let names_an_org = endpoint.request.target.contains("/orgs/acme");
+                refused.push((what, problem.request_id, code, reason, names_an_org));
             }
         }
     }
@@ -174,7 +176,13 @@ fn every_endpoint_refuses_every_bad_pass_and_takes_a_good_one() {
             seed(vault, &good);
             let request = with(endpoint.request.clone(), &good);
             let answer = if over_tls { remote.send(&request) } else { vault.send(&request) };
-            assert!(answer.status < 300, "{}: {}", endpoint.request.target, answer.shown());
+            let goes_through = match endpoint.route {
+                // No provider of this vault has a client: it is let in, and finds nothing to exchange.
+                Route::Authorizations(_) => answer.status == 400,
+                Route::AuthorizationComplete(..) => answer.status == 404,
+                _ => answer.status < 300,
+            };
+            assert!(goes_through, "{}: {}", endpoint.request.target, answer.shown());
         }
     }
     vault.audit_is_intact();

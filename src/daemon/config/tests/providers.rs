@@ -96,7 +96,6 @@ fn a_client_that_is_not_understood_is_refused() {
         ("preset = 'ghs_canary'".into(), 8, "use one of aircall, asana,"),
         ("rotation = 'rotates'".into(), 8, "rotation does nothing without client_id"),
         (SECRET.to_owned(), 8, "client_secret does nothing without client_id"),
-        (bare("issuer = 'not an address'"), 8, "not an issuer"),
         ("client_id = ''".into(), 8, "not a client id"),
         (bare("rotation = 'stays'"), 8, "client_auth is missing, and there is no preset"),
         (bare("client_auth = 'none'"), 8, "token_endpoint is missing"),
@@ -138,6 +137,7 @@ fn a_client_that_is_not_understood_is_refused() {
         (whole("idle_limit = '0s'"), 11, "out of range"),
         (whole("errors_in_200 = 'ghs_canary'"), 11, "expected a boolean"),
         (whole("grant_errors = ['ghs_canary\\\"']"), 11, "not an error code"),
+        (whole("issuer = 'ghs_canary b'"), 11, "not an issuer"),
         (whole("scope_separator = ';'"), 11, "use \" \" or \",\""),
         (whole("revocation = 'ghs_canary'"), 11, "use \"bearer\""),
         (
