@@ -197,6 +197,7 @@ async fn serve(
     let (vault, store) = Vault::open(options).await.map_err(|why| of_open(&why))?;
     let alerts = Alerts::new(Arc::clone(&vault), config.door.clone());
     alerts.tell_to(config.alerts.webhook.clone(), config.alerts.waiting);
+    vault.tell_of_quarantine().await;
     let refresh = Refresh::of(&vault, config.door.clone(), &config.refresh);
     let revoker = Revoker::of(&vault, config.door.clone());
     let authorizations = Authorizations::of(&vault, config.door.clone());

@@ -22,7 +22,7 @@ use super::refusal::Refusal;
 use super::shared_grant::SHARED_GRANT;
 use crate::crypto::mac::constant_time_eq;
 use crate::crypto::seal::seal;
-use crate::domain::event::{ANSWER_LOST, PROBE_LOST};
+use crate::domain::event::{ANSWER_LOST, News, PROBE_LOST, news_of_end};
 use crate::domain::refresh::life::Life;
 use crate::domain::refresh::schedule::{Limits, forecast};
 use crate::domain::refresh::{Custody, Fingerprint};
@@ -69,6 +69,11 @@ fn is_first(incarnation: &u64) -> bool {
 }
 
 impl Metadata {
+    /// When its owner consented last.
+    fn consented_at(&self) -> Moment {
+        self.consented_at.unwrap_or(self.created_at)
+    }
+
     /// When the token set came and ends.
     pub(super) fn life(&self) -> Life {
         Life { refreshed_at: self.refreshed_at, expires_at: self.expires_at }
@@ -335,15 +340,21 @@ impl Vault {
     }
 
     /// Only where a client of ours could refresh it: what an application refreshes by itself, it knows itself.
+    /// What a refresh has to tell of the end of a connection that was as `metadata` says before it.
+    pub(super) fn news_of_end(&self, metadata: &Metadata) -> Option<News> {
+        let provider = self.client_of(&metadata.id.provider)?;
+        let limit = Limits::of(provider.client.as_ref()?).absolute?;
+        news_of_end(metadata.consented_at(), limit, metadata.life().refreshed_at, self.now())
+    }
+
     fn forecast(&self, metadata: &Metadata, has_refresh_token: bool, custody: &Custody) -> Option<Forecast> {
         if matches!(custody, Custody::NeedsReauth { .. }) {
             return None;
         }
         let provider = self.client_of(&metadata.id.provider)?;
         let limits = Limits::of(provider.client.as_ref()?);
-        let consented_at = metadata.consented_at.unwrap_or(metadata.created_at);
         let (ends_at, ending) =
-            forecast(consented_at, metadata.life(), &limits, has_refresh_token, self.now())?;
+            forecast(metadata.consented_at(), metadata.life(), &limits, has_refresh_token, self.now())?;
         Some(Forecast { ends_at, reason: ending.as_str().to_owned() })
     }
 }

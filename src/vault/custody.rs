@@ -288,7 +288,10 @@ impl Vault {
                     true => Became::plain("ok"),
                     false => Became::because("ok", "scope_not_allowed"),
                 };
-                let news = news_of_answer(intent, &custody);
+                let news = match news_of_answer(intent, &custody) {
+                    Some(news) => Some(news),
+                    None => self.news_of_end(&self.open_metadata(org, key, record)?.1),
+                };
                 let (generation, state) = (Some(out.generation), ConnectionState::Active);
                 Ok(Landed { record: Some(next), became, generation, told: Ok(()), news, state })
             }

@@ -130,7 +130,12 @@ impl Vault {
 
     /// Why connections are held back, in a word.
     pub(super) fn why_held(&self) -> &'static str {
-        self.quarantine.why().map_or("quarantined", |why| why.reason.as_str())
+        self.quarantined_for().unwrap_or("quarantined")
+    }
+
+    /// Why the store may be a copy, in a word; none where it is not held to be one.
+    pub(super) fn quarantined_for(&self) -> Option<&'static str> {
+        self.quarantine.why().map(|why| why.reason.as_str())
     }
 
     /// What callers are told of a connection that is held back.

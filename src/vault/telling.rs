@@ -68,7 +68,7 @@ impl Vault {
         let news = news?;
         let mut event = Event::of_connection(news.kind, self.now(), &org.id, id, generation);
         event.data.reason = news.reason.map(str::to_owned);
-        event.data.since = news.since;
+        (event.data.since, event.data.ends_at) = (news.since, news.ends_at);
         self.telling_of(Some(org), event_key(about, random::bytes()), &event)
     }
 
@@ -196,22 +196,10 @@ impl Vault {
         }
     }
 
-    /// A connection will break at that moment unless its owner connects again; the reason is the limit, in one word. To be
-    /// told once of each limit.
-    pub async fn tell_expiring(
-        &self,
-        org: &OrgId,
-        id: &ConnectionId,
-        generation: u64,
-        reason: &'static str,
-        ends_at: Moment,
-    ) {
-        let event = Event::of_connection(Kind::ConnectionExpiring, self.now(), org, id, generation);
-        self.tell(event.because(reason).ending(ends_at)).await;
-    }
-
-    /// The vault is a restored or copied one, for this reason, in one word.
-    pub async fn tell_quarantined(&self, reason: &'static str) {
-        self.tell(Event::new(Kind::VaultQuarantined, self.now()).because(reason)).await;
+    /// At a start: that the vault is a restored or copied one, while it is held to be.
+    pub async fn tell_of_quarantine(&self) {
+        if let Some(reason) = self.quarantined_for() {
+            self.tell(Event::new(Kind::VaultQuarantined, self.now()).because(reason)).await;
+        }
     }
 }

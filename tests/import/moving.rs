@@ -56,7 +56,7 @@ fn a_table_moves_in_through_kills_and_nothing_is_lost_or_doubled() {
     // Each import is cut short while it waits for the rest of its input, so it cannot have ended before.
     let written = table.dump();
     let share = |percent: usize| written.len() * percent / 100;
-    let reached = |percent: usize| before.0 + (table.rows * percent / 100) as u64;
+    let reached = |percent: u64| before.0 + table.records() * percent / 100;
     let mut importer = Importer::start(&table, &place);
     importer.feed(&written[..share(40)]);
     wait_until(&daemon, |records| records > reached(30));
@@ -79,7 +79,7 @@ fn a_table_moves_in_through_kills_and_nothing_is_lost_or_doubled() {
 
     let resumed = table.pipe(&place, "--create-orgs");
     table.assert_summary(&resumed, "unchanged");
-    assert_eq!(state(&daemon).0, before.0 + (table.good() + table.rows / 20) as u64);
+    assert_eq!(state(&daemon).0, before.0 + table.records());
     table.assert_reads_back(&daemon);
     // The log of it all is long: the command line waits for as long as it takes.
     let verify = Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
@@ -132,6 +132,19 @@ impl Table {
 
     fn good(&self) -> usize {
         self.rows - WRONG.len()
+    }
+
+    /// The rows that nothing is wrong with.
+    fn good_rows(&self) -> impl Iterator<Item = usize> + use<> {
+        let step = self.rows / WRONG.len();
+        (0..self.rows).filter(move |row| row % step != step - 1)
+    }
+
+    /// Records of the store once all of it has moved in: a connection a row, where its refresh token is found, and an org for
+    /// each twentieth.
+    fn records(&self) -> u64 {
+        let refreshed = self.good_rows().filter(|row| refresh(*row).is_some()).count();
+        (self.good() + refreshed + self.rows / 20) as u64
     }
 
     /// All of the table, as the pipe carries it.
@@ -191,9 +204,9 @@ impl Table {
 
     /// Each token is what Python sealed, and was written once.
     fn assert_reads_back(&self, daemon: &Daemon) {
-        let (step, orgs) = (self.rows / WRONG.len(), self.rows / 20);
+        let orgs = self.rows / 20;
         let mut by_org: HashMap<usize, Vec<usize>> = HashMap::new();
-        for row in (0..self.rows).filter(|row| row % step != step - 1) {
+        for row in self.good_rows() {
             by_org.entry(row % orgs).or_default().push(row);
         }
         let mut line = daemon.application();

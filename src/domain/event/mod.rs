@@ -16,10 +16,14 @@ use serde::{Deserialize, Serialize};
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
 use tokenkeep_client::moment::Moment;
 
+use super::refresh::schedule::Ending;
 use super::refresh::{Custody, Ended, Grounds, Intent};
 
 /// An event that nobody could be told of is given up after this.
 pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long before its end a connection is told of.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Why nothing more is sent: the one probe was lost too.
 pub const PROBE_LOST: &str = "probe_lost";
@@ -165,13 +169,6 @@ impl Event {
         self
     }
 
-    /// Until then.
-    #[must_use]
-    pub fn ending(mut self, ends_at: Moment) -> Self {
-        self.data.ends_at = Some(ends_at);
-        self
-    }
-
     /// Whether nobody needs to hear of it any more.
     #[must_use]
     pub fn is_too_old(&self, now: Moment) -> bool {
@@ -188,6 +185,8 @@ pub struct News {
     pub reason: Option<&'static str>,
     /// Since when.
     pub since: Option<Moment>,
+    /// When it will end.
+    pub ends_at: Option<Moment>,
 }
 
 /// What there is to tell once an exchange has ended with `next`. A token that may be sent again by the rules is a failure
@@ -199,14 +198,19 @@ pub fn news_of_exchange(intent: &Intent, ended: Ended, next: &Custody, may_be_se
             kind: Kind::ConnectionNeedsReauth,
             reason: Some(reason.as_str()),
             since: Some(*since),
+            ends_at: None,
         }),
-        (Custody::OutcomeUnknown { since, probed: true }, Grounds::Probe { .. }) => {
-            Some(News { kind: Kind::ConnectionOutcomeUnknown, reason: Some(PROBE_LOST), since: Some(*since) })
-        }
+        (Custody::OutcomeUnknown { since, probed: true }, Grounds::Probe { .. }) => Some(News {
+            kind: Kind::ConnectionOutcomeUnknown,
+            reason: Some(PROBE_LOST),
+            since: Some(*since),
+            ends_at: None,
+        }),
         (Custody::OutcomeUnknown { since, .. }, Grounds::First) if !may_be_sent => Some(News {
             kind: Kind::ConnectionOutcomeUnknown,
             reason: Some(ANSWER_LOST),
             since: Some(*since),
+            ends_at: None,
         }),
         (Custody::Settled, Grounds::Probe { since }) if ended == Ended::Answered => {
             Some(recovered("probed", since))
@@ -229,8 +233,27 @@ pub fn news_of_answer(intent: &Intent, before: &Custody) -> Option<News> {
     }
 }
 
+/// What there is to tell of a connection that its provider ends so long after its owner has consented: by the first refresh that
+/// falls into the last two weeks, or into the last quarter of a shorter time. The one before it was at `refreshed_before`.
+#[must_use]
+pub fn news_of_end(
+    consented_at: Moment,
+    limit: Duration,
+    refreshed_before: Moment,
+    now: Moment,
+) -> Option<News> {
+    let soon_at = consented_at.after(limit - SOON.min(limit / 4));
+    let is_first = refreshed_before < soon_at && now >= soon_at;
+    is_first.then(|| News {
+        kind: Kind::ConnectionExpiring,
+        reason: Some(Ending::AbsoluteLimit.as_str()),
+        since: None,
+        ends_at: Some(consented_at.after(limit)),
+    })
+}
+
 fn recovered(reason: &'static str, since: Moment) -> News {
-    News { kind: Kind::ConnectionRecovered, reason: Some(reason), since: Some(since) }
+    News { kind: Kind::ConnectionRecovered, reason: Some(reason), since: Some(since), ends_at: None }
 }
 
 /// What there is to tell once a token set was stored over one that was in `before`, and is in `after`.

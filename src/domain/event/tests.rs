@@ -74,6 +74,21 @@ fn a_new_consent_is_a_recovery_of_what_was_broken_alone() {
 }
 
 #[test]
+fn an_end_is_told_of_by_the_first_refresh_that_is_near_it() {
+    let (consented, day) = (moment("2026-01-01T00:00:00Z"), Duration::from_secs(24 * 3600));
+    let told = |limit: u32, before: u32, now: u32| {
+        news_of_end(consented, day * limit, consented.after(day * before), consented.after(day * now))
+    };
+    assert_eq!(told(365, 349, 350), None);
+    let news = told(365, 350, 351).expect("news");
+    assert_eq!((news.kind, news.reason), (Kind::ConnectionExpiring, Some("absolute_limit")));
+    assert_eq!(news.ends_at, Some(consented.after(day * 365)));
+    assert_eq!(told(365, 351, 352), None, "once");
+    assert!(told(365, 300, 364).is_some(), "late, where it was not refreshed for long");
+    assert_eq!((told(8, 4, 5), told(8, 5, 6).is_some()), (None, true), "a quarter of a short limit");
+}
+
+#[test]
 fn every_kind_is_written_as_its_word_and_read_again() {
     let at = moment("2026-01-01T00:00:00Z");
     for kind in [

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 
 /// Another daemon over a copy of this vault's state, as `cp -a` makes it. It does not run yet.
-fn copy_of(vault: &TestVault) -> TestVault {
+pub(super) fn copy_of(vault: &TestVault) -> TestVault {
     let copy = TestVault::stopped(vault.configuration.clone());
     copy_files(&vault.root_key_file(), &copy.root_key_file());
     copy_files(vault.state(), copy.state());

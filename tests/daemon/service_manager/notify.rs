@@ -19,7 +19,7 @@ fn the_service_manager_hears_of_the_whole_life() {
     let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
     assert!((1..=(uptime * 1e6) as u64 + 1_000_000).contains(&moment), "{moment} at {uptime}");
     let ready = manager.hears("READY=1");
-    assert_eq!(value(&ready, "STATUS"), "serving: 2 records, store ok, audit ok");
+    assert_eq!(value(&ready, "STATUS"), "serving: 3 records, store ok, audit ok");
     vault.stop();
     let stopping = manager.hears("STOPPING=1");
     assert!(value(&stopping, "STATUS").starts_with("draining"), "{stopping:?}");

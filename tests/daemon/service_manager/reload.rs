@@ -34,7 +34,7 @@ fn rights_change_on_connections_that_stand() {
     wire.send(&Request::get(READ)).unwrap().is(200);
     vault.configuration.clients = vec![Client { allow: &["connection:read"], ..Client::own() }];
     vault.write_configuration();
-    assert_eq!(reload(&vault, &manager), "serving: 2 records, store ok, audit ok");
+    assert_eq!(reload(&vault, &manager), "serving: 3 records, store ok, audit ok");
     wire.send(&Request::get(READ)).unwrap().refused(403, "forbidden");
     wire.send(&Request::get("/v1/orgs/acme/connections/github/main")).unwrap().is(200);
     vault.configuration.clients = Vec::new();
@@ -68,7 +68,7 @@ fn a_broken_configuration_is_refused_with_its_place_and_the_old_one_stands() {
     let text = std::fs::read_to_string(vault.configuration_file()).unwrap();
     write_private(&vault.configuration_file(), (text + "canary = 1\n").as_bytes());
     let status = reload(&vault, &manager);
-    assert!(status.starts_with("serving: 2 records"), "{status}");
+    assert!(status.starts_with("serving: 3 records"), "{status}");
     assert!(
         status.contains("the last reload was refused: ") && status.contains("tokenkeep.toml:"),
         "{status}"
@@ -76,7 +76,7 @@ fn a_broken_configuration_is_refused_with_its_place_and_the_old_one_stands() {
     vault.token("acme", "github/main").is(200);
     // What is wrong is forgotten once it is mended.
     vault.write_configuration();
-    assert_eq!(reload(&vault, &manager), "serving: 2 records, store ok, audit ok");
+    assert_eq!(reload(&vault, &manager), "serving: 3 records, store ok, audit ok");
     vault.restart();
 }
 

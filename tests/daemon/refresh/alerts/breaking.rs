@@ -199,3 +199,34 @@ pub(super) fn metric(vault: &TestVault, line: &str) -> Option<u64> {
     let page = String::from_utf8(page.body).expect("text");
     page.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
 }
+
+#[test]
+fn an_end_that_comes_near_is_told_once() {
+    let Some(server) = OAuthServer::start(60) else { return };
+    let receiver = Receiver::start();
+    let alerts = receiver.table("", "");
+    let vault = vault_of(&server, &format!("absolute_limit = \"12s\"\n{alerts}"));
+    put_living(&vault, &server, MAIN);
+    refreshed(&vault, MAIN, 1).is(200);
+    let ends_at = shown(&vault, MAIN)["forecast"]["ends_at"].clone();
+    // The last quarter of it.
+    std::thread::sleep(std::time::Duration::from_millis(9500));
+    refreshed(&vault, MAIN, 2).is(200);
+    refreshed(&vault, MAIN, 3).is(200);
+    break_one(&vault, "oidc/other");
+    let got = receiver.await_taken(2);
+    assert_eq!(
+        types(&got),
+        pairs(&[("connection.expiring", "absolute_limit"), ("connection.needs_reauth", "invalid_grant")])
+    );
+    assert_eq!(got[0].json()["data"]["ends_at"], ends_at);
+}
+
+#[test]
+fn a_copy_says_that_it_is_one() {
+    let Some((server, receiver, vault)) = told() else { return };
+    put_living(&vault, &server, MAIN);
+    let mut copy = crate::refresh::clones::copy_of(&vault);
+    copy.start();
+    assert_eq!(types(&receiver.await_taken(1)), pairs(&[("vault.quarantined", "copied")]));
+}
