@@ -17,8 +17,10 @@ use tokenkeep::crypto::key_list::RootKeys;
 use tokenkeep::domain::policy::{ActionSet, Among, Client, Policy, UnixMatch};
 use tokenkeep::domain::provider::Providers;
 use tokenkeep::net::connection::ConnectionError;
-use tokenkeep::net::outbound::OutboundError;
+use tokenkeep::net::outbound::{Door, OutboundError};
 use tokenkeep::os::peer::Peer;
+use tokenkeep::service::alerts::Alerts;
+use tokenkeep::service::authorization::Authorizations;
 use tokenkeep::service::oauth::check::Ask;
 use tokenkeep::service::providers;
 use tokenkeep::service::rotation::Rotation;
@@ -125,6 +127,7 @@ impl Daemon {
             providers: Providers::Any(Vec::new()),
             application_keys: ApplicationKeys::default(),
             org_keys: Bounds::default(),
+            machine: "fuzz".to_owned(),
             own_uid: ADMIN,
             progress: Box::new(|_| {}),
             clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_700_000_000))),
@@ -140,10 +143,13 @@ impl Daemon {
         let admin = AdminServices {
             providers: providers::Providers::new(Arc::clone(&vault), nobody),
             rotation: Rotation::new(Arc::clone(&vault), Arc::new(|| Ok(root_keys()))),
+            alerts: Alerts::new(Arc::clone(&vault), Door::Direct),
             examine: Box::new(Vec::new),
         };
         let body_deadline = Duration::from_secs(5);
-        let application = Application { vault, admin, request_ids: RequestIds::new(), body_deadline };
+        let authorizations = Authorizations::of(&vault, Door::Direct);
+        let request_ids = RequestIds::new();
+        let application = Application { vault, authorizations, admin, request_ids, body_deadline };
         Self { application: Arc::new(application), inputs: 0, runtime, _directory: directory }
     }
 

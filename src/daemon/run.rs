@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::application_keys;
 use super::boot::{Boot, Keys, fetch, furnish, own_state, runtime};
 use super::command_line;
-use super::config::{AuditSync, Config, DEFAULT_FILE};
+use super::config::{AuditSync, Config, DEFAULT_FILE, Limits};
 use super::exit::Exit;
 use super::failure::{Failure, of_application_key, of_open, of_provider, of_root_key};
 use super::logging;
@@ -31,6 +31,7 @@ use crate::audit;
 use crate::clock::SteadyClock;
 use crate::domain::refresh::ANSWER_DEADLINE;
 use crate::lacking;
+use crate::net::server::TlsServer;
 use crate::os::activation::Handed;
 use crate::os::doorman::Peers;
 use crate::os::sandbox::OnForbidden;
@@ -205,7 +206,8 @@ async fn serve(
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let mut listeners = listen(&served, safety, &vault, &alerts, &authorizations, doors, &peers, &stopping)?;
+    let application = application(&served, safety, &vault, &alerts, &authorizations, tls.clone());
+    let mut listeners = listen(&served.limits, &application, doors, &peers, &stopping);
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
         manager: Arc::clone(&manager),
@@ -302,30 +304,36 @@ fn options(
     }
 }
 
-fn listen(
+fn application(
     config: &Config,
     safety: Safety,
     vault: &Arc<Vault>,
     alerts: &Arc<Alerts>,
     authorizations: &Authorizations,
-    doors: Doors,
-    peers: &Arc<Peers>,
-    stopping: &watch::Receiver<bool>,
-) -> Result<JoinSet<std::io::Result<()>>, Failure> {
-    let ticks = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
-    let limits = &config.limits;
-    let application = Arc::new(Application {
+    tls: Option<Arc<TlsServer>>,
+) -> Arc<Application> {
+    Arc::new(Application {
         vault: Arc::clone(vault),
         authorizations: authorizations.clone(),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
             providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),
             alerts: Arc::clone(alerts),
-            examine: examination::of(config, safety, doors.mtls.as_ref().map(|door| Arc::clone(&door.tls))),
+            examine: examination::of(config, safety, tls),
         },
         request_ids: RequestIds::new(),
-        body_deadline: limits.body_deadline,
-    });
+        body_deadline: config.limits.body_deadline,
+    })
+}
+
+fn listen(
+    limits: &Limits,
+    application: &Arc<Application>,
+    doors: Doors,
+    peers: &Arc<Peers>,
+    stopping: &watch::Receiver<bool>,
+) -> JoinSet<std::io::Result<()>> {
+    let ticks = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
     let deadlines = Deadlines {
         header: ticks(limits.header_deadline),
         idle: ticks(limits.idle_deadline),
@@ -339,10 +347,10 @@ fn listen(
     ];
     let remote = doors.mtls.map(|door| (Door::Mtls(door.socket, door.tls), places));
     for (door, places) in local.into_iter().chain(remote) {
-        let listener = Listener { door, places, deadlines, application: Arc::clone(&application) };
+        let listener = Listener { door, places, deadlines, application: Arc::clone(application) };
         listeners.spawn(accept(listener, stopping.clone()));
     }
-    Ok(listeners)
+    listeners
 }
 
 fn ready_line(sockets: &Sockets, development: bool) -> String {

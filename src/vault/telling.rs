@@ -8,8 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokenkeep_client::ids::{ConnectionId, ConnectionName, OrgId, ProviderId};
-use tokenkeep_client::moment::Moment;
+use tokenkeep_client::ids::{ConnectionId, ConnectionName, ProviderId};
 use tokenkeep_client::wire::{ConnectionOut, ConnectionState};
 
 use super::Vault;
