@@ -7,7 +7,8 @@
 //!   gave was never seen again. Every other answer **arrived**; before a kill of a daemon that had nothing in hand, to the last.
 //! * A token is **known to be spent** once the answer to its rotation has arrived.
 //! * A request leaves its token's outcome **unknown** where its answer is lost or cut off, or where it was cut off or answered by
-//!   500. What is sent of that token afterwards is the probe: one, unless the provider said that it did nothing with it.
+//!   500; a 429 that was cut off leaves nothing open that could be judged. What is sent of that token afterwards is the probe:
+//!   one, unless the provider said that it did nothing with it.
 //! * A call is **necessary** where the access token that goes with it has at most half of its life left (what a read asks
 //!   for that names no `min_ttl`; less what whole seconds cut off), and the token shown is neither known to be spent nor
 //!   known to be refused. A repeat after a fault is necessary, once for each fault, and not before a `Retry-After`.
@@ -150,7 +151,7 @@ impl Story {
                 findings.sent_though_spent.push(format!("{call:?}"));
             }
             if unknown && call.at < ended {
-                findings.probed_early.push(format!("{call:?}, its access token ended at {ended}"));
+                findings.probed_early.push(format!("{call:?}, its access token ended at {ended}: {calls:?}"));
             }
             if spent || refused || call.at < not_before {
                 findings.unnecessary.push(format!("{call:?}, not before {not_before}"));
@@ -175,6 +176,8 @@ impl Story {
                 }
                 ("invalid_grant", Fate::Arrived) => refused = true,
                 ("status 429", Fate::Arrived) => not_before = call.at + 1000,
+                // Nothing was done with the token, and nobody knows whether the daemon knew that.
+                ("status 429", Fate::CutOff) => {}
                 _ => unknown = true,
             }
         }
