@@ -177,7 +177,7 @@ class Org:
         token = json.loads(opened[ACCESS_TOKEN][8:].removeprefix(b"!"))
         others = {"refresh_token": REFRESH_TOKEN, "previous_refresh_token": PREVIOUS_REFRESH_TOKEN, "id_token": ID_TOKEN}
         others = {name: opened[field].decode() for name, field in others.items() if field in opened}
-        for inner in ("grant", "incarnation"):  # the vault's own, and worth nothing outside of it
+        for inner in ("consented_at", "grant", "incarnation"):  # the vault's own, and worth nothing outside of it
             about.pop(inner, None)
         return about | token | others | {"generation": sections(record)[0]}
 
