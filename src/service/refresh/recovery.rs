@@ -38,15 +38,16 @@ impl Refresh {
             drop(vault);
             let (found, last) = page;
             for found in found {
-                match found.custody {
-                    Custody::Refreshing { .. } => {
-                        fault_points::reach("recovery/found");
-                        looking.spawn(self.look_into(&found));
-                    }
-                    Custody::NeedsReauth { .. } | Custody::OutcomeUnknown { .. } | Custody::Settled => {
+                let state = match found.custody {
+                    Custody::NeedsReauth { .. } | Custody::Settled => {
                         self.0.schedule(&found);
+                        continue;
                     }
-                }
+                    Custody::OutcomeUnknown { .. } => "outcome_unknown",
+                    Custody::Refreshing { .. } => "refreshing",
+                };
+                fault_points::reach("recovery/found");
+                looking.spawn(self.look_into(&found, state));
             }
             match last {
                 Some(last) => after = Some(last),
@@ -59,13 +60,14 @@ impl Refresh {
         tracing::info!(looked_into, "refreshes that were cut short have been looked for");
     }
 
-    /// Begins at once: it is what a crash, or the flight that is in the air, has left open.
-    fn look_into(&self, open: &Surveyed) -> impl Future<Output = ()> + Send + use<> {
+    /// Begins at once: it is what a crash, or the flight that is in the air, has left open. What must wait is queued by its
+    /// flight.
+    fn look_into(&self, open: &Surveyed, found: &'static str) -> impl Future<Output = ()> + Send + use<> {
         // The token set before is not good enough, whatever is left of it: its refresh token may be spent.
         let ended = self.renew(&open.org, &open.id, Wanted::OtherThan(open.generation));
         async move {
             let became = ended.await.err().map_or("ok", |refusal| refusal.code.as_str());
-            tracing::info!(found = "refreshing", became, "a refresh that was cut short was looked into");
+            tracing::info!(found, became, "a refresh that was cut short was looked into");
         }
     }
 }
