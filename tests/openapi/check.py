@@ -89,6 +89,15 @@ def doors(daemon, names):
         yield name, document, f"http://127.0.0.1:{port}", lambda: Line.unix(socket), []
 
 
+def furnish(daemon):
+    """The org and the connection of the examples: what admins ask for is of those."""
+    line = Line.unix(daemon.socket("tokenkeep.sock"))
+    tokens = {"access_token": "at", "refresh_token": "rt", "expires_in": 3600}
+    for path, body in [("/v1/orgs/acme", None), ("/v1/orgs/acme/connections/github/main", tokens)]:
+        status, _, _ = line.send("PUT", path, body=body)
+        assert status == 201, f"{path}: {status}"
+
+
 def schemathesis(document, url, options, asked):
     command = [
         str(pathlib.Path(sys.executable).with_name("schemathesis")),
@@ -114,6 +123,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tk") as room:
         daemon = Daemon(asked.program.resolve(), pathlib.Path(room), "mtls" in names)
         try:
+            furnish(daemon)
             for name, document, url, line, options in doors(daemon, names):
                 samples.hold(DOCS / document, line(), over_tls=name == "mtls")
                 print(f"{name}: every example of {document} is answered as it says", flush=True)

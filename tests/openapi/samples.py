@@ -11,6 +11,10 @@ import jsonschema_rs
 ORDER = ["put", "post", "get", "delete"]
 
 
+# What this daemon refuses, as its document says: it has no webhook, and no client of ours at a provider.
+REFUSED = {"testAlerts": 404, "beginAuthorization": 400, "completeAuthorization": 404}
+
+
 def hold(path, line, over_tls):
     document = json.loads(path.read_text())
     held = Holder(document, over_tls)
@@ -57,7 +61,8 @@ class Holder:
     def answer(self, what, operation, accept, answer):
         status, headers, body = answer
         known = operation["responses"].get(str(status))
-        assert known and status < 300, f"{what}: {status} {body}"
+        refused = REFUSED.get(operation["operationId"])
+        assert known and (status < 300 if refused is None else status == refused), f"{what}: {status} {body}"
         known = self._resolve(known)
         for name, field in known["headers"].items():
             field = self._resolve(field)
@@ -72,7 +77,7 @@ class Holder:
             assert body == b"", f"{what}: {body}"
             return
         form = headers["content-type"].split(";")[0]
-        assert form == accept, f"{what}: {form}"
+        assert form == (accept if refused is None else "application/problem+json"), f"{what}: {form}"
         value = json.loads(body) if form.endswith("json") else body.decode()
         self._shape(what, content[form]["schema"], value)
 
