@@ -61,11 +61,12 @@ lint:
 
 # Unit, end-to-end, command line, recovery, architecture, README, client and documentation tests, and the crash test's
 # short form. The fuzz crate has no tests but its targets. One test fills a disk, so it is given one of its own.
-TESTS := cargo test --locked --workspace --exclude tokenkeep-fuzz
+# Most of them wait for a provider, a lease or a start more than they work: so twice as many at once as the two cores of CI.
+TESTS := RUST_TEST_THREADS=4 cargo test --locked --workspace --exclude tokenkeep-fuzz
 ON_SMALL_DISK := unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt exec "$$@"' sh
 unit: $(VENV)/ready $(VENV)/moving-in $(VENV)/leeway demo/node_modules/oidc-provider
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)
-	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) $(TESTS) --lib a_full_disk_passes -- --ignored; \
+	@if $(ON_SMALL_DISK) true 2>/dev/null; then set -x; $(ON_SMALL_DISK) env $(TESTS) --lib a_full_disk_passes -- --ignored; \
 	else echo 'NOT RUN: a_full_disk_passes, which needs a mount namespace'; fi
 
 # The provider of the refresh tests; without npm they say that they were not run.
