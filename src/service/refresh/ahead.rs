@@ -100,12 +100,6 @@ impl Refresh {
         self.0.ahead.queue().clear();
         self.recover().await;
     }
-
-    /// Connections that wait for their time.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.0.ahead.queue().len()
-    }
 }
 
 /// Has a place in a lane, and gives it back however it ends.
