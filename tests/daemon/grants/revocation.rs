@@ -133,3 +133,16 @@ fn a_kill_in_the_middle_of_a_refresh_leaves_the_revocation_to_the_next_life() {
     assert!(moment("next_at") > moment("since"), "the refresh might still be in the air: {note}");
     assert_eq!((&note["attempts"], server.count("revoked")), (&json!(0), 0));
 }
+
+#[test]
+fn a_grant_is_revoked_with_the_last_that_lives_on_it() {
+    let Some((server, vault, refresh)) = connected() else { return };
+    let provider = CONNECTION.rsplit('/').nth(1).expect("a provider");
+    let set = json!({ "access_token": "second", "refresh_token": refresh, "expires_in": 3600 });
+    vault.put("acme", &format!("{provider}/second"), &set);
+    assert_eq!(delete(&vault)["revocation"], "impossible");
+    assert!(server.is_alive(&refresh));
+    let second = format!("/v1/orgs/acme/connections/{provider}/second");
+    assert_eq!(vault.send(&Request::delete(second)).is(200).json()["revocation"], "done");
+    assert!(!server.is_alive(&refresh));
+}
