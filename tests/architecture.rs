@@ -71,7 +71,7 @@ const MAY_EXPOSE: &[(&str, &str)] = &[
     ("crypto/seal/tests.rs", "compares what was sealed with what opens"),
     ("crypto/wrap/tests.rs", "compares what was wrapped with what opens"),
     ("daemon/config/development.rs", "writes the root key of a development vault"),
-    ("domain/authorization.rs", "judges what an ID token says"),
+    ("domain/identity.rs", "judges what an ID token says"),
     ("domain/refresh/answer.rs", "judges the text of tokens that a provider gave"),
     ("domain/token_set.rs", "judges the text of tokens"),
     ("service/oauth/token_request.rs", "writes tokens into the request that spends or revokes them"),

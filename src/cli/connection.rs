@@ -198,7 +198,7 @@ fn token_set(json: &[u8]) -> Result<TokenSet, Failure> {
         )
         .mend(
             "the fields are access_token, refresh_token, token_type, expires_in or expires_at, \
-                 scope or scopes, id_token, labels",
+                 scope or scopes, id_token, account, labels",
         )
     })
 }
@@ -243,6 +243,7 @@ fn lines(connection: &ConnectionOut) -> Vec<String> {
         format!("refreshed      {}", connection.refreshed_at),
         format!("last read      {}", or_dash(connection.last_read_at)),
     ];
+    lines.extend(connection.same_account.then(|| "same account   yes".to_owned()));
     lines.extend(connection.shared.map(|shared| format!("shared         {}", shared.as_str())));
     if let Some(Forecast { ends_at, reason }) = &connection.forecast {
         lines.push(format!("will end       {ends_at} ({reason})"));

@@ -8,15 +8,12 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use form_urlencoded::Serializer;
-use serde::Deserialize;
 use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::secret::{IdToken, RefreshToken};
-use zeroize::Zeroizing;
 
+use super::identity::account;
 use super::provider::{Address, OAuthClient};
 use super::refresh::answer::Granted;
 use super::token_set::Accepted;
@@ -146,33 +143,6 @@ pub fn judge_issuer(expected: Option<&str>, given: Option<&str>) -> Result<(), M
     }
 }
 
-/// Whether the ID token belongs to this request (OpenID Connect Core 1.0, section 3.1.3.7). It came straight from the
-/// token endpoint, so the connection vouches for who made it (number 6): no signature is looked at.
-#[must_use]
-pub fn is_own_identity(token: &IdToken, nonce: &str, client: &OAuthClient) -> bool {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Audience {
-        Many(Vec<String>),
-        One(String),
-    }
-    #[derive(Deserialize)]
-    struct Claims {
-        aud: Audience,
-        iss: Option<String>,
-        nonce: Option<String>,
-    }
-    let payload = IdToken::expose(token).split('.').nth(1).unwrap_or_default();
-    let Ok(payload) = URL_SAFE_NO_PAD.decode(payload).map(Zeroizing::new) else { return false };
-    let Ok(claims) = serde_json::from_slice::<Claims>(&payload) else { return false };
-    let is_for_us = match &claims.aud {
-        Audience::Many(all) => all.contains(&client.id),
-        Audience::One(one) => *one == client.id,
-    };
-    let is_from_whom = client.issuer.is_none() || claims.iss == client.issuer;
-    is_for_us && is_from_whom && claims.nonce.as_deref() == Some(nonce)
-}
-
 /// The token set that a code was exchanged for. What the answer leaves out is as it was asked (RFC 6749, section 5.1).
 #[must_use]
 pub fn accepted(granted: &Granted, scopes: &[String], client: &OAuthClient, asked_at: Moment) -> Accepted {
@@ -180,6 +150,7 @@ pub fn accepted(granted: &Granted, scopes: &[String], client: &OAuthClient, aske
     Accepted {
         access_token: granted.access_token.copy(),
         refresh_token: granted.refresh_token.as_ref().map(RefreshToken::copy),
+        account: granted.id_token.as_ref().and_then(account),
         id_token: granted.id_token.as_ref().map(IdToken::copy),
         token_type: granted.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
         // From the moment at which it was asked for: it cannot be older.

@@ -5,6 +5,7 @@
 pub mod action;
 pub mod authorization;
 pub mod event;
+pub mod identity;
 pub mod pass;
 pub mod policy;
 pub mod principal;

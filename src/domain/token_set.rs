@@ -12,6 +12,8 @@ use tokenkeep_client::moment::Moment;
 use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
 use tokenkeep_client::wire::{Labels, TokenSet};
 
+use super::identity;
+
 /// A token set that follows the rules.
 #[derive(Debug)]
 pub struct Accepted {
@@ -21,6 +23,8 @@ pub struct Accepted {
     pub refresh_token: Option<RefreshToken>,
     /// The ID token, where one came.
     pub id_token: Option<IdToken>,
+    /// What the provider calls the account, where that is known.
+    pub account: Option<String>,
     /// RFC 6749, section 7.1.
     pub token_type: String,
     /// The end of the access token, where it is known.
@@ -47,6 +51,11 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
     if let Some(text) = &set.id_token {
         token(text.expose(), "id_token is 1 to 16384 printable ASCII characters")?;
     }
+    if let Some(account) = &set.account
+        && !is_account(account)
+    {
+        return Err(Rejected("account is 1 to 512 bytes without control characters"));
+    }
     let token_type = set.token_type.unwrap_or_else(|| "Bearer".to_owned());
     if token_type.is_empty() || token_type.len() > limits::TOKEN_TYPE || !token_type.bytes().all(is_printable)
     {
@@ -70,6 +79,7 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
         check_labels(labels)?;
     }
     Ok(Accepted {
+        account: set.account.or_else(|| set.id_token.as_ref().and_then(identity::account)),
         access_token: set.access_token,
         refresh_token: set.refresh_token,
         id_token: set.id_token,
@@ -117,6 +127,10 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= limits::TOKEN && text.bytes().all(is_printable)
 }
 
+fn is_account(text: &str) -> bool {
+    (1..=limits::ACCOUNT).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 /// VSCHAR of RFC 6749, appendix A.
 fn is_printable(byte: u8) -> bool {
     (0x20..=0x7e).contains(&byte)
@@ -161,6 +175,8 @@ mod tests {
             r#"{"access_token":"a","scope":"a","scopes":["a"]}"#,
             r#"{"access_token":"a","scopes":["a b"]}"#,
             r#"{"access_token":"a","labels":{"a":"\u0007"}}"#,
+            r#"{"access_token":"a","account":""}"#,
+            r#"{"access_token":"a","account":"a\u0000b"}"#,
         ] {
             assert!(set(bad).is_err(), "{bad}");
         }

@@ -55,6 +55,9 @@ pub(super) struct Metadata {
     /// Its refresh token, named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) grant: Option<Fingerprint>,
+    /// The account at its provider, named; none: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<Fingerprint>,
     /// When its owner consented last; none: when it was made. A refresh is no consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consented_at: Option<Moment>,
@@ -127,6 +130,16 @@ impl Vault {
                 Some(_) | None => self.quarantine.incarnation(),
             },
             grant: kept.current.as_ref().map(|token| self.name_of(token)),
+            account: match (&accepted.account, &before) {
+                // A refresh does not change the account, and an ID token may call it otherwise than the application did.
+                (_, Some((_, Metadata { account: Some(known), .. }))) if fate == ExchangeFate::Over => {
+                    Some(known.clone())
+                }
+                (Some(account), _) => Some(self.name_of_account(&id.provider, account)),
+                // Another grant may be another account's.
+                (None, Some((_, metadata))) if !is_consent => metadata.account.clone(),
+                (None, _) => None,
+            },
             labels: accepted.labels.clone().or(before.map(|(_, m)| m.labels)).unwrap_or_default(),
             // At the door it was refused: a refresh has widened it, and its refresh token must not be lost.
             withheld: !self.allows_scopes(id, &accepted.scopes),
@@ -244,6 +257,10 @@ impl Vault {
         let same = current
             && holds(Field::AccessToken, Some(&access_token_value(accepted, false)))?
             && holds(Field::IdToken, id_token)?
+            && accepted
+                .account
+                .as_ref()
+                .is_none_or(|account| Some(self.name_of_account(&id.provider, account)) == metadata.account)
             && accepted.labels.as_ref().is_none_or(|labels| *labels == metadata.labels);
         let relation = if same {
             Relation::Same
@@ -334,6 +351,7 @@ impl Vault {
             refreshed_at: metadata.refreshed_at,
             last_read_at: self.last_reads.at(key),
             shared,
+            same_account: self.has_same_account(key, metadata.account.as_ref()),
             labels: metadata.labels,
             forecast,
         }

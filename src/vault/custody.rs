@@ -11,7 +11,7 @@ mod landing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenkeep_client::ids::{ConnectionId, OrgId};
+use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::problem::Code;
 use tokenkeep_client::secret::RefreshToken;
@@ -362,6 +362,11 @@ impl Vault {
 
     pub(super) fn name_of(&self, token: &[u8]) -> Fingerprint {
         Fingerprint(hex::encode(&self.blind.refresh_token(token)))
+    }
+
+    /// An account at a provider, named.
+    pub(super) fn name_of_account(&self, provider: &ProviderId, account: &str) -> Fingerprint {
+        Fingerprint(hex::encode(&self.blind.account(provider, account)))
     }
 
     pub(super) fn refresher(&self) -> Caller {

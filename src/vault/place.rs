@@ -152,6 +152,12 @@ impl Blind {
         first_half(&self.0.tag(&[b"refresh token\0", token]))
     }
 
+    /// An account at a provider, named. The same account has the same name in every org.
+    #[must_use]
+    pub fn account(&self, provider: &ProviderId, account: &str) -> [u8; 16] {
+        first_half(&self.0.tag(&[b"account\0", provider.as_str().as_bytes(), b"\0", account.as_bytes()]))
+    }
+
     /// Where it stands that the brake of a provider was told of.
     #[must_use]
     pub fn alarm(&self, provider: &ProviderId) -> Key {

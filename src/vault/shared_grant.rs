@@ -1,4 +1,5 @@
-//! Connections with one refresh token: noticed, refreshed as one, never played off against each other.
+//! Connections with one refresh token: noticed, refreshed as one, never played off against each other. Those of one account
+//! with refresh tokens of their own are noticed, too, and only that.
 //!
 //! The hard problem: two connections with one refresh token that rotates, and the refresh of one spends the other's. The
 //! answer: each connection that has a refresh token stands under its fingerprint, too. Those of one org at one provider
@@ -6,11 +7,11 @@
 //! nobody's is sent while both have it: no answer of one org is written to another.
 //!
 //! ```text
-//! store key: table 8, fingerprint of the refresh token (16), the last 16 bytes of the connection's store key
+//! store key: table 8, fingerprint of the refresh token or the account (16), the last 16 bytes of the connection's store key
 //! value: the connection's store key (33)
 //! ```
 //!
-//! An entry that is wrong costs a look and nothing else: the connection itself is asked which token it has.
+//! An entry that is wrong costs a look and nothing else: the connection itself is asked which token and account it has.
 //!
 //! Never names one connection to who asks for another.
 
@@ -22,7 +23,7 @@ use tokenkeep_client::wire::{ConnectionState, GrantSharing};
 
 use super::Vault;
 use super::census::state_of;
-use super::connection_record::ExchangeFate;
+use super::connection_record::{ExchangeFate, Metadata};
 use super::connections::standing;
 use super::custody::{Conclusion, Kept};
 use super::orgs::Org;
@@ -83,12 +84,18 @@ impl Vault {
         Ok(metadata.grant.is_some_and(|grant| !self.mates(key, &grant).is_empty()))
     }
 
+    /// Whether another connection of its provider is of the same account. Opens no token.
+    pub(super) fn has_same_account(&self, key: &Key, account: Option<&Fingerprint>) -> bool {
+        account.is_some_and(|account| !self.mates(key, account).is_empty())
+    }
+
     /// Whether a refresh of this connection would spend what another org or provider has.
     pub(super) fn would_spend_another_s(&self, provider: &ProviderId, sharing: Option<GrantSharing>) -> bool {
         sharing == Some(GrantSharing::Elsewhere) && !self.harms_nobody(provider)
     }
 
-    /// What goes with the writing (or, without `next`, the removal) of a connection: where its refresh token is found.
+    /// What goes with the writing (or, without `next`, the removal) of a connection: where its refresh token and its account
+    /// are found.
     pub(super) fn moves_of_grant(
         &self,
         org: &Org,
@@ -96,33 +103,30 @@ impl Vault {
         current: Option<&Record>,
         next: Option<&[u8]>,
     ) -> Result<Vec<Change>, Refusal> {
-        let grant =
-            |record: &Record| self.open_metadata(org, key, record).map(|(_, metadata)| metadata.grant);
+        let names =
+            |record: &Record| self.open_metadata(org, key, record).map(|(_, metadata)| names(metadata));
         // One that does not open may be replaced and removed all the same.
-        let before = current.and_then(|record| grant(record).ok().flatten());
+        let before = current.and_then(|record| names(record).ok()).unwrap_or_default();
         let next = next.map(|value| Record { revision: 0, value: value.into() });
-        let after = next.as_ref().map(grant).transpose()?.flatten();
-        if before == after {
-            return Ok(Vec::new());
-        }
-        let place = |grant: Fingerprint| self.place_of(&grant).map(|grant| grant_key(grant, key));
-        let gone = before.and_then(place).map(Change::Delete);
-        let come = after.and_then(place).map(|place| Change::Put(place, key.0.to_vec()));
-        Ok(gone.into_iter().chain(come).collect())
+        let after = next.as_ref().map(names).transpose()?.unwrap_or_default();
+        let place = |name: &Fingerprint| self.place_of(name).map(|name| grant_key(name, key));
+        let gone = before.iter().filter(|name| !after.contains(name)).filter_map(place).map(Change::Delete);
+        let come = after.iter().filter(|name| !before.contains(name)).filter_map(place);
+        Ok(gone.chain(come.map(|place| Change::Put(place, key.0.to_vec()))).collect())
     }
 
-    fn place_of(&self, grant: &Fingerprint) -> Option<[u8; 16]> {
-        hex::decode(grant.0.as_bytes())
+    fn place_of(&self, name: &Fingerprint) -> Option<[u8; 16]> {
+        hex::decode(name.0.as_bytes())
     }
 
     /// The others. One that cannot be opened is none: it cannot be refreshed either.
-    fn mates(&self, key: &Key, grant: &Fingerprint) -> Vec<Mate> {
-        let Some(place) = self.place_of(grant) else { return Vec::new() };
+    fn mates(&self, key: &Key, name: &Fingerprint) -> Vec<Mate> {
+        let Some(place) = self.place_of(name) else { return Vec::new() };
         let found = self.store.scan(&grant_prefix(place), None, MOST).unwrap_or_default();
-        found.iter().filter_map(|(_, entry)| self.mate(key, grant, entry)).collect()
+        found.iter().filter_map(|(_, entry)| self.mate(key, name, entry)).collect()
     }
 
-    fn mate(&self, key: &Key, grant: &Fingerprint, entry: &Record) -> Option<Mate> {
+    fn mate(&self, key: &Key, name: &Fingerprint, entry: &Record) -> Option<Mate> {
         let other = Key(<[u8; KEY_LENGTH]>::try_from(&*entry.value).ok()?);
         if other == *key {
             return None;
@@ -130,8 +134,8 @@ impl Vault {
         let record = self.store.read(&other).ok()??;
         let org = self.org_in_passing(OrgBlind::of_record(&other)).ok()?;
         let (_, metadata) = self.open_metadata(&org, &other, &record).ok()?;
-        let is_one = metadata.grant.as_ref() == Some(grant);
-        is_one.then_some(Mate { org, id: metadata.id, key: other, record })
+        let id = metadata.id.clone();
+        names(metadata).contains(name).then_some(Mate { org, id, key: other, record })
     }
 
     /// Writes the intent to all connections that have its refresh token.
@@ -200,6 +204,11 @@ impl Vault {
         }
         Ok(landed)
     }
+}
+
+/// What a connection is found by: its refresh token and its account.
+fn names(metadata: Metadata) -> Vec<Fingerprint> {
+    metadata.grant.into_iter().chain(metadata.account).collect()
 }
 
 fn shared_elsewhere() -> Refusal {

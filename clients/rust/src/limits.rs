@@ -32,6 +32,8 @@ pub const PAGE_UNSAID: usize = 100;
 pub const CODE: usize = 4096;
 /// Bytes of an address to which a browser is sent back.
 pub const REDIRECT_URI: usize = 2048;
+/// Of what a provider calls an account.
+pub const ACCOUNT: usize = 512;
 /// Of what attests a consent.
 pub const CONSENT: usize = 512;
 /// Seconds ahead in which connections end that are asked for, where a request does not say: two weeks, in which an owner

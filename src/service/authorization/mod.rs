@@ -16,7 +16,8 @@ use tokenkeep_client::wire::{CompleteRequest, ConnectionOut};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::domain::authorization::{accepted, asks_for_identity, is_own_identity};
+use crate::domain::authorization::{accepted, asks_for_identity};
+use crate::domain::identity;
 use crate::domain::provider::OAuthClient;
 use crate::domain::refresh::answer::{Dialect, Granted, Heard, Meaning, read};
 use crate::net::outbound::{Answer, Deadlines, Door, OutboundError};
@@ -184,7 +185,7 @@ impl Authorizations {
         let nonce = spent.nonce.as_deref().filter(|_| asks_for_identity(&accepted.scopes));
         let is_own = match (nonce, &granted.id_token) {
             (None, _) => true,
-            (Some(nonce), Some(token)) => is_own_identity(token, nonce, client),
+            (Some(nonce), Some(token)) => identity::is_own(token, nonce, client),
             (Some(_), None) => false,
         };
         if is_own {

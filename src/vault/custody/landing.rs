@@ -11,6 +11,7 @@ use tokenkeep_client::wire::ConnectionState;
 
 use super::{Conclusion, needs_reauth};
 use crate::domain::event::{News, news_of_answer, news_of_exchange};
+use crate::domain::identity::account;
 use crate::domain::refresh::answer::Granted;
 use crate::domain::refresh::{Custody, Intent, Landing, landing};
 use crate::domain::token_set::Accepted;
@@ -123,6 +124,7 @@ impl Vault {
         Ok(Accepted {
             access_token: granted.access_token.copy(),
             refresh_token: granted.refresh_token.as_ref().map(RefreshToken::copy),
+            account: granted.id_token.as_ref().and_then(account),
             id_token: granted.id_token.as_ref().map(tokenkeep_client::secret::IdToken::copy),
             token_type: granted.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
             // From the moment at which it was asked for: it cannot be older.

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::*;
@@ -136,4 +138,45 @@ fn who_comes_with_the_token_while_it_is_being_spent_is_told_so_and_gets_nothing_
     assert_eq!(vault.access_token("acme", TWO[1]), vault.access_token("acme", MAIN));
     refreshed(&vault, TWO[1], 2).is(200);
     assert_eq!(server.results(), ["granted", "granted"]);
+}
+
+#[test]
+fn two_connections_of_one_account_are_shown_as_such_and_refreshed_apart() {
+    let Some((server, vault)) = strict(60) else { return };
+    vault.create_org("globex");
+    let same = |org: &str, connection: &str| shown_of(&vault, org, connection).get("same_account").cloned();
+    let own = |account: &Value| {
+        let refresh = server.issue("rotates");
+        json!({ "access_token": "first", "refresh_token": refresh, "expires_in": 3600, "account": account })
+    };
+    vault.put("acme", TWO[0], &own(&json!("user-7")));
+    assert_eq!(same("acme", TWO[0]), None);
+    vault.put("acme", TWO[1], &own(&json!("user-8")));
+    assert_eq!(same("acme", TWO[0]), None, "another account");
+    vault.put("globex", MAIN, &own(&json!("user-7")));
+    assert_eq!((same("acme", TWO[0]), same("globex", MAIN)), (Some(json!(true)), Some(json!(true))));
+    assert_eq!(same("acme", TWO[1]), None);
+
+    // Each has a grant of its own: nothing is held back, and the account stays known.
+    refreshed(&vault, TWO[0], 1).is(200);
+    assert_eq!(shown_of(&vault, "globex", MAIN)["generation"], 1);
+    assert_eq!(same("globex", MAIN), Some(json!(true)));
+    // Of a new grant nobody knows whose it is, unless it is said.
+    vault.put("acme", TWO[0], &own(&Value::Null));
+    assert_eq!(same("globex", MAIN), None);
+    // The ID token says it as well.
+    let claims = |sub: &str| URL_SAFE_NO_PAD.encode(json!({ "iss": "https://idp", "sub": sub }).to_string());
+    for (connection, sub) in [(TWO[0], "9"), (TWO[1], "9"), ("oidc/three", "10")] {
+        let mut set = own(&Value::Null);
+        set["id_token"] = json!(format!("e30.{}.", claims(sub)));
+        vault.put("acme", connection, &set);
+    }
+    assert_eq!((same("acme", TWO[0]), same("acme", TWO[1])), (Some(json!(true)), Some(json!(true))));
+    assert_eq!(same("acme", "oidc/three"), None);
+    let gone = Request::delete(format!("/v1/orgs/acme/connections/{}?revoke=false", TWO[0]));
+    vault.send(&gone).is(200);
+    assert_eq!(same("acme", TWO[1]), None, "the other is gone");
+    let bad = json!({ "access_token": "a", "account": "" });
+    vault.try_put("acme", "oidc/four", &bad).refused(400, "invalid_request");
+    vault.audit_is_intact();
 }

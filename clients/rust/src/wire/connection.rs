@@ -103,6 +103,9 @@ pub struct ConnectionOut {
     /// Whether other connections have the same refresh token; absent where none has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<GrantSharing>,
+    /// Whether another connection of this provider, in any org, is of the same account; absent where none is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_account: bool,
     /// As the application set them.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Labels"))]
     pub labels: Labels,

@@ -41,6 +41,11 @@ pub struct TokenSet {
     /// Kept sealed beside the tokens.
     #[serde(default)]
     pub id_token: Option<IdToken>,
+    /// What the provider calls the account, so that two connections of one account are noticed. Kept as a keyed
+    /// fingerprint. Left out: `iss` and `sub` of the ID token, where there is one.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = crate::limits::ACCOUNT), regex(pattern = crate::schema::PLAIN)))]
+    pub account: Option<String>,
     /// Left out: the ones that are stored stay.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Labels>"))]
@@ -65,6 +70,7 @@ impl TokenSet {
             scope: None,
             scopes: None,
             id_token: None,
+            account: None,
             labels: None,
             consent: None,
         }
