@@ -221,6 +221,8 @@ fault-points: demo/node_modules/oidc-provider
 	TOKENKEEP_TEST_FAULT_DAEMON=$(CURDIR)/target/faults/tokenkeepd \
 	    cargo test --locked --package tokenkeep --test daemon refresh::steps -- \
 	    --include-ignored --nocapture --test-threads=8
+	TOKENKEEP_TEST_FAULT_DAEMON=$(CURDIR)/target/faults/tokenkeepd \
+	    cargo test --locked --test memory panicked -- --ignored --nocapture
 
 # Leaves ./vault alone.
 clean:

@@ -16,6 +16,7 @@ mod keys;
 mod kit;
 mod load;
 mod mixture;
+mod panicked;
 mod piped;
 #[allow(dead_code, reason = "shared with the tests of refreshing, which use the rest")]
 #[path = "../daemon/refresh/provider.rs"]
