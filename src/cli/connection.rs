@@ -17,6 +17,7 @@ use tokenkeep_client::wire::{
 use tokenkeep_client::{Condition, Request};
 
 use super::Session;
+use super::authorize::Authorize;
 use super::failure::Failure;
 use super::input::{Consent, Source};
 use super::output::{Exit, or_dash};
@@ -29,6 +30,8 @@ const TOKEN_SET_MOST: usize = 64 << 10;
 /// What to do with connections.
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Has an owner grant access in a browser: the token set goes straight into the vault
+    Authorize(Authorize),
     /// Revokes a connection at its provider and deletes it
     Delete {
         /// The org
@@ -110,6 +113,7 @@ impl From<When> for Condition {
 impl Session {
     pub(super) async fn connection(&mut self, command: Command) -> Result<Exit, Failure> {
         let shown = match command {
+            Command::Authorize(asked) => self.authorize(asked).await?,
             Command::Delete { org, connection, keep_grant, consent } => {
                 consent
                     .confirm(&format!("Delete connection {connection} of org {org}, its tokens for good?"))?;

@@ -7,6 +7,7 @@
 
 mod alert;
 mod audit;
+mod authorize;
 mod connection;
 mod consent;
 mod failure;

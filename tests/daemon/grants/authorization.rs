@@ -1,5 +1,7 @@
 //! The authorization-code flow: a person consents at the provider, and the refresh token goes straight into the vault.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
@@ -172,4 +174,41 @@ fn what_cannot_be_begun_is_refused() {
     ask(with("nobody", REDIRECT)).refused(400, "unknown_provider");
     let unknown_org = Request::post("/v1/orgs/none/authorizations", &with("oidc", REDIRECT));
     vault.send(&unknown_org).refused(404, "not_found");
+}
+
+#[test]
+fn an_admin_authorizes_by_the_command_line_with_what_the_browser_shows() {
+    let Some((server, vault)) = furnished("issuer = \"ISSUER\"") else { return };
+    let ask = || {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
+            .args(["connection", "authorize", "acme", MAIN, "--scope", "read", "--scope", "offline_access"])
+            .args(["--redirect-uri", REDIRECT])
+            .env("TOKENKEEP_ADMIN", format!("unix://{}", vault.admin_socket().display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command line starts");
+        let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let url =
+            said.find_map(|line| line.ok().filter(|line| line.starts_with("http"))).expect("an address");
+        (child, said, url)
+    };
+    let (mut child, said, url) = ask();
+    let address = server.consent(&url);
+    writeln!(child.stdin.take().expect("piped"), "{address}").expect("it reads");
+    let ended = child.wait_with_output().expect("it ends");
+    let out = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success() && out.contains("refresh token  kept"), "{out}");
+    let code = came_back(&address)["code"].as_str().expect("a code").to_owned();
+    let said: Vec<_> = said.map_while(Result::ok).collect();
+    assert!(!out.contains(&code) && !said.concat().contains(&code), "the code is not shown again");
+    assert!(server.is_alive(&refresh_token(&vault)));
+
+    // The address of another authorization is taken for nothing, before the daemon is asked.
+    let (mut child, said, _) = ask();
+    writeln!(child.stdin.take().expect("piped"), "{address}").expect("it reads");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    assert!(said.map_while(Result::ok).any(|line| line.contains("another authorization")));
+    assert_eq!(server.count("granted"), 1);
 }
