@@ -96,11 +96,9 @@ pub(super) fn socket_of_environment() -> Result<Option<PathBuf>, Failure> {
 /// A line of stdin, without its end, `most` bytes at most. A terminal may show it: nothing secret is asked for by this.
 pub(super) fn line(most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(Vec::with_capacity(most));
-    for byte in stdin()?.take(most as u64).bytes() {
-        match byte? {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
+    let (mut source, mut byte) = (stdin()?.take(most as u64), [0]);
+    while source.read(&mut byte)? > 0 && byte != *b"\n" {
+        line.push(byte[0]);
     }
     Ok(line)
 }
