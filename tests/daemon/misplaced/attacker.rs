@@ -116,7 +116,10 @@ impl Attacker {
             for (_, record) in self.store.scan(&org_prefix(table, org), None, 1000).unwrap() {
                 let view = RecordView::parse(&record.value).unwrap();
                 let sections = view.sections().filter(|section| section.field != Field::OrgKey as u8);
-                sealed.extend(sections.map(|section| String::from_utf8(section.token.to_vec()).unwrap()));
+                sealed.extend(
+                    sections
+                        .map(|section| String::from_utf8(section.token.dangerous_bytes().to_vec()).unwrap()),
+                );
             }
         }
         sealed
@@ -129,7 +132,7 @@ impl Attacker {
         let record = self.value(&key);
         let sealed = RecordView::parse(&record).unwrap().section(Field::OrgKey).unwrap();
         let place = place(self.vault_id, &key, Field::OrgKey);
-        let opened = open(root.primary(), &place, sealed.token).unwrap();
+        let opened = open(root.primary(), &place, sealed.token.dangerous_bytes()).unwrap();
         String::from_utf8(opened.expose().to_vec()).unwrap()
     }
 
