@@ -221,20 +221,18 @@ fn rebuilt<'a>(record: &'a [u8], change: impl Fn(Section<'a>) -> Section<'a>) ->
     let view = RecordView::parse(record).unwrap();
     view.sections()
         .fold(RecordWriter::new(view.generation()), |writer, section| {
-            let (field, key_id, token) = change((field(section.field), section.key_id, section.token));
-            writer.section(field, key_id, token)
+            let token = section.token.dangerous_bytes();
+            let (field, key_id, token) = change((field(section.field), section.key_id, token));
+            writer.dangerous_section(field, key_id, token)
         })
         .finish()
 }
 
 fn with_access_token_of(record: &[u8], other: &[u8]) -> Vec<u8> {
     let theirs = RecordView::parse(other).unwrap().section(Field::AccessToken).unwrap();
-    rebuilt(
-        record,
-        |own| {
-            if own.0 == Field::AccessToken { (own.0, theirs.key_id, theirs.token) } else { own }
-        },
-    )
+    rebuilt(record, |own| {
+        if own.0 == Field::AccessToken { (own.0, theirs.key_id, theirs.token.dangerous_bytes()) } else { own }
+    })
 }
 
 fn field(number: u8) -> Field {
