@@ -7,7 +7,7 @@ EXAMPLES ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo refresh-simulation refresh-torture run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
+.PHONY: demo refresh-simulation refresh-torture rotate run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
 	tls-scan-short memory memory-without fault-points clean
 
 # The main job on real input, step by step, from a fresh clone.
@@ -87,6 +87,17 @@ refresh-torture: demo/node_modules/oidc-provider
 	cargo build --release --locked --bin tokenkeepd
 	TOKENKEEP_TORTURE_SECONDS=$(TORTURE) TOKENKEEP_TEST_DAEMON=$(CURDIR)/target/release/tokenkeepd \
 	    cargo test --locked --package tokenkeep --test daemon refresh::torture -- --nocapture
+
+# All org keys replaced under 16 clients that read, write and refresh, and five kills in the middle: RECORDS of them. The short
+# form is in `unit`.
+RECORDS ?= 100000
+CLIENTS ?= 16
+KILLS ?= 5
+rotate: demo/node_modules/oidc-provider
+	cargo build --release --locked --bin tokenkeepd
+	TOKENKEEP_REKEY_RECORDS=$(RECORDS) TOKENKEEP_REKEY_CLIENTS=$(CLIENTS) TOKENKEEP_REKEY_KILLS=$(KILLS) \
+	    TOKENKEEP_TEST_DAEMON=$(CURDIR)/target/release/tokenkeepd \
+	    cargo test --locked --package tokenkeep --test daemon refresh::rekeyed -- --nocapture
 
 # The units, by systemd's own judgement: its words, and its figures.
 units:

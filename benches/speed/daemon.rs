@@ -66,6 +66,11 @@ impl Daemon {
         (&self.mtls, self._state.path())
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.id()
+    }
+
     /// Where its sockets are.
     pub(crate) fn sockets(&self) -> &Path {
         self.sockets.path()

@@ -1,4 +1,4 @@
-//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal] [hygiene] [queue]`, all of them where none is named.
+//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal] [reseal] [hygiene] [queue]`, all of them where none is named.
 //!
 //! The hard problem: a figure of one machine and one moment says nothing about another. The answer: each figure
 //! stands beside a yardstick that was measured in the same run, in turns with it, and the ratio comes first.
@@ -28,6 +28,7 @@ mod queue;
 mod read;
 mod report;
 mod request;
+mod reseal;
 mod seal;
 mod tls;
 
@@ -83,6 +84,9 @@ fn main() {
     }
     if wanted("seal") {
         seal::measure(extent);
+    }
+    if wanted("reseal") {
+        reseal::measure(extent);
     }
     if wanted("hygiene") {
         hygiene::measure(extent);

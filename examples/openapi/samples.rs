@@ -67,11 +67,16 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::ImportOut => json!({ "created_orgs": ["acme"], "results": [{ "outcome": "created" }] }),
         Shape::KeysOut => json!({
             "root_keys": [{ "id": ROOT_KEY_ID, "primary": true, "org_keys": 1, "system_key": true }],
-            "remaining": 0, "rotating": false, "rotation_error": null,
+            "remaining": 0, "rotating": false, "rotation_error": null, "org_rotation": org_rotation(),
         }),
         Shape::Metrics => "# EOF\n".into(),
         Shape::Nothing => Value::Null,
+        Shape::OrgKeysOut => json!({
+            "current_records": 2, "earlier_records": 0, "keys": [], "earlier_keys": 0, "rotation": org_rotation(),
+        }),
         Shape::OrgOut => org(),
+        Shape::OrgRotationIn => json!({ "org": "acme", "records_per_second": 5000 }),
+        Shape::OrgRotationOut => org_rotation(),
         Shape::Orgs => json!({ "items": [org()], "next": null }),
         Shape::PassOut => json!({ "pass": "gAAAAABpIKcA", "expires_at": EXPIRES_AT }),
         Shape::PassRequest => json!({ "actions": ["connection:read", "token:read"], "ttl": 300 }),
@@ -80,6 +85,8 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::Providers => json!({ "items": [provider()], "next": null }),
         Shape::ReleaseIn => json!({ "org": "acme", "provider": "github", "name": "main" }),
         Shape::ReleaseOut => json!({ "released": 1, "next": null }),
+        Shape::RetireIn => json!({ "id": ROOT_KEY_ID }),
+        Shape::RetireOut => json!({ "id": ROOT_KEY_ID, "org": null, "state": "unneeded" }),
         Shape::RefreshRequest => json!({ "if_generation": 1 }),
         Shape::RefreshTokenOut => json!({ "refresh_token": "ghr_refresh-token-2", "generation": 2 }),
         Shape::RevocationsOut => json!({ "items": [], "waiting": 0 }),
@@ -169,5 +176,11 @@ fn status() -> Value {
         "store": { "state": "ok", "reason": null, "records": 1024, "sequence": 2048, "index": "sled" },
         "audit": { "state": "ok", "reason": null, "sequence": 412 },
         "key_pages": "secret", "locked_memory": true,
+    })
+}
+
+fn org_rotation() -> Value {
+    json!({
+        "running": false, "new_keys": 1, "found": 2, "done": 2, "records_per_second": 5000, "error": null,
     })
 }

@@ -52,7 +52,7 @@ pub fn vault_record(data: &[u8]) {
         let Some(field) = field(section.field) else { return };
         let first = view.section(field).expect("it is there");
         assert_eq!(first.field, section.field);
-        writer = writer.section(field, section.key_id, section.token);
+        writer = writer.copied(&section);
     }
     assert_eq!(writer.finish(), data);
 }

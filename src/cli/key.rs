@@ -1,4 +1,4 @@
-//! `key`: root keys.
+//! `key`: root keys, and the keys of orgs.
 //!
 //! A rotation runs inside the daemon and survives this program: what is seen here is only watched. Running
 //! `key rotate` again goes on where the last run ended.
@@ -12,13 +12,15 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
-use tokenkeep_client::wire::KeysOut;
+use tokenkeep_client::ids::OrgId;
+use tokenkeep_client::wire::{KeysOut, OrgRotationIn};
 use tokenkeep_client::{Client, Request};
 use zeroize::Zeroizing;
 
 use super::Session;
 use super::failure::Failure;
 use super::key_file;
+use super::key_of_org::Retire;
 use super::output::{Exit, Screen};
 use crate::crypto::key::KeyText;
 
@@ -42,10 +44,27 @@ pub(super) enum Command {
     },
     /// Has the daemon read its key list again
     Reload,
-    /// Re-wraps every org key under the first root key; goes on where an earlier run ended
-    Rotate,
-    /// Counts what each root key still wraps
-    Status,
+    /// Retires a key that nothing in the store or in a kept backup needs; that of an org then opens ciphertexts alone
+    Retire(Retire),
+    /// Re-wraps every org key under the first root key, or makes new org keys and seals everything under them anew; goes on
+    /// where an earlier run ended
+    Rotate {
+        /// A new key for this org
+        #[arg(long, value_name = "ORG", conflicts_with = "all_orgs")]
+        org: Option<OrgId>,
+        /// A new key for every org
+        #[arg(long)]
+        all_orgs: bool,
+        /// At most so many records a second, 1 to 1000000
+        #[arg(long, value_name = "RECORDS")]
+        rate: Option<u64>,
+    },
+    /// Counts what each root key still wraps, and the records under each org key
+    Status {
+        /// The keys of this org, its current one among them
+        #[arg(long, value_name = "ORG")]
+        org: Option<OrgId>,
+    },
 }
 
 #[derive(Serialize)]
@@ -68,8 +87,13 @@ impl Session {
                     .success()?;
                 keys(&self.client).await?
             }
-            Command::Rotate => self.rotate().await?,
-            Command::Status => keys(&self.client).await?,
+            Command::Retire(key) => return self.retire(&key).await,
+            Command::Rotate { org: None, all_orgs: false, rate: None } => self.rotate().await?,
+            Command::Rotate { org, all_orgs, rate } => {
+                let wanted = OrgRotationIn { org, all: all_orgs, records_per_second: rate };
+                return self.rotate_org_keys(&wanted).await;
+            }
+            Command::Status { org } => return self.key_status(org.as_ref()).await,
         };
         self.screen.show(&keys, lines);
         Ok(Exit::Done)
@@ -92,7 +116,7 @@ impl Session {
     }
 
     async fn rotate(&mut self) -> Result<KeysOut, Failure> {
-        let mut view = View::new(&self.screen, keys(&self.client).await?.remaining);
+        let mut view = View::new(&self.screen, keys(&self.client).await?.remaining, "keys");
         let patient = self.client.clone().with_patience(PATIENCE).with_deadline(PATIENCE);
         let begun =
             patient.send(&Request::post("/admin/v1/keys/rotate", Zeroizing::default())).await?.success();
@@ -117,7 +141,7 @@ impl Session {
     }
 }
 
-async fn keys(client: &Client) -> Result<KeysOut, Failure> {
+pub(super) async fn keys(client: &Client) -> Result<KeysOut, Failure> {
     Ok(client.send(&Request::get("/admin/v1/keys")).await?.read()?)
 }
 
@@ -127,7 +151,7 @@ fn ended_early(left: u64, error: Option<&str>) -> Failure {
         .mend("nothing is lost, old and new root key both open; run `tokenkeep key rotate` again to go on")
 }
 
-fn lines(keys: &KeysOut) -> Vec<String> {
+pub(super) fn lines(keys: &KeysOut) -> Vec<String> {
     let mut lines: Vec<String> = keys
         .root_keys
         .iter()
@@ -144,36 +168,38 @@ fn lines(keys: &KeysOut) -> Vec<String> {
 }
 
 /// How a rotation is shown while it runs: a bar, lines, or nothing.
-enum View<'a> {
+pub(super) enum View<'a> {
     Bar(ProgressBar),
-    Lines { screen: &'a Screen, looks: u32, total: u64 },
+    Lines { screen: &'a Screen, looks: u32, total: u64, what: &'static str },
 }
 
 impl<'a> View<'a> {
-    fn new(screen: &'a Screen, total: u64) -> Self {
+    pub(super) fn new(screen: &'a Screen, total: u64, what: &'static str) -> Self {
         if !screen.is_text() || !std::io::stderr().is_terminal() {
-            return Self::Lines { screen, looks: 0, total };
+            return Self::Lines { screen, looks: 0, total, what };
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} keys, {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{eta}} left"))
+        {
             bar.set_style(style);
         }
         Self::Bar(bar)
     }
 
-    fn advance(&mut self, left: u64) {
+    pub(super) fn advance(&mut self, left: u64) {
         match self {
             Self::Bar(bar) => bar.set_position(bar.length().unwrap_or(left).saturating_sub(left)),
-            Self::Lines { screen, looks, total } => {
+            Self::Lines { screen, looks, total, what } => {
                 if looks.is_multiple_of(SPEAK) {
-                    screen.note(format!("rotating: {} of {total} keys done", total.saturating_sub(left)));
+                    screen.note(format!("rotating: {} of {total} {what} done", total.saturating_sub(left)));
                 }
                 *looks += 1;
             }
         }
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }

@@ -15,6 +15,7 @@ pub mod import;
 mod input;
 mod key;
 mod key_file;
+mod key_of_org;
 mod manual;
 mod metrics;
 mod org;

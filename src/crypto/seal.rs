@@ -22,11 +22,13 @@ use std::time::SystemTime;
 use tokenkeep_client::secret::WipedBytes;
 
 use super::key::{SealingKey, sextet};
-use crate::room::within;
+use crate::room::{Inside, within};
 
 /// Bytes of a frame before its value.
 pub const FRAME_HEADER: usize = 59;
 const VERSION: u8 = 1;
+/// The version of Fernet and the first bytes of a time before the year 2242, in base64.
+const TOKEN_BEGINS: &[u8] = b"gAAAA";
 /// `fernet` refuses a token from more than 60 s ahead of the clock, so a clock that was set back would shut
 /// the whole vault. A sealed value has no age: it is opened at the end of time (less the 60 s it adds).
 pub(super) const END_OF_TIME: u64 = u64::MAX - 60;
@@ -58,6 +60,8 @@ pub enum SealError {
     Misplaced,
     /// It is not a canonical Fernet token under this key: damaged, or of another key.
     Shut,
+    /// It opens, and what it holds is sealed for the same place once more.
+    Twice,
 }
 
 impl fmt::Display for SealError {
@@ -66,6 +70,7 @@ impl fmt::Display for SealError {
             Self::Frame => "a sealed value opens but its frame is unknown",
             Self::Misplaced => "a sealed value stands where it does not belong",
             Self::Shut => "a sealed value does not open",
+            Self::Twice => "a sealed value holds itself, sealed once more",
         })
     }
 }
@@ -149,6 +154,72 @@ pub(super) fn value_at<'a>(place: &Place, frame: &'a [u8]) -> Result<&'a [u8], S
         && header[18..50] == place.record
         && header[50] == place.field;
     if placed { Ok(value) } else { Err(SealError::Misplaced) }
+}
+
+/// A sealed value that is to be sealed under another key.
+#[derive(Debug)]
+pub struct Turned<'a> {
+    /// What it is sealed under.
+    pub from: &'a SealingKey,
+    /// Where it belongs, before and after.
+    pub place: Place,
+    /// The generation it was sealed with.
+    pub generation: u64,
+    /// The generation it says from now on.
+    pub becomes: u64,
+    /// The Fernet token.
+    pub token: &'a [u8],
+}
+
+/// Seals values anew under another key: each is opened, its place and its generation are compared, and its frame is
+/// sealed as it is, all in one section. Nobody sees a value, so nobody can seal a sealed one by mistake.
+///
+/// # Errors
+/// See [`SealError`]; `Twice` where a value is itself a token of the same place, under either key.
+pub fn reseal(values: &[Turned<'_>], under: &SealingKey) -> Result<Vec<String>, SealError> {
+    let (mut tokens, mut why) = (Vec::with_capacity(values.len()), SealError::Shut);
+    let now = now();
+    let done = within(|inside| {
+        let anew = |value: &Turned<'_>| {
+            let mut frame = opened_at(value.from, &value.place, value.token, inside)?;
+            if frame[51..FRAME_HEADER] != value.generation.to_be_bytes() {
+                return Err(SealError::Frame);
+            }
+            // What begins as a token does is looked at once more: no text of a provider is one of ours.
+            let inner = &frame[FRAME_HEADER..];
+            let is_twice = |key| opened_at(key, &value.place, inner, inside).is_ok();
+            if inner.starts_with(TOKEN_BEGINS) && (is_twice(value.from) || is_twice(under)) {
+                return Err(SealError::Twice);
+            }
+            frame[51..FRAME_HEADER].copy_from_slice(&value.becomes.to_be_bytes());
+            Ok(under.fernet(inside).encrypt_at_time(&frame, now))
+        };
+        for value in values {
+            match anew(value) {
+                Ok(token) => tokens.push(token),
+                Err(fault) => {
+                    why = fault;
+                    return false;
+                }
+            }
+        }
+        true
+    });
+    if done { Ok(tokens) } else { Err(why) }
+}
+
+/// A frame in its place. For a section.
+fn opened_at(
+    key: &SealingKey,
+    place: &Place,
+    token: &[u8],
+    inside: &Inside,
+) -> Result<WipedBytes, SealError> {
+    let token = canonical(token).ok_or(SealError::Shut)?;
+    let frame = key.fernet(inside).decrypt_at_time(token, None, END_OF_TIME);
+    let frame = WipedBytes::from(frame.map_err(|_| SealError::Shut)?);
+    value_at(place, &frame)?;
+    Ok(frame)
 }
 
 /// Opens a token that somebody else made, and that says nothing of where it belongs: whoever hands it in is believed.

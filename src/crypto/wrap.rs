@@ -96,24 +96,25 @@ pub fn open_key(
     })
 }
 
-/// A sealed Fernet key, sealed anew under another key. The old form stays good for as long as its key is there.
+/// A sealed Fernet key, sealed anew under another key, or for another place. The old form stays good for as long as its key
+/// is there.
 ///
 /// # Errors
 /// See [`WrapError`].
 pub fn rewrap(
     old: &SealingKey,
     new: &SealingKey,
-    place: &Place,
+    (from, to): (&Place, &Place),
     token: &[u8],
     bound: &[u8],
 ) -> Result<String, WrapError> {
     let (mut sealed, mut why) = (String::new(), WrapError::NotAKey);
     let mut reseal = |inside: &Inside| {
         let frame = open_frame(old, token, inside)?;
-        let text = text_in(&frame, place, bound)?;
+        let text = text_in(&frame, from, bound)?;
         // What is no key is not carried on.
         SealingKey::within(text, inside)?;
-        sealed = seal_key(new, place, text, bound, inside)?;
+        sealed = seal_key(new, to, text, bound, inside)?;
         Ok(())
     };
     let done = within(|inside| reseal(inside).map_err(|fault| why = fault).is_ok());

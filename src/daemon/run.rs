@@ -39,6 +39,7 @@ use crate::os::service_manager::ServiceManager;
 use crate::os::{boottime, crash, hardening, identity, user};
 use crate::service::alerts::Alerts;
 use crate::service::authorization::Authorizations;
+use crate::service::org_rotation::OrgRotation;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
 use crate::service::revocation::Revoker;
@@ -207,6 +208,7 @@ async fn serve(
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
     let application = application(&served, safety, &vault, &alerts, &authorizations, tls.clone());
+    let org_rotation = Arc::clone(&application.admin.org_rotation);
     let mut listeners = listen(&served.limits, &application, doors, &peers, &stopping);
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
     let watchdog = Watchdog {
@@ -228,6 +230,7 @@ async fn serve(
         let vault = Arc::clone(&vault);
         tokio::spawn(async move { vault.take_census().await })
     };
+    org_rotation.resume();
     let telling = tokio::spawn(Arc::clone(&alerts).run());
     let ahead = tokio::spawn(refresh.clone().work_ahead());
     let revoking = tokio::spawn(async move { revoker.run().await });
@@ -271,6 +274,7 @@ async fn serve(
     listeners.shutdown().await;
     refresh.land(ANSWER_DEADLINE).await;
     authorizations.land(ANSWER_DEADLINE).await;
+    org_rotation.land(ANSWER_DEADLINE).await;
     close(&vault, store).await;
     files.remove();
     tracing::info!("stopped");
@@ -317,6 +321,7 @@ fn application(
         authorizations: authorizations.clone(),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
+            org_rotation: OrgRotation::new(Arc::clone(vault)),
             providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),
             alerts: Arc::clone(alerts),
             examine: examination::of(config, safety, tls),

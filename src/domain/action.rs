@@ -60,7 +60,9 @@ actions! {
     KeyReload = "key:reload",
     /// Shows which root keys wrap what.
     KeyRead = "key:read",
-    /// Re-wraps keys under the primary root key.
+    /// Retires a key that nothing needs.
+    KeyRetire = "key:retire",
+    /// Re-wraps keys under the primary root key, makes new keys for orgs.
     KeyRotate = "key:rotate",
     /// Reads the figures that are published for monitoring.
     MetricsRead = "metrics:read",

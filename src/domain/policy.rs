@@ -277,6 +277,7 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::ConsentWithdraw
         | Action::KeyRead
         | Action::KeyReload
+        | Action::KeyRetire
         | Action::KeyRotate
         | Action::MetricsRead
         | Action::OrgCreate
@@ -337,6 +338,7 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::ConsentWithdraw
         | Action::KeyRead
         | Action::KeyReload
+        | Action::KeyRetire
         | Action::KeyRotate
         | Action::MetricsRead
         | Action::OrgList
@@ -382,6 +384,7 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::CryptEncrypt
         | Action::KeyRead
         | Action::KeyReload
+        | Action::KeyRetire
         | Action::KeyRotate
         | Action::MetricsRead
         | Action::OrgCreate

@@ -5,6 +5,7 @@ pub mod authorization;
 pub mod boot_lease;
 pub mod idle_keys;
 pub mod oauth;
+pub mod org_rotation;
 pub mod providers;
 pub mod records;
 pub mod refresh;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokenkeep_client::problem::Code;
-use tokenkeep_client::wire::KeysOut;
+use tokenkeep_client::wire::{KeysOut, OrgRotationOut};
 
+use crate::crypto::key::KeyId;
 use crate::crypto::key_list::RootKeys;
 use crate::domain::action::Action;
 use crate::vault::Vault;
@@ -126,11 +127,14 @@ impl Rotation {
     }
 
     fn describe(&self) -> Result<KeysOut, Refusal> {
-        let (root_keys, remaining) = self.vault.describe_keys()?;
+        let (root_keys, in_use) = self.vault.describe_keys()?;
+        let primary = root_keys.iter().find(|key| key.primary).and_then(|key| KeyId::parse(&key.id));
+        let remaining = primary.map_or(0, |primary| in_use.beside(primary));
         Ok(KeysOut {
             root_keys,
             remaining,
             rotating: self.running.load(Ordering::SeqCst),
+            org_rotation: OrgRotationOut::default(),
             rotation_error: self.ended_early.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
     }

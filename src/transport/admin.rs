@@ -15,6 +15,7 @@ use super::route::Route;
 use crate::audit::Filter;
 use crate::domain::action::Action;
 use crate::service::alerts::Alerts;
+use crate::service::org_rotation::OrgRotation;
 use crate::service::providers::Providers;
 use crate::service::records;
 use crate::service::rotation::Rotation;
@@ -25,6 +26,8 @@ use crate::vault::refusal::Refusal;
 pub struct AdminServices {
     /// Root keys: shown, loaded anew, rotated.
     pub rotation: Arc<Rotation>,
+    /// Keys of orgs: shown, rotated, retired.
+    pub org_rotation: Arc<OrgRotation>,
     /// The configured providers: shown, tried.
     pub providers: Providers,
     /// Who is told of events: shown, tried.
@@ -64,7 +67,15 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
         }
         Route::Keys => {
             exchange.query()?;
-            Ok(answer::json(StatusCode::OK, &admin.rotation.status(caller, request).await?))
+            let mut keys = admin.rotation.status(caller, request).await?;
+            keys.org_rotation = admin.org_rotation.progress();
+            Ok(answer::json(StatusCode::OK, &keys))
+        }
+        Route::KeysOfOrgs => {
+            let query = exchange.query()?;
+            let rule = "org is the id of an org";
+            let org = exchange.unparsed(query.parsed("org", rule, |text| text.parse().ok()))?;
+            Ok(answer::json(StatusCode::OK, &admin.org_rotation.status(caller, request, org).await?))
         }
         Route::KeysReload => {
             exchange.query()?;

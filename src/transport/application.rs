@@ -130,12 +130,15 @@ impl Exchange<'_> {
             Route::Secret(org, name) => self.secret(org, name, body).await,
             Route::Import => self.import(body).await,
             Route::Release => self.release(body).await,
+            Route::KeysOfOrgsRotate => self.rotate_org_keys(body).await,
+            Route::KeysRetire => self.retire_key(body).await,
             Route::Alerts
             | Route::AlertsTest
             | Route::AuditEntries
             | Route::AuditVerify
             | Route::Doctor
             | Route::Keys
+            | Route::KeysOfOrgs
             | Route::KeysReload
             | Route::KeysRotate
             | Route::Metrics

@@ -18,6 +18,7 @@ mod exchange;
 mod form;
 mod handshakes;
 mod import;
+mod keys;
 pub mod listener;
 pub mod operation;
 mod passes;

@@ -43,6 +43,8 @@ pub const MIN_TTL: Parameter =
     parameter("min_ttl", Kind::MinTtl, "Seconds that the token must live at least.");
 /// Which issuer.
 pub const PROVIDER: Parameter = parameter("provider", Kind::Provider, "Only connections of this issuer.");
+const OF_ORG: Parameter =
+    parameter("org", Kind::Text, "Only the keys of this org, its current one among them.");
 const REVOKE: Parameter =
     parameter("revoke", Kind::Flag, "`false`: its tokens live on at the provider. `true` where left out.");
 const STATE: Parameter = parameter("state", Kind::State, "Only connections in this state.");
@@ -231,6 +233,35 @@ paths! {
     KEYS = Self::Keys, "/admin/v1/keys", [
         Operation::get("showKeys", "The root keys by id, and what each still wraps.", Shape::KeysOut)
             .needs(Action::KeyRead),
+    ];
+    KEYS_OF_ORGS = Self::KeysOfOrgs, "/admin/v1/keys/orgs", [
+        Operation::get(
+            "showOrgKeys",
+            "The keys that orgs had before their current ones, and the records under each; of one org, its current key too.",
+            Shape::OrgKeysOut,
+        )
+        .needs(Action::KeyRead)
+        .query(&[OF_ORG])
+        .refuses(&[Code::NotFound]),
+    ];
+    KEYS_OF_ORGS_ROTATE = Self::KeysOfOrgsRotate, "/admin/v1/keys/orgs/rotate", [
+        Operation::post(
+            "rotateOrgKeys",
+            "Makes a new key for one org or for all, and seals everything under it anew.",
+            Shape::OrgRotationOut,
+        )
+        .needs(Action::KeyRotate)
+        .takes(Shape::OrgRotationIn)
+        .changes()
+        .succeeds(&[BEGUN])
+        .refuses(&[Code::NotFound]),
+    ];
+    KEYS_RETIRE = Self::KeysRetire, "/admin/v1/keys/retire", [
+        Operation::post("retireKey", "Retires a key that nothing needs.", Shape::RetireOut)
+            .needs(Action::KeyRetire)
+            .takes(Shape::RetireIn)
+            .changes()
+            .refuses(&[Code::NotFound]),
     ];
     KEYS_RELOAD = Self::KeysReload, "/admin/v1/keys/reload", [
         Operation::post("reloadKeys", "Reads the root keys from their source again.", Shape::KeysOut)

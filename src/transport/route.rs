@@ -43,8 +43,14 @@ pub enum Route {
     Import,
     /// `/admin/v1/keys`
     Keys,
+    /// `/admin/v1/keys/orgs`
+    KeysOfOrgs,
+    /// `/admin/v1/keys/orgs/rotate`
+    KeysOfOrgsRotate,
     /// `/admin/v1/keys/reload`
     KeysReload,
+    /// `/admin/v1/keys/retire`
+    KeysRetire,
     /// `/admin/v1/keys/rotate`
     KeysRotate,
     /// `/v1/orgs/{org}`
@@ -151,7 +157,10 @@ impl Route {
             "expiring" => Ok(Self::Expiring),
             "import" => Ok(Self::Import),
             "keys" => Ok(Self::Keys),
+            "keys/orgs" => Ok(Self::KeysOfOrgs),
+            "keys/orgs/rotate" => Ok(Self::KeysOfOrgsRotate),
             "keys/reload" => Ok(Self::KeysReload),
+            "keys/retire" => Ok(Self::KeysRetire),
             "keys/rotate" => Ok(Self::KeysRotate),
             "orgs" => Ok(Self::Orgs),
             "revocations" => Ok(Self::Revocations),

@@ -19,16 +19,16 @@ use zeroize::Zeroizing;
 
 use super::ask::Ask;
 use super::caller::Caller;
-use super::connections::{Condition, standing};
+use super::connections::{Condition, TRIES, standing};
 use super::door::{Became, Permit};
 use super::orgs::Org;
 use super::place::{Field, OrgBlind, Table, place};
 use super::record::RecordWriter;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::sealed::Sealed;
 use super::{Vault, apart};
 use crate::chain::Mark;
-use crate::crypto::seal::seal;
 use crate::crypto::{hex, pkce, random};
 use crate::domain::action::Action;
 use crate::domain::authorization::{
@@ -148,7 +148,7 @@ impl Vault {
             changes: vec![Change::Put(key, self.written_authorization(&org, &key, &begun, &verifier))],
             note: self.note(permit),
         };
-        let mark = self.store.commit(batch).await?;
+        let mark = self.commit(batch).await?;
         Ok((AuthorizationOut { url, state, expires_at }, mark))
     }
 
@@ -218,17 +218,26 @@ impl Vault {
             asked_at: now,
             provider,
         };
-        let batch = Batch {
-            preconditions: vec![standing(*key, Some(record))],
-            changes: vec![Change::Delete(*key)],
-            note: self.note(permit),
-        };
-        match self.store.commit(batch).await {
-            Ok(mark) => Ok((spent, mark)),
-            // Somebody else has just spent it.
-            Err(CommitError::Conflict) => Err(not_open()),
-            Err(why) => Err(why.into()),
+        self.remove_spent(permit, key, record).await.map(|mark| (spent, mark))
+    }
+
+    /// An authorization is never changed, only sealed anew: one that is another record by now is the same.
+    async fn remove_spent(&self, permit: &Permit<'_>, key: &Key, record: &Record) -> Result<Mark, Refusal> {
+        let mut found = record.clone();
+        for _ in 0..TRIES {
+            let batch = Batch {
+                preconditions: vec![standing(*key, Some(&found))],
+                changes: vec![Change::Delete(*key)],
+                note: self.note(permit),
+            };
+            match self.commit(batch).await {
+                Ok(mark) => return Ok(mark),
+                // Gone: somebody else has just spent it.
+                Err(CommitError::Conflict) => found = self.store.read(key)?.ok_or_else(not_open)?,
+                Err(why) => return Err(why.into()),
+            }
         }
+        Err(CommitError::Conflict.into())
     }
 
     /// Keeps what the exchange of a code brought. The inner result is what the caller is told.
@@ -288,7 +297,7 @@ impl Vault {
             changes: vec![draft.change],
             note: self.note(permit),
         };
-        let mark = self.store.commit(batch).await?;
+        let mark = self.commit(batch).await?;
         drop(self.act_on(draft.note, draft.not_before));
         Ok(Some(mark))
     }
@@ -317,7 +326,7 @@ impl Vault {
                 changes: late.iter().map(|(key, _)| Change::Delete(*key)).collect(),
                 note: self.note(&permit),
             };
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => {
                     let became = Became::because("ok", "authorizations_expired");
                     permit.settle_step(became, None, Some(mark)).await?;
@@ -336,15 +345,15 @@ impl Vault {
 
     fn written_authorization(&self, org: &Org, key: &Key, begun: &Begun, verifier: &str) -> Vec<u8> {
         let section = |writer: RecordWriter, field, value: &[u8]| {
-            let sealed = seal(&org.key, &place(self.vault_id, key, field), 1, value);
-            writer.section(field, org.key.id(), sealed.as_bytes())
+            let sealed = Sealed::of(&org.key, &place(self.vault_id, key, field), 1, value);
+            writer.section(field, &sealed)
         };
         let writer = section(RecordWriter::new(1), Field::Authorization, &to_body(begun));
         section(writer, Field::CodeVerifier, verifier.as_bytes()).finish()
     }
 
     fn begun_authorization(&self, org: &Org, key: &Key, record: &Record) -> Result<Begun, Refusal> {
-        let opened = self.open_section(&org.key, key, &record.value, Field::Authorization)?;
+        let opened = self.open_section(org, key, &record.value, Field::Authorization)?;
         let begun: Begun = serde_json::from_slice(opened.expose())
             .map_err(|_| Refusal::integrity("authorization", &"it is not what was written"))?;
         if begun.org != org.id {

@@ -26,7 +26,7 @@ use super::place::ciphertext_place;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::crypto::fingerprint;
-use crate::crypto::key::KeyId;
+use crate::crypto::key::{KeyId, SealingKey};
 use crate::crypto::seal::{SealError, TOKEN_LIMIT, VALUE_LIMIT, open, seal};
 use crate::domain::action::Action;
 
@@ -35,8 +35,8 @@ const TURN: usize = 64 * 1024;
 
 /// What opens the ciphertexts of one request.
 enum Opener<'a> {
-    /// The org's own key, in the place of ciphertexts.
-    Org(Arc<Org>),
+    /// The org's own key, in the place of ciphertexts; and those before it, once one was needed: a ciphertext names none.
+    Org(Arc<Org>, Option<Vec<SealingKey>>),
     /// A retired application key; and which of its list opened last.
     Retired(&'a ApplicationKey, Option<KeyId>),
 }
@@ -112,7 +112,7 @@ impl Vault {
         for ciphertext in &asked.ciphertexts {
             let target = target(key, ciphertext);
             let permit = self.admit_in_batch(caller, ask.on(&target))?;
-            let opened = self.open_ciphertext(&mut opener, ciphertext).map_err(refuse_ciphertext);
+            let opened = self.open_ciphertext(&mut opener, ciphertext)?.map_err(refuse_ciphertext);
             results.push(permit.settle_in_batch(opened, |_| None)?);
             turn.worked_through(ciphertext.len()).await;
         }
@@ -122,20 +122,35 @@ impl Vault {
 
     fn opener(&self, org: &OrgId, key: Option<&KeyName>) -> Result<Opener<'_>, Refusal> {
         match key {
-            None => self.org(org).map(Opener::Org),
+            None => self.org(org).map(|org| Opener::Org(org, None)),
             Some(name) => self.application_keys.find(name, org).map(|key| Opener::Retired(key, None)),
         }
     }
 
-    fn open_ciphertext(&self, opener: &mut Opener<'_>, ciphertext: &str) -> Result<Plaintext, SealError> {
-        match opener {
-            Opener::Org(org) => {
-                let opened =
-                    open(&org.key, &ciphertext_place(self.vault_id, org.blind), ciphertext.as_bytes())?;
-                Ok(Plaintext::new(opened.expose().to_vec()))
-            }
-            Opener::Retired(key, last) => key.open(&self.vault_id, ciphertext.as_bytes(), last),
+    fn open_ciphertext(
+        &self,
+        opener: &mut Opener<'_>,
+        ciphertext: &str,
+    ) -> Result<Result<Plaintext, SealError>, Refusal> {
+        let (org, all) = match opener {
+            Opener::Org(org, all) => (org, all),
+            Opener::Retired(key, last) => return Ok(key.open(&self.vault_id, ciphertext.as_bytes(), last)),
+        };
+        let place = ciphertext_place(self.vault_id, org.blind);
+        let opened = |key| {
+            let opened = open(key, &place, ciphertext.as_bytes())?;
+            Ok(Plaintext::new(opened.expose().to_vec()))
+        };
+        let mut found = opened(&org.key);
+        if matches!(found, Err(SealError::Shut)) {
+            let keys = match all {
+                Some(keys) => keys,
+                None => all.insert(self.keys_for_ciphertexts(org.blind)?),
+            };
+            let others = keys.iter().filter(|key| key.id() != org.key.id());
+            found = others.map(opened).find(|found| !matches!(found, Err(SealError::Shut))).unwrap_or(found);
         }
+        Ok(found)
     }
 }
 
@@ -163,7 +178,7 @@ fn refuse_ciphertext(why: SealError) -> Refusal {
             tracing::warn!("a ciphertext was handed in that was sealed for another place");
             (Code::Forbidden, "ciphertext_misplaced", "it was sealed for another place than this one".into())
         }
-        SealError::Frame | SealError::Shut => {
+        SealError::Frame | SealError::Shut | SealError::Twice => {
             let detail = format!(
                 "it is no Fernet token under this key, or has more than {TOKEN_LIMIT} characters; name the \
                  application key it was made with, if it was"

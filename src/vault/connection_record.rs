@@ -19,9 +19,9 @@ use super::orgs::Org;
 use super::place::{Field, place};
 use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
+use super::sealed::Sealed;
 use super::shared_grant::SHARED_GRANT;
 use crate::crypto::mac::constant_time_eq;
-use crate::crypto::seal::seal;
 use crate::domain::event::{ANSWER_LOST, News, PROBE_LOST, news_of_end};
 use crate::domain::refresh::life::Life;
 use crate::domain::refresh::schedule::{Limits, forecast};
@@ -145,10 +145,9 @@ impl Vault {
             withheld: !self.allows_scopes(id, &accepted.scopes),
         };
         let sealed =
-            |field, value: &[u8]| seal(&org.key, &place(self.vault_id, key, field), generation, value);
-        let section = |writer: RecordWriter, field, value: &[u8]| {
-            writer.section(field, org.key.id(), sealed(field, value).as_bytes())
-        };
+            |field, value: &[u8]| Sealed::of(&org.key, &place(self.vault_id, key, field), generation, value);
+        let section =
+            |writer: RecordWriter, field, value: &[u8]| writer.section(field, &sealed(field, value));
         // First what is read most.
         let mut writer = section(
             RecordWriter::new(generation),
@@ -201,7 +200,7 @@ impl Vault {
         if RecordView::parse(&record.value).is_none_or(|view| view.section(field).is_none()) {
             return Ok(None);
         }
-        let opened = self.open_section(&org.key, key, &record.value, field)?;
+        let opened = self.open_section(org, key, &record.value, field)?;
         Ok(Some(Zeroizing::new(opened.expose().to_vec())))
     }
 
@@ -247,7 +246,7 @@ impl Vault {
             if RecordView::parse(&stored.value).is_none_or(|view| view.section(field).is_none()) {
                 return Ok(false);
             }
-            let opened = self.open_section(&org.key, key, &stored.value, field)?;
+            let opened = self.open_section(org, key, &stored.value, field)?;
             Ok(constant_time_eq(opened.expose(), value))
         };
         let refresh_token =
@@ -278,7 +277,7 @@ impl Vault {
         key: &Key,
         record: &Record,
     ) -> Result<(u64, Metadata), Refusal> {
-        let opened = self.open_section(&org.key, key, &record.value, Field::Metadata)?;
+        let opened = self.open_section(org, key, &record.value, Field::Metadata)?;
         let metadata: Metadata = serde_json::from_slice(opened.expose())
             .map_err(|_| Refusal::integrity("connection", &"its metadata is not what was written"))?;
         if metadata.org != org.id {

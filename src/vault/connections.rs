@@ -243,7 +243,7 @@ impl Vault {
                 batch.changes.push(recorded.change);
                 rests_on = Some(recorded.name);
             }
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => {
                     self.told(telling, mark);
                     self.note_stored(key, &out);
@@ -324,7 +324,7 @@ impl Vault {
                 batch.changes.push(draft.change);
                 (draft.note, draft.not_before)
             });
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => {
                     self.census.note(key, ConnectionState::Active);
                     return Ok((drafted, mark));

@@ -27,9 +27,9 @@ use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::revocations::Told;
+use super::sealed::Sealed;
 use super::{Vault, apart};
 use crate::chain::Mark;
-use crate::crypto::seal::seal;
 use crate::crypto::{hex, random};
 use crate::domain::action::Action;
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
@@ -144,7 +144,7 @@ impl Vault {
                 changes: vec![recorded.change],
                 note: self.note(permit),
             };
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => {
                     permit.rests_on(Some(recorded.name));
                     let key = self.blind.consent(org.blind, id);
@@ -240,7 +240,7 @@ impl Vault {
                     (draft.note, draft.not_before)
                 });
             }
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => {
                     permit.rests_on(Some(consent.consent.clone()));
                     let told = draft.and_then(|(note, not_before)| self.act_on(note, not_before));
@@ -287,12 +287,12 @@ impl Vault {
         let before = current.and_then(|record| RecordView::parse(&record.value));
         let generation = before.map_or(1, |view| view.generation() + 1);
         let sealed =
-            seal(&org.key, &place(self.vault_id, key, Field::Consent), generation, &to_body(consent));
-        RecordWriter::new(generation).section(Field::Consent, org.key.id(), sealed.as_bytes()).finish()
+            Sealed::of(&org.key, &place(self.vault_id, key, Field::Consent), generation, &to_body(consent));
+        RecordWriter::new(generation).section(Field::Consent, &sealed).finish()
     }
 
     fn open_consent(&self, org: &Org, key: &Key, record: &Record) -> Result<Consent, Refusal> {
-        let opened = self.open_section(&org.key, key, &record.value, Field::Consent)?;
+        let opened = self.open_section(org, key, &record.value, Field::Consent)?;
         let consent: Consent = serde_json::from_slice(opened.expose())
             .map_err(|_| Refusal::integrity("consent", &"it is not what was written"))?;
         if consent.org != org.id {

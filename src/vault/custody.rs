@@ -29,10 +29,10 @@ use super::place::{Field, Table, place};
 use super::record::{RecordView, RecordWriter};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::sealed::Sealed;
 use super::telling::Telling;
 use crate::chain::Mark;
 use crate::crypto::hex;
-use crate::crypto::seal::seal;
 use crate::domain::action::Action;
 use crate::domain::refresh::answer::Granted;
 use crate::domain::refresh::life::Life;
@@ -309,8 +309,8 @@ impl Vault {
         }
         for (field, value) in replaced {
             let Some(value) = value else { continue };
-            let sealed = seal(&org.key, &place(self.vault_id, key, *field), view.generation(), value);
-            writer = writer.section(*field, org.key.id(), sealed.as_bytes());
+            let sealed = Sealed::of(&org.key, &place(self.vault_id, key, *field), view.generation(), value);
+            writer = writer.section(*field, &sealed);
         }
         Ok(writer.finish())
     }
@@ -341,7 +341,7 @@ impl Vault {
 
     /// None where another change of one of the records came first.
     async fn commit_unless_changed(&self, batch: Batch) -> Result<Option<Mark>, Refusal> {
-        match self.store.commit(batch).await {
+        match self.commit(batch).await {
             Ok(mark) => Ok(Some(mark)),
             Err(CommitError::Conflict) => Ok(None),
             Err(why) => Err(why.into()),

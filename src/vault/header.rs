@@ -328,7 +328,7 @@ impl Header {
         let token = self.written.system_key.sealed.as_bytes();
         let bound = self.written.environment.as_bytes();
         let place = system_key_place(self.vault_id);
-        let sealed = rewrap(old, root.primary(), &place, token, bound).map_err(of_wrap)?;
+        let sealed = rewrap(old, root.primary(), (&place, &place), token, bound).map_err(of_wrap)?;
         let rewrapped = SealedKey { key_id: root.primary().id().to_string(), sealed };
         let before = std::mem::replace(&mut self.written.system_key, rewrapped);
         match self.write() {

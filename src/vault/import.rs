@@ -182,7 +182,7 @@ impl Vault {
             };
             match self.next_step(item, terms.different, &permit) {
                 Ok(Step::Commit(batch, done, after)) => {
-                    under_way.push((at, permit, done, after, self.store.commit(batch)));
+                    under_way.push((at, permit, done, after, self.commit(batch)));
                 }
                 Ok(Step::Nothing(done)) => {
                     results[at] = permit.settle_in_batch(Ok(done), |done| done.generation)?;
@@ -259,7 +259,7 @@ impl Vault {
         for _ in 0..TRIES {
             match self.next_step(item, different, permit)? {
                 Step::Nothing(done) => return Ok((done, None)),
-                Step::Commit(batch, done, after) => match self.store.commit(batch).await {
+                Step::Commit(batch, done, after) => match self.commit(batch).await {
                     Ok(mark) => {
                         self.stored(*after, mark);
                         return Ok((done, Some(mark)));

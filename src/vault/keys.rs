@@ -11,7 +11,7 @@ use tokenkeep_client::wire::RootKeyOut;
 
 use super::Vault;
 use super::door::Permit;
-use super::orgs::wrapping_key;
+use super::orgs::wrapping_keys;
 use super::place::Table;
 use super::refusal::Refusal;
 use crate::chain::Mark;
@@ -29,6 +29,8 @@ pub struct KeyUse {
     pub org_keys: BTreeMap<KeyId, u64>,
     /// The root key that wraps the system key.
     pub system_key: Option<KeyId>,
+    /// Orgs there are: each has a current key, and perhaps earlier ones.
+    pub orgs: u64,
 }
 
 impl KeyUse {
@@ -44,7 +46,15 @@ impl KeyUse {
         }
     }
 
-    fn beside(&self, id: KeyId) -> u64 {
+    /// How many keys this one wraps.
+    #[must_use]
+    pub fn under(&self, id: KeyId) -> u64 {
+        self.org_keys.get(&id).copied().unwrap_or(0) + u64::from(self.system_key == Some(id))
+    }
+
+    /// How many keys others than this one wrap.
+    #[must_use]
+    pub fn beside(&self, id: KeyId) -> u64 {
         let orgs: u64 = self.org_keys.iter().filter(|(key, _)| **key != id).map(|(_, count)| count).sum();
         orgs + u64::from(self.system_key.is_some_and(|key| key != id))
     }
@@ -60,8 +70,11 @@ impl Vault {
         let mut after: Option<Key> = None;
         loop {
             let records = self.store.scan(&[Table::Org as u8], after.as_ref(), 1024)?;
+            in_use.orgs += records.len() as u64;
             for (_, record) in &records {
-                *in_use.org_keys.entry(wrapping_key(record)?).or_default() += 1;
+                for id in wrapping_keys(record)? {
+                    *in_use.org_keys.entry(id).or_default() += 1;
+                }
             }
             match records.last() {
                 Some((key, _)) => after = Some(*key),
@@ -70,12 +83,11 @@ impl Vault {
         }
     }
 
-    /// The root keys in the order of their list, each with what it wraps; and what is not yet wrapped by the
-    /// first.
+    /// The root keys in the order of their list, each with what it wraps; and all that is wrapped.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn describe_keys(&self) -> Result<(Vec<RootKeyOut>, u64), Refusal> {
+    pub fn describe_keys(&self) -> Result<(Vec<RootKeyOut>, KeyUse), Refusal> {
         let in_use = self.key_use()?;
         let root = self.root_keys();
         let primary = root.primary().id();
@@ -85,7 +97,7 @@ impl Vault {
             org_keys: in_use.org_keys.get(&key.id()).copied().unwrap_or(0),
             system_key: in_use.system_key == Some(key.id()),
         });
-        Ok((keys.collect(), in_use.beside(primary)))
+        Ok((keys.collect(), in_use))
     }
 
     /// Takes a new key list. The old one stays where the new one lacks a key in use.
@@ -128,9 +140,9 @@ impl Vault {
             let Some((last, _)) = records.last() else { return Ok(None) };
             let mut batch = Batch { note: self.note(permit), ..Batch::default() };
             for (key, record) in &records {
-                if wrapping_key(record)? != primary {
+                if wrapping_keys(record)?.any(|id| id != primary) {
                     batch.preconditions.push(Precondition::Unchanged(*key, record.revision));
-                    batch.changes.push(Change::Put(*key, self.wrap_org_key(key, record, &root)?));
+                    batch.changes.push(Change::Put(*key, self.wrap_org_keys(key, record, &root)?));
                 }
             }
             let count = batch.changes.len() as u64;
@@ -138,7 +150,7 @@ impl Vault {
                 *after = Some(*last);
                 continue;
             }
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => {
                     *after = Some(*last);
                     return Ok(Some((count, mark)));

@@ -46,7 +46,7 @@ impl Vault {
 
     fn readings(&self) -> Result<Readings, Refusal> {
         let (store, audit) = (self.store.health(), self.audit.health());
-        let (root_keys, keys_left) = self.describe_keys()?;
+        let (root_keys, in_use) = self.describe_keys()?;
         Ok(Readings {
             version: env!("CARGO_PKG_VERSION"),
             ready: self.unready().is_none(),
@@ -68,12 +68,12 @@ impl Vault {
             unwell: self.unwell(),
             events_waiting: self.events_waiting() as u64,
             revocations: self.count_revocations()?,
-            orgs: root_keys.iter().map(|key| key.org_keys).sum(),
+            orgs: in_use.orgs,
+            keys_left: in_use.beside(self.root_keys().primary().id()),
             root_keys: root_keys
                 .into_iter()
                 .map(|key| (key.id, key.primary, key.org_keys + u64::from(key.system_key)))
                 .collect(),
-            keys_left,
         })
     }
 }

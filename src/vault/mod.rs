@@ -18,6 +18,7 @@ mod consents;
 pub mod custody;
 pub mod door;
 pub mod expiring;
+mod former_keys;
 pub mod header;
 pub mod import;
 pub mod keys;
@@ -40,12 +41,16 @@ pub mod refusal;
 pub mod renewal;
 mod reprieve;
 pub mod request_id;
+pub mod retirement;
 mod revocation_record;
 pub mod revocations;
+pub mod rotation;
 mod rules;
+pub mod sealed;
 pub mod secrets;
 pub mod shared_grant;
 pub mod status;
+mod stored;
 mod telling;
 pub mod tokens;
 
@@ -60,23 +65,23 @@ use crate::audit::Log;
 use crate::clock::Clock;
 use crate::crypto::key::SealingKey;
 use crate::crypto::key_list::RootKeys;
-use crate::crypto::seal::{Opened, open};
 use crate::metrics::Meters;
-use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
 use census::Census;
+use former_keys::FormerKeys;
 use header::Header;
 use last_reads::LastReads;
 use lease::Lease;
 use open_orgs::{Bounds, OpenOrgs};
 use outbox::Outbox;
-use place::{Blind, Field, place};
+use place::Blind;
 use quarantine::Quarantine;
-use record::RecordView;
 use refusal::Refusal;
 use renewal::Renewal;
+use retirement::KeptBackups;
 use revocations::Revoking;
 use rules::Standing;
+use stored::Stored;
 
 /// The vault, open.
 pub struct Vault {
@@ -86,7 +91,7 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     application_keys: ApplicationKeys,
     rules: Standing,
-    store: Arc<dyn Store>,
+    store: Stored,
     audit: Arc<Log>,
     header: Mutex<Header>,
     system_key: SealingKey,
@@ -95,6 +100,8 @@ pub struct Vault {
     /// Read: something is sealed under the primary root key. Write: the list of root keys changes.
     key_change: tokio::sync::RwLock<()>,
     open_orgs: OpenOrgs,
+    former_keys: FormerKeys,
+    kept_backups: OnceLock<Arc<dyn KeptBackups>>,
     org_keys: Bounds,
     last_reads: LastReads,
     outbox: Arc<Outbox>,
@@ -128,34 +135,13 @@ impl Vault {
     /// Wipes the keys of orgs that nobody used for their time.
     pub fn let_go_of_idle_keys(&self) {
         self.open_orgs.turn();
+        self.former_keys.let_go();
     }
 
     /// The audit log, for those who read and verify it.
     #[must_use]
     pub fn audit(&self) -> &Arc<Log> {
         &self.audit
-    }
-
-    /// Opens one section of a record: with the org key that its header names, in its place, of its
-    /// generation.
-    fn open_section(
-        &self,
-        key: &SealingKey,
-        at: &Key,
-        record: &[u8],
-        field: Field,
-    ) -> Result<Opened, Refusal> {
-        let view = RecordView::parse(record).ok_or_else(|| Refusal::integrity("record", &"it is not one"))?;
-        let section =
-            view.section(field).ok_or_else(|| Refusal::integrity("record", &"a section is missing"))?;
-        if section.key_id != key.id() {
-            return Err(Refusal::integrity("record", &"it was sealed by another org's key"));
-        }
-        let opened = open(key, &place(self.vault_id, at, field), section.token)?;
-        if opened.generation() != view.generation() {
-            return Err(Refusal::integrity("record", &"a section is of another generation"));
-        }
-        Ok(opened)
     }
 }
 

@@ -15,6 +15,7 @@ use super::application_keys::ApplicationKeys;
 use super::ask::Ask;
 use super::census::Census;
 use super::door::Became;
+use super::former_keys::FormerKeys;
 use super::header::{FILE_NAME, Header, HeaderError, VaultKeys};
 use super::last_reads::LastReads;
 use super::lease::Lease;
@@ -24,6 +25,7 @@ use super::place::Blind;
 use super::quarantine::Quarantine;
 use super::request_id::RequestIds;
 use super::rules::Standing;
+use super::stored::Stored;
 use crate::audit::{self, AuditError, Log, Sync};
 use crate::chain::Mark;
 use crate::clock::Clock;
@@ -183,7 +185,7 @@ impl Vault {
             clock: options.clock,
             application_keys: options.application_keys,
             rules: Standing::new(options.policy, options.providers),
-            store: store.clone() as Arc<dyn Store>,
+            store: Stored::new(store.clone() as Arc<dyn Store>),
             audit: log,
             header: Mutex::new(header),
             system_key: system,
@@ -191,6 +193,8 @@ impl Vault {
             root_keys: RwLock::new(Arc::new(options.root_keys)),
             key_change: tokio::sync::RwLock::new(()),
             open_orgs: OpenOrgs::new(options.org_keys.most),
+            former_keys: FormerKeys::new(),
+            kept_backups: OnceLock::new(),
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
             outbox: Outbox::new(),

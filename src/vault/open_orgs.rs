@@ -74,6 +74,11 @@ impl OpenOrgs {
         self.orgs.insert(org.id.clone(), Arc::new(Open { org, used_in }));
     }
 
+    /// Its keys have changed: who comes next opens it anew.
+    pub(super) fn forget(&self, org: &OrgId) {
+        self.orgs.remove(org);
+    }
+
     /// One more turn: what was not used in the last eight goes.
     pub(super) fn turn(&self) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_add(1);

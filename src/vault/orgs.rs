@@ -9,17 +9,17 @@ use tokenkeep_client::wire::{OrgOut, Page};
 
 use super::ask::Ask;
 use super::caller::Caller;
+use super::former_keys::Rank;
 use super::page::{Cursor, PageRequest};
-use super::place::{Field, OrgBlind, Table, org_key, place};
-use super::record::{RecordView, RecordWriter};
+use super::place::{Field, OrgBlind, Table, org_key, place, place_of};
+use super::record::{RecordView, RecordWriter, Section};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::sealed::{Sealed, Token};
 use super::{Vault, apart};
 use crate::chain::Mark;
 use crate::crypto::key::{KeyId, SealingKey};
 use crate::crypto::key_list::RootKeys;
-use crate::crypto::seal::seal;
-use crate::crypto::wrap::{make_key, open_key, rewrap};
 use crate::domain::action::Action;
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
 
@@ -33,9 +33,9 @@ pub(super) struct Org {
 
 /// What the metadata section of an org says.
 #[derive(Debug, Serialize, Deserialize)]
-struct Metadata {
-    org: OrgId,
-    created_at: Moment,
+pub(super) struct Metadata {
+    pub(super) org: OrgId,
+    pub(super) created_at: Moment,
 }
 
 impl Vault {
@@ -125,6 +125,11 @@ impl Vault {
         }
         let open = Arc::new(Org { id: metadata.org, blind, key });
         self.open_orgs.put(Arc::clone(&open));
+        // Its key may have been replaced between the look and the note of it.
+        let is_same = |now: Record| now.revision == record.revision;
+        if !self.store.read(&org_key(blind))?.is_some_and(is_same) {
+            self.open_orgs.forget(org);
+        }
         Ok(open)
     }
 
@@ -150,34 +155,33 @@ impl Vault {
         self.open_org(key, record).map(|(own_key, metadata)| (own_key, metadata.org))
     }
 
-    fn open_org(&self, key: &Key, record: &Record) -> Result<(SealingKey, Metadata), Refusal> {
+    pub(super) fn open_org(&self, key: &Key, record: &Record) -> Result<(SealingKey, Metadata), Refusal> {
         let root = self.root_keys();
         let (root_key, sealed) = wrapped(record, &root)?;
-        let org_key = open_key(root_key, &place(self.vault_id, key, Field::OrgKey), sealed, b"")?;
+        let org_key = sealed.open_key(root_key, &place(self.vault_id, key, Field::OrgKey))?;
         let metadata = self.open_section(&org_key, key, &record.value, Field::Metadata)?;
         let metadata = serde_json::from_slice(metadata.expose())
             .map_err(|_| Refusal::integrity("org", &"its metadata is not what was written"))?;
         Ok((org_key, metadata))
     }
 
-    /// The record of an org with its key wrapped by the primary root key, its other sections as they are.
-    pub(super) fn wrap_org_key(
+    /// The record of an org with its keys wrapped by the primary root key, its other sections as they are.
+    pub(super) fn wrap_org_keys(
         &self,
         key: &Key,
         record: &Record,
         root: &RootKeys,
     ) -> Result<Vec<u8>, Refusal> {
-        let (old, sealed) = wrapped(record, root)?;
-        let at = place(self.vault_id, key, Field::OrgKey);
-        let sealed = rewrap(old, root.primary(), &at, sealed, b"")?;
         let view = parse(record)?;
-        let mut writer = RecordWriter::new(view.generation()).section(
-            Field::OrgKey,
-            root.primary().id(),
-            sealed.as_bytes(),
-        );
-        for section in view.sections().filter(|section| section.field == Field::Metadata as u8) {
-            writer = writer.section(Field::Metadata, section.key_id, section.token);
+        let mut writer = RecordWriter::new(view.generation());
+        for section in view.sections() {
+            if !is_wrap(&section) || section.key_id == root.primary().id() {
+                writer = writer.copied(&section);
+                continue;
+            }
+            let old = find_root(root, section.key_id)?;
+            let at = place_of(self.vault_id, key, section.field);
+            writer = writer.resealed(&section, &section.token.rewrap(old, root.primary(), (&at, &at))?);
         }
         Ok(writer.finish())
     }
@@ -192,20 +196,18 @@ impl Vault {
         let _keys_stand = self.key_change.read().await;
         let root = self.root_keys();
         let key = org_key(self.blind.org(org));
-        let (own_key, wrapped) = make_key(root.primary(), &place(self.vault_id, &key, Field::OrgKey), b"")?;
+        let (own_key, wrapped) = Sealed::new_key(root.primary(), &place(self.vault_id, &key, Field::OrgKey))?;
         let metadata = Metadata { org: org.clone(), created_at: self.now() };
         let value = serde_json::to_vec(&metadata).map_err(|_| Refusal::integrity("org", &"metadata"))?;
-        let sealed = seal(&own_key, &place(self.vault_id, &key, Field::Metadata), 1, &value);
-        let record = RecordWriter::new(1)
-            .section(Field::OrgKey, root.primary().id(), wrapped.as_bytes())
-            .section(Field::Metadata, own_key.id(), sealed.as_bytes())
-            .finish();
+        let sealed = Sealed::of(&own_key, &place(self.vault_id, &key, Field::Metadata), 1, &value);
+        let record =
+            RecordWriter::new(1).section(Field::OrgKey, &wrapped).section(Field::Metadata, &sealed).finish();
         let batch = Batch {
             preconditions: vec![Precondition::Absent(key)],
             changes: vec![Change::Put(key, record)],
             note,
         };
-        match self.store.commit(batch).await {
+        match self.commit(batch).await {
             Ok(mark) => {
                 let root_key_id = root.primary().id().to_string();
                 let (org, created_at) = (metadata.org, metadata.created_at);
@@ -217,22 +219,37 @@ impl Vault {
     }
 }
 
-/// The root key that wraps an org's key, by the record's clear header.
+/// The root key that wraps an org's current key, by the record's clear header.
 pub(super) fn wrapping_key(record: &Record) -> Result<KeyId, Refusal> {
     let section = parse(record)?.section(Field::OrgKey);
     section.map(|section| section.key_id).ok_or_else(|| Refusal::integrity("org", &"its key is missing"))
 }
 
-/// The wrap of an org key, and the root key that its record names.
-fn wrapped<'a>(record: &'a Record, root: &'a RootKeys) -> Result<(&'a SealingKey, &'a [u8]), Refusal> {
-    let section = parse(record)?.section(Field::OrgKey);
-    let section = section.ok_or_else(|| Refusal::integrity("org", &"its key is missing"))?;
-    let key = root.find(section.key_id).ok_or_else(|| {
-        Refusal::integrity("org", &format_args!("root key {} is not loaded", section.key_id))
-    })?;
-    Ok((key, section.token))
+/// The root keys that wrap the keys of an org, its current one's first, one each.
+pub(super) fn wrapping_keys(record: &Record) -> Result<impl Iterator<Item = KeyId> + '_, Refusal> {
+    wrapping_key(record)?;
+    Ok(parse(record)?.sections().filter(is_wrap).map(|section| section.key_id))
 }
 
-fn parse(record: &Record) -> Result<RecordView<'_>, Refusal> {
+/// Whether a section of an org's record is a key of the org.
+fn is_wrap(section: &Section<'_>) -> bool {
+    section.field == Field::OrgKey as u8 || Rank::of(section.field).is_some()
+}
+
+/// The wrap of an org's current key, and the root key that its record names.
+pub(super) fn wrapped<'a>(
+    record: &'a Record,
+    root: &'a RootKeys,
+) -> Result<(&'a SealingKey, Token<'a>), Refusal> {
+    let section = parse(record)?.section(Field::OrgKey);
+    let section = section.ok_or_else(|| Refusal::integrity("org", &"its key is missing"))?;
+    Ok((find_root(root, section.key_id)?, section.token))
+}
+
+pub(super) fn find_root(root: &RootKeys, id: KeyId) -> Result<&SealingKey, Refusal> {
+    root.find(id).ok_or_else(|| Refusal::integrity("org", &format_args!("root key {id} is not loaded")))
+}
+
+pub(super) fn parse(record: &Record) -> Result<RecordView<'_>, Refusal> {
     RecordView::parse(&record.value).ok_or_else(|| Refusal::integrity("org", &"the record is not one"))
 }

@@ -22,6 +22,7 @@ use super::Vault;
 use super::ask::Ask;
 use super::door::Became;
 use super::place::{Field, OrgBlind, Table, subject_of_event, vault_event_key};
+use super::record::RecordView;
 use super::refusal::Refusal;
 use super::request_id::RequestIds;
 use crate::crypto::{hex, random};
@@ -29,7 +30,7 @@ use crate::domain::action::Action;
 use crate::domain::event::queue::{Next, Queue, Trouble, Waiting};
 use crate::domain::event::{Event, Kind};
 use crate::metrics::Delivery;
-use crate::store::{Batch, Change, Key};
+use crate::store::{Batch, Change, Key, Record};
 
 /// How many events wait at the most, where nothing else is configured.
 pub const USUAL_BOUND: usize = 10_000;
@@ -128,7 +129,7 @@ impl Vault {
         loop {
             let records = self.store.scan(&[Table::Event as u8], after.as_ref(), PAGE)?;
             let mut queue = self.outbox.queue();
-            records.iter().for_each(|(key, record)| queue.add(record.revision, *key));
+            records.iter().for_each(|(key, record)| queue.add(sequence_of(record), *key));
             drop(queue);
             let Some((last, _)) = records.last() else { break };
             after = Some(*last);
@@ -170,7 +171,7 @@ impl Vault {
             self.open_section(&self.system_key, &key, &record.value, Field::Event)?
         } else {
             let org = self.org_in_passing(blind)?;
-            self.open_section(&org.key, &key, &record.value, Field::Event)?
+            self.open_section(&*org, &key, &record.value, Field::Event)?
         };
         let unread = |_| Refusal::integrity("event", &"it is not what was written");
         let event: Event = serde_json::from_slice(opened.expose()).map_err(unread)?;
@@ -241,7 +242,7 @@ impl Vault {
                 changes: vec![Change::Delete(outgoing.key)],
                 note: self.note(&permit),
             };
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => permit.settle_step(became, outgoing.event.data.generation, Some(mark)).await,
                 Err(why) => permit.settle(Err(why.into()), |()| None).await,
             }
@@ -274,4 +275,10 @@ impl Vault {
         });
         Ok(pending.collect())
     }
+}
+
+/// The sequence of an event: that of the commit that brought it, which one that was sealed anew since says as its generation.
+pub(super) fn sequence_of(record: &Record) -> u64 {
+    let generation = RecordView::parse(&record.value).map_or(1, |view| view.generation());
+    if generation > 1 { generation } else { record.revision }
 }

@@ -15,38 +15,89 @@ use crate::crypto::seal::Place;
 use crate::store::{KEY_LENGTH, Key};
 use tokenkeep_client::ids::{AuthorizationState, ConnectionId, OrgId, ProviderId, SecretName};
 
-/// Tables of the store. Numbers are for ever (docs/recovery.md).
+/// What the values of a table are sealed under: what a rotation has to walk, and what it may leave alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Table {
+pub enum Under {
+    /// Nothing is sealed there.
+    Nothing,
+    /// It has no records in the store.
+    NoRecords,
+    /// The key of the org that stands first in the store key.
+    OrgKey,
+    /// Likewise, and where no org stands there, the system key.
+    OrgKeyOrSystemKey,
+    /// A root key, and beside it what each key says of itself.
+    RootKey,
+    /// The system key.
+    SystemKey,
+}
+
+impl Under {
+    /// Whether an org key may have sealed what is there.
+    #[must_use]
+    pub const fn is_an_orgs(self) -> bool {
+        matches!(self, Self::OrgKey | Self::OrgKeyOrSystemKey)
+    }
+}
+
+/// A table cannot be written down without saying what seals it: so none is forgotten when keys change.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $table:ident = $number:literal under $under:ident,)*) => {
+        /// Tables of the store. Numbers are for ever (docs/recovery.md).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Table { $($(#[$doc])* $table = $number,)* }
+
+        impl Table {
+            /// Every table there is.
+            pub const ALL: &'static [Table] = &[$(Table::$table),*];
+
+            /// What its values are sealed under.
+            #[must_use]
+            pub const fn under(self) -> Under {
+                match self { $(Table::$table => Under::$under),* }
+            }
+
+            /// The table of this number.
+            #[must_use]
+            pub const fn of(number: u8) -> Option<Self> {
+                match number { $($number => Some(Table::$table),)* _ => None }
+            }
+        }
+    };
+}
+
+tables! {
     /// The header file's own sealed values; no records of the store.
-    Vault = 0,
-    /// One record an org: its wrapped key and its metadata.
-    Org = 1,
+    Vault = 0 under NoRecords,
+    /// One record an org: its wrapped keys and its metadata.
+    Org = 1 under RootKey,
     /// One record a connection.
-    Connection = 2,
+    Connection = 2 under OrgKey,
     /// One record a secret: its metadata and versions.
-    Secret = 3,
+    Secret = 3 under OrgKey,
     /// One record a version of a secret.
-    SecretVersion = 4,
+    SecretVersion = 4 under OrgKey,
     /// Notes of the journal; no records of the store.
-    Note = 5,
+    Note = 5 under NoRecords,
     /// Passes; no records of the store.
-    Pass = 6,
+    Pass = 6 under NoRecords,
     /// Ciphertexts that stay with the application; no records of the store.
-    Ciphertext = 7,
+    Ciphertext = 7 under NoRecords,
     /// One record a connection with a refresh token, under the fingerprint of that token (`shared_grant`).
-    Grant = 8,
+    Grant = 8 under Nothing,
     /// One record a revocation that is still to be done.
-    Revocation = 20,
+    Revocation = 20 under OrgKey,
     /// One record an authorization that was begun.
-    Authorization = 21,
+    Authorization = 21 under OrgKey,
     /// One record a connection that an org has consented to, or no longer.
-    Consent = 22,
+    Consent = 22 under OrgKey,
     /// One record an event that somebody is still to be told of.
-    Event = 24,
+    Event = 24 under OrgKeyOrSystemKey,
     /// One record a provider whose brake was told of.
-    Alarm = 25,
+    Alarm = 25 under SystemKey,
+    /// How far the making of new org keys has come, while it goes on.
+    KeyRotation = 26 under SystemKey,
 }
 
 /// Fields of a record. Numbers are for ever (docs/recovery.md).
@@ -95,6 +146,14 @@ pub enum Field {
     CodeVerifier = 31,
     /// What is known of a consent, under the org key.
     Consent = 32,
+    /// An org key before the current one, under a root key: it opens what is not yet sealed anew, and ciphertexts.
+    FormerOrgKey = 40,
+    /// An org key that opens ciphertexts and nothing else, under a root key.
+    RetiredOrgKey = 41,
+    /// What is known of the org key before it, under that key.
+    KeyNote = 42,
+    /// How far the making of new org keys has come, under the system key.
+    KeyRotation = 43,
 }
 
 /// The blind name of an org.
@@ -208,6 +267,12 @@ pub fn org_key(org: OrgBlind) -> Key {
     key(Table::Org, org, [0; 16])
 }
 
+/// Where it stands how far the making of new org keys has come.
+#[must_use]
+pub fn key_rotation_key() -> Key {
+    key(Table::KeyRotation, OrgBlind::NOBODY, [0; 16])
+}
+
 /// Where an event about the record under `about` stands: beside the others about it, under a name that was never used.
 #[must_use]
 pub fn event_key(about: &Key, name: [u8; 8]) -> Key {
@@ -252,6 +317,12 @@ pub fn place(vault: [u8; 16], key: &Key, field: Field) -> Place {
     let mut record = [0; 32];
     record.copy_from_slice(&key.0[1..]);
     Place { vault, table: key.0[0], record, field: field as u8 }
+}
+
+/// As [`place`], of a field by its number.
+#[must_use]
+pub(super) fn place_of(vault: [u8; 16], key: &Key, field: u8) -> Place {
+    Place { field, ..place(vault, key, Field::Metadata) }
 }
 
 /// The place of one of the vault's own values.

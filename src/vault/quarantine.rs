@@ -230,7 +230,7 @@ impl Vault {
                     changes: vec![Change::Put(key, released)],
                     note: note.clone(),
                 };
-                match self.store.commit(batch).await {
+                match self.commit(batch).await {
                     Ok(mark) => return Ok(Some(mark)),
                     Err(CommitError::Conflict) => {}
                     Err(why) => return Err(why.into()),
@@ -347,7 +347,7 @@ impl Vault {
                 tokio::task::yield_now().await;
                 continue;
             }
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => {
                     *after = Some(*last);
                     return Ok(Some((count, mark)));

@@ -18,6 +18,7 @@
 
 use crate::crypto::key::KeyId;
 use crate::vault::place::Field;
+use crate::vault::sealed::{Sealed, Token};
 
 const VERSION: u8 = 1;
 const HEADER: usize = 10;
@@ -31,7 +32,7 @@ pub struct Section<'a> {
     /// The key that sealed it.
     pub key_id: KeyId,
     /// The Fernet token.
-    pub token: &'a [u8],
+    pub token: Token<'a>,
 }
 
 /// A record, borrowed; its directory adds up.
@@ -72,7 +73,7 @@ impl<'a> RecordView<'a> {
         self.entries().map_while(move |(field, key_id, length)| {
             let token;
             (token, rest) = rest.split_at_checked(length)?;
-            Some(Section { field, key_id, token })
+            Some(Section { field, key_id, token: Token::found(token) })
         })
     }
 
@@ -102,14 +103,26 @@ impl RecordWriter {
 
     /// Adds a section. Tokens are far below 4 GiB, sections far below 256.
     #[must_use]
-    pub fn section(self, field: Field, key_id: KeyId, token: &[u8]) -> Self {
-        self.push(field as u8, key_id, token)
+    pub fn section(self, field: Field, sealed: &Sealed) -> Self {
+        self.push(field as u8, sealed.key_id(), sealed.written())
     }
 
     /// Adds a section as it stands in a record of the same generation.
     #[must_use]
     pub fn copied(self, section: &Section<'_>) -> Self {
-        self.push(section.field, section.key_id, section.token)
+        self.push(section.field, section.key_id, section.token.dangerous_bytes())
+    }
+
+    /// Adds whatever these bytes are: a record as somebody with the disk could write it.
+    #[must_use]
+    pub fn dangerous_section(self, field: Field, key_id: KeyId, token: &[u8]) -> Self {
+        self.push(field as u8, key_id, token)
+    }
+
+    /// Adds a section that was sealed anew, in the place of the one it was.
+    #[must_use]
+    pub(super) fn resealed(self, section: &Section<'_>, sealed: &Sealed) -> Self {
+        self.push(section.field, sealed.key_id(), sealed.written())
     }
 
     fn push(mut self, field: u8, key_id: KeyId, token: &[u8]) -> Self {
@@ -143,12 +156,12 @@ mod tests {
     fn sections_are_found_by_field() {
         let id = KeyId([7; 8]);
         let bytes = RecordWriter::new(5)
-            .section(Field::Metadata, id, b"meta")
-            .section(Field::AccessToken, id, b"access")
+            .push(Field::Metadata as u8, id, b"meta")
+            .push(Field::AccessToken as u8, id, b"access")
             .finish();
         let view = RecordView::parse(&bytes).expect("whole");
         assert_eq!(view.generation(), 5);
-        assert_eq!(view.section(Field::AccessToken).map(|s| s.token), Some(&b"access"[..]));
+        assert_eq!(view.section(Field::AccessToken).map(|s| s.token.dangerous_bytes()), Some(&b"access"[..]));
         assert_eq!(view.section(Field::RefreshToken), None);
         for cut in 0..bytes.len() {
             assert_eq!(RecordView::parse(&bytes[..cut]), None, "cut at {cut}");

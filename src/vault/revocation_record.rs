@@ -19,7 +19,7 @@ use super::orgs::Org;
 use super::place::{Field, OrgBlind, place};
 use super::record::RecordWriter;
 use super::refusal::Refusal;
-use crate::crypto::seal::seal;
+use super::sealed::Sealed;
 use crate::domain::refresh::Fingerprint;
 use crate::store::{Key, Record};
 
@@ -64,8 +64,8 @@ impl Vault {
         let mut writer = RecordWriter::new(generation);
         for (field, value) in sections {
             let Some(value) = value else { continue };
-            let sealed = seal(&org.key, &place(self.vault_id, note, field), generation, value);
-            writer = writer.section(field, org.key.id(), sealed.as_bytes());
+            let sealed = Sealed::of(&org.key, &place(self.vault_id, note, field), generation, value);
+            writer = writer.section(field, &sealed);
         }
         writer.finish()
     }
@@ -80,7 +80,7 @@ impl Vault {
     }
 
     pub(super) fn errand(&self, org: &Org, note: &Key, record: &Record) -> Result<Errand, Refusal> {
-        let opened = self.open_section(&org.key, note, &record.value, Field::Metadata)?;
+        let opened = self.open_section(org, note, &record.value, Field::Metadata)?;
         let errand: Errand = serde_json::from_slice(opened.expose())
             .map_err(|_| Refusal::integrity("revocation", &"it is not what was written"))?;
         if errand.org != org.id {

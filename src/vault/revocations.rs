@@ -386,7 +386,7 @@ impl Vault {
             changes: vec![Change::Delete(*note)],
             note: self.note(permit),
         };
-        self.store.commit(batch).await
+        self.commit(batch).await
     }
 
     async fn replace_note(
@@ -405,7 +405,7 @@ impl Vault {
             changes: vec![Change::Put(*note, next)],
             note: self.note(permit),
         };
-        self.store.commit(batch).await
+        self.commit(batch).await
     }
 
     fn revoker(&self) -> Caller {

@@ -20,9 +20,10 @@ use super::place::{Field, Table, org_prefix, place};
 use super::record::RecordWriter;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
+use super::sealed::Sealed;
 use super::{Vault, apart};
 use crate::chain::Mark;
-use crate::crypto::seal::{Opened, seal};
+use crate::crypto::seal::Opened;
 use crate::domain::action::Action;
 use crate::domain::token_set::check_labels;
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
@@ -171,7 +172,7 @@ impl Vault {
             let current = self.store.read(&key)?;
             let (batch, info) =
                 self.next_version(&org, &key, name, &secret, &value, current.as_ref(), note)?;
-            match self.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(mark) => return Ok((info, mark)),
                 Err(CommitError::Conflict) => {}
                 Err(why) => return Err(why.into()),
@@ -210,8 +211,8 @@ impl Vault {
             versions,
         };
         let record = |key: &Key, field, value: &[u8]| {
-            let sealed = seal(&org.key, &place(self.vault_id, key, field), version, value);
-            RecordWriter::new(version).section(field, org.key.id(), sealed.as_bytes()).finish()
+            let sealed = Sealed::of(&org.key, &place(self.vault_id, key, field), version, value);
+            RecordWriter::new(version).section(field, &sealed).finish()
         };
         changes.push(Change::Put(*key, record(key, Field::Metadata, &to_body(&metadata))));
         let version_key = self.blind.secret_version(org.blind, name, version);
@@ -241,12 +242,12 @@ impl Vault {
             .store
             .read(&key)?
             .ok_or_else(|| Refusal::integrity("secret", &"a version that is listed is missing"))?;
-        let value = self.open_section(&org.key, &key, &record.value, Field::Value)?;
+        let value = self.open_section(&*org, &key, &record.value, Field::Value)?;
         Ok(OpenSecret { value, created_at: found.created_at })
     }
 
     fn secret_metadata(&self, org: &Org, key: &Key, record: &Record) -> Result<Metadata, Refusal> {
-        let opened = self.open_section(&org.key, key, &record.value, Field::Metadata)?;
+        let opened = self.open_section(org, key, &record.value, Field::Metadata)?;
         let metadata: Metadata = serde_json::from_slice(opened.expose())
             .map_err(|_| Refusal::integrity("secret", &"its metadata is not what was written"))?;
         if metadata.org == org.id {
@@ -273,7 +274,7 @@ impl Vault {
                 .collect();
             changes.push(Change::Delete(key));
             let preconditions = vec![Precondition::Unchanged(key, current.revision)];
-            match self.store.commit(Batch { preconditions, changes, note: note.to_vec() }).await {
+            match self.commit(Batch { preconditions, changes, note: note.to_vec() }).await {
                 Ok(mark) => return Ok((Deleted { deleted: true, revoked: false, revocation: None }, mark)),
                 Err(CommitError::Conflict) => {}
                 Err(why) => return Err(why.into()),

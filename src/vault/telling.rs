@@ -20,9 +20,9 @@ use super::place::{Field, event_key, org_key, place, vault_event_key};
 use super::record::RecordWriter;
 use super::refusal::Refusal;
 use super::request_id::RequestIds;
+use super::sealed::Sealed;
 use crate::chain::Mark;
 use crate::crypto::random;
-use crate::crypto::seal::seal;
 use crate::domain::action::Action;
 use crate::domain::event::queue::Waiting;
 use crate::domain::event::{Data, Event, Kind, News, news_of_storing};
@@ -91,8 +91,8 @@ impl Vault {
         }
         let text = serde_json::to_vec(event).ok()?;
         let sealing = org.map_or(&self.system_key, |org| &org.key);
-        let sealed = seal(sealing, &place(self.vault_id, &key, Field::Event), 1, &text);
-        let record = RecordWriter::new(1).section(Field::Event, sealing.id(), sealed.as_bytes()).finish();
+        let sealed = Sealed::of(sealing, &place(self.vault_id, &key, Field::Event), 1, &text);
+        let record = RecordWriter::new(1).section(Field::Event, &sealed).finish();
         let mut queue = self.outbox.queue();
         let is_full = queue.len() >= self.outbox.bound.load(Ordering::Relaxed);
         let gave_way = if is_full { queue.drop_oldest().map(Box::new) } else { None };
@@ -137,7 +137,7 @@ impl Vault {
         let mut telling = telling;
         let changes = telling.changes().chain(more).collect();
         let batch = Batch { preconditions: Vec::new(), changes, note: self.note(&permit) };
-        match self.store.commit(batch).await {
+        match self.commit(batch).await {
             Ok(mark) => {
                 self.told(Some(telling), mark);
                 permit.settle_step(Became::plain("ok"), event.data.generation, Some(mark)).await
@@ -167,14 +167,13 @@ impl Vault {
             return;
         }
         let key = self.blind.alarm(provider);
-        let sealed = seal(
+        let sealed = Sealed::of(
             &self.system_key,
             &place(self.vault_id, &key, Field::Alarm),
             1,
             provider.as_str().as_bytes(),
         );
-        let record =
-            RecordWriter::new(1).section(Field::Alarm, self.system_key.id(), sealed.as_bytes()).finish();
+        let record = RecordWriter::new(1).section(Field::Alarm, &sealed).finish();
         let event = Event::of_provider(Kind::ProviderBraked, self.now(), provider).because(reason);
         self.tell_of_brake(event, Change::Put(key, record)).await;
     }

@@ -299,7 +299,7 @@ impl Vault {
             if self.open_metadata(&org, &key, &record)?.1.withheld {
                 return Err(scope_not_allowed());
             }
-            self.open_section(&org.key, &key, &record.value, Field::RefreshToken).map(OpenRefreshToken)
+            self.open_section(&*org, &key, &record.value, Field::RefreshToken).map(OpenRefreshToken)
         };
         permit.settle(open(), |token| Some(token.generation())).await
     }
@@ -320,7 +320,7 @@ impl Vault {
         now: Moment,
     ) -> Result<Sight, Refusal> {
         let record = record.ok_or_else(|| Refusal::not_found("connection"))?;
-        let value = self.open_section(&org.key, key, &record.value, Field::AccessToken)?;
+        let value = self.open_section(org, key, &record.value, Field::AccessToken)?;
         let body_starts = value.expose().get(8) == Some(&b'{');
         if !body_starts && value.expose().get(8) == Some(&WITHHELD) {
             let token = OpenToken { value };

@@ -8,10 +8,36 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 fn keys(remaining: u64, rotating: bool, error: Option<&str>) -> String {
     let error = error.map_or("null".into(), |error| format!("\"{error}\""));
     format!(
-        r#"{{"root_keys":[{{"id":"new","primary":true,"org_keys":{},"system_key":true}},{{"id":"old","primary":false,"org_keys":{remaining},"system_key":false}}],"remaining":{remaining},"rotating":{rotating},"rotation_error":{error}}}"#,
-        5 - remaining
+        r#"{{"root_keys":[{{"id":"new","primary":true,"org_keys":{},"system_key":true}},{{"id":"old","primary":false,"org_keys":{remaining},"system_key":false}}],"remaining":{remaining},"rotating":{rotating},"rotation_error":{error},"org_rotation":{}}}"#,
+        5 - remaining,
+        org_rotation(false, 0, 0, None)
     )
 }
+
+fn org_rotation(running: bool, found: u64, done: u64, error: Option<&str>) -> String {
+    let error = error.map_or("null".into(), |error| format!("\"{error}\""));
+    format!(
+        r#"{{"running":{running},"new_keys":1,"found":{found},"done":{done},"records_per_second":5000,"error":{error}}}"#
+    )
+}
+
+/// As [`keys`], while the keys of orgs are replaced.
+fn rotating_orgs(running: bool, done: u64, error: Option<&str>) -> String {
+    keys(0, false, None).replace(&org_rotation(false, 0, 0, None), &org_rotation(running, 40, done, error))
+}
+
+fn org_keys(earlier: u64) -> String {
+    format!(
+        r#"{{"current_records":{},"earlier_records":{earlier},"keys":[{{"org":"acme","id":"0123456789abcdef","state":"former","former_since":"2026-11-22T08:00:00Z","records":{earlier},"backup_records":3}}],"earlier_keys":1,"rotation":{}}}"#,
+        40 - earlier,
+        org_rotation(false, 40, 40 - earlier, None)
+    )
+}
+
+const ORG_KEYS: &str = "\
+org acme key 0123456789abcdef (former since 2026-11-22T08:00:00Z): 2 records, 3 in kept backups
+records under current org keys: 38, under earlier ones: 2
+";
 
 const ROTATED: &str = "\
 root key new (primary): 5 org keys, the system key
@@ -92,20 +118,77 @@ fn a_file_that_is_no_key_list_is_left_alone() {
 
 #[test]
 fn status_and_reload_show_what_each_key_wraps() {
-    let daemon = Daemon::start(|_| Answer::Json(200, keys(2, false, Some("the disk is full"))));
+    let daemon = Daemon::start(|asked| match asked.line.as_str() {
+        "GET /admin/v1/keys/orgs" => Answer::Json(200, org_keys(2)),
+        _ => Answer::Json(200, keys(2, false, Some("the disk is full"))),
+    });
     let text = "\
 root key new (primary): 3 org keys, the system key
 root key old (older): 2 org keys
 left to rotate: 2
 the last rotation ended early: the disk is full
 ";
-    tokenkeep(&daemon, "key status").is(text);
+    tokenkeep(&daemon, "key status").is(&format!("{text}{ORG_KEYS}"));
     tokenkeep(&daemon, "key reload").is(text);
-    let json = format!("{}\n", keys(2, false, Some("the disk is full")));
+    let json = keys(2, false, Some("the disk is full"));
+    let json = format!("{},\"org_keys\":{}}}\n", json.strip_suffix('}').unwrap(), org_keys(2));
     tokenkeep(&daemon, "key status --output json").is(&json);
     let lines: Vec<_> = daemon.asked().into_iter().map(|asked| asked.line).collect();
-    let read = "GET /admin/v1/keys";
-    assert_eq!(lines, [read, "POST /admin/v1/keys/reload", read, read]);
+    let (read, orgs) = ("GET /admin/v1/keys", "GET /admin/v1/keys/orgs");
+    assert_eq!(lines, [read, orgs, "POST /admin/v1/keys/reload", read, read, orgs]);
+}
+
+#[test]
+fn new_org_keys_are_watched_until_nothing_is_under_the_old_ones() {
+    let daemon = Daemon::start(|asked| match asked.nth {
+        1 => Answer::Json(202, org_rotation(true, 0, 0, None)),
+        2 => Answer::Json(200, rotating_orgs(true, 10, None)),
+        3 => Answer::Json(200, rotating_orgs(false, 40, None)),
+        _ => Answer::Json(200, org_keys(0)),
+    });
+    let told = tokenkeep(&daemon, "key rotate --all-orgs --rate 10000");
+    let done = ORG_KEYS
+        .replace("2 records", "0 records")
+        .replace("38, under earlier ones: 2", "40, under earlier ones: 0");
+    assert_eq!((told.exit, told.out), (0, done));
+    assert_eq!(told.err, "rotating: 10 of 40 records done\n");
+    let asked = daemon.asked();
+    assert_eq!(asked[0].line, "POST /admin/v1/keys/orgs/rotate");
+    assert_eq!(asked[0].body, r#"{"all":true,"records_per_second":10000}"#);
+}
+
+#[test]
+fn new_org_keys_that_are_held_up_say_why() {
+    let daemon = Daemon::start(|asked| match asked.nth {
+        1 => Answer::Json(202, org_rotation(true, 40, 0, None)),
+        _ => Answer::Json(200, rotating_orgs(false, 10, Some("integrity: 1 records do not open"))),
+    });
+    let told = tokenkeep(&daemon, "key rotate --org acme");
+    assert_eq!((told.exit, told.out.as_str()), (2, ""));
+    let error = "error: the rotation ended early: integrity: 1 records do not open\nmend: nothing is lost";
+    assert!(told.err.contains(error), "{}", told.err);
+    assert_eq!(daemon.asked()[0].body, r#"{"org":"acme","all":false}"#);
+    let told = tokenkeep(&daemon, "key rotate --rate 5");
+    assert_eq!(told.exit, 64, "{}", told.err);
+}
+
+#[test]
+fn a_key_is_retired_and_destroyed_only_on_a_yes() {
+    let daemon = Daemon::start(|asked| match asked.nth {
+        1 => Answer::Json(200, r#"{"id":"0123456789abcdef","org":"acme","state":"retired"}"#.into()),
+        2 => Answer::Json(200, r#"{"id":"0123456789abcdef","org":null,"state":"unneeded"}"#.into()),
+        _ => Answer::Json(200, r#"{"id":"0123456789abcdef","org":"acme","state":"destroyed"}"#.into()),
+    });
+    let retire = "key retire 0123456789abcdef";
+    tokenkeep(&daemon, retire).is("key 0123456789abcdef of org acme opens ciphertexts and nothing else\n");
+    tokenkeep(&daemon, retire)
+        .is("nothing needs root key 0123456789abcdef: take it off the list, then `tokenkeep key reload`\n");
+    let told = tokenkeep(&daemon, &format!("{retire} --destroy"));
+    assert_eq!(told.exit, 1, "{}", told.err);
+    assert_eq!(daemon.asked().len(), 2, "nothing is asked without a yes");
+    tokenkeep(&daemon, &format!("{retire} --destroy --yes"))
+        .is("key 0123456789abcdef of org acme is destroyed\n");
+    assert_eq!(daemon.asked()[2].body, r#"{"id":"0123456789abcdef","destroy":true}"#);
 }
 
 #[test]

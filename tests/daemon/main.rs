@@ -27,6 +27,7 @@ mod pass;
 mod providers;
 mod refresh;
 mod refused_early;
+mod rekey;
 mod root_key;
 mod rotation;
 mod sandbox;

@@ -29,6 +29,7 @@ fn a_script_with_the_root_key_recovers_everything() {
     let daemon = place.start().unwrap();
     let mut line = daemon.application();
     fill(&mut line);
+    begin_to_rotate_org_keys(&mut daemon.admin());
     rotate_root_key(&place, &mut daemon.admin());
     fill_after_rotation(&mut line);
     let served = served(&mut line, &mut daemon.admin());
@@ -62,6 +63,7 @@ fn ciphertexts_of_the_application_are_recovered_too() {
         text(&answer["ciphertexts"][0]).to_owned()
     };
     let (acme, globex) = (encrypt("acme", "AP9jb2x1bW4="), encrypt("Globex.Inc", ""));
+    begin_to_rotate_org_keys(&mut daemon.admin());
     rotate_root_key(&place, &mut daemon.admin());
     daemon.kill();
     copy_what_is_needed(&place, &copy);
@@ -172,6 +174,13 @@ fn rotate_root_key(place: &Place, admin: &mut Line) {
     }
     fs::write(&file, &new).unwrap();
     admin.done("POST", "/admin/v1/keys/reload", &Value::Null);
+}
+
+/// A new key for every org; a part of what is under the old ones is sealed anew, and no more.
+fn begin_to_rotate_org_keys(admin: &mut Line) {
+    let wanted = json!({ "all": true, "records_per_second": 1 });
+    admin.done("POST", "/admin/v1/keys/orgs/rotate", &wanted);
+    while admin.read("/admin/v1/keys").unwrap().json()["org_rotation"]["new_keys"] == 0 {}
 }
 
 fn fill_after_rotation(line: &mut Line) {

@@ -22,10 +22,10 @@ import sys
 from cryptography.fernet import Fernet, InvalidToken
 
 ORG, CONNECTION, SECRET, SECRET_VERSION, CIPHERTEXT_TABLE, GRANT = 1, 2, 3, 4, 7, 8  # tables
-REVOCATION, AUTHORIZATION, CONSENT_TABLE = 20, 21, 22  # tables, too
+REVOCATION, AUTHORIZATION, CONSENT_TABLE, KEY_ROTATION = 20, 21, 22, 26  # tables, too
 SYSTEM_KEY, INDEX_KEY, JOURNAL_KEY, ORG_KEY, METADATA = 1, 2, 3, 5, 6  # fields
 ACCESS_TOKEN, REFRESH_TOKEN, PREVIOUS_REFRESH_TOKEN, ID_TOKEN, VALUE, CIPHERTEXT = 7, 8, 9, 10, 11, 14
-CONSENT = 32
+CONSENT, FORMER_ORG_KEY, RETIRED_ORG_KEY, KEY_NOTE = 32, 40, 41, 42
 
 
 def mac(key, *parts):
@@ -130,25 +130,36 @@ def apply(record, store):
 
 def sections(record):
     """The clear header of a record: its generation, and by field the key id and the Fernet token."""
+    generation, listed = all_sections(record)
+    return generation, {field: section for field, section in listed}
+
+
+def all_sections(record):
+    """Likewise, in order: an org has one for each of its earlier keys."""
     version, generation, count = struct.unpack_from(">BQB", record)
-    found, at = {}, 10 + 13 * count
+    listed, at = [], 10 + 13 * count
     for entry in range(count):
         field, id, length = struct.unpack_from(">B8sI", record, 10 + 13 * entry)
-        found[field], at = (id.hex(), record[at : at + length]), at + length
+        listed.append((field, (id.hex(), record[at : at + length])))
+        at += length
     if version != 1 or at != len(record):
         raise ValueError("it is not a record")
-    return generation, found
+    return generation, listed
 
 
 class Org:
-    """One org: its key, unwrapped; what is under it opens with that and nothing else."""
+    """One org: its keys, unwrapped; what is under them opens with those and nothing else."""
 
     def __init__(self, vault, key, record):
         self.vault, (generation, found) = vault, sections(record)
-        wrapped_by, wrap = found[ORG_KEY]
-        if wrapped_by not in vault.root_keys:
-            raise ValueError(f"the root key list lacks key {wrapped_by}")
-        _, self.key = open_sealed(vault.root_keys[wrapped_by], wrap, vault.id, ORG, key[1:], ORG_KEY)
+        self.keys = {}  # by id, the current one first
+        for field, (wrapped_by, wrap) in all_sections(record)[1]:
+            if field not in (ORG_KEY, FORMER_ORG_KEY, RETIRED_ORG_KEY):
+                continue
+            if wrapped_by not in vault.root_keys:
+                raise ValueError(f"the root key list lacks key {wrapped_by}")
+            _, own = open_sealed(vault.root_keys[wrapped_by], wrap, vault.id, ORG, key[1:], field)
+            self.keys[key_id(own)] = own
         self.metadata = json.loads(self.open(key, record)[METADATA])
         self.name = self.metadata["org"]
         if key[1:17] != vault.blind(b"org", self.name.encode()):
@@ -159,11 +170,11 @@ class Org:
         generation, found = sections(record)
         opened = {}
         for field, (id, token) in found.items():
-            if field == ORG_KEY:
+            if field in (ORG_KEY, FORMER_ORG_KEY, RETIRED_ORG_KEY, KEY_NOTE):
                 continue
-            if id != key_id(self.key):
+            if id not in self.keys:
                 raise ValueError(f"field {field} was sealed with another key")
-            sealed_with, opened[field] = open_sealed(self.key, token, self.vault.id, key[0], key[1:], field)
+            sealed_with, opened[field] = open_sealed(self.keys[id], token, self.vault.id, key[0], key[1:], field)
             if sealed_with != generation:
                 raise ValueError(f"field {field} is of another generation")
         return opened
@@ -196,7 +207,14 @@ class Org:
 
     def ciphertext(self, token):
         record = self.vault.blind(b"org", self.name.encode()) + bytes(16)
-        _, value = open_sealed(self.key, token, self.vault.id, CIPHERTEXT_TABLE, record, CIPHERTEXT)
+        for own in self.keys.values():  # a ciphertext names no key: each is tried in turn
+            try:
+                _, value = open_sealed(own, token, self.vault.id, CIPHERTEXT_TABLE, record, CIPHERTEXT)
+                break
+            except InvalidToken:
+                continue
+        else:
+            raise InvalidToken
         return {"org": self.name, "ciphertext": token, "plaintext": base64.b64encode(value).decode()}
 
     def check(self, about, key, blind):
@@ -225,7 +243,7 @@ def main(root_key_file, vault_json, journal, ciphertexts=None):
     orgs, failures = {}, 0
     for key in sorted(store):  # orgs come before what is theirs
         try:
-            if key[0] == GRANT:  # says where a connection stands, which is found anyway
+            if key[0] in (GRANT, KEY_ROTATION):  # where a connection stands, which is found anyway; how far keys are replaced
                 continue
             if key[0] == ORG:
                 found = orgs[key[1:17]] = Org(vault, key, store[key])

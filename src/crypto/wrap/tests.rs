@@ -42,7 +42,7 @@ fn a_key_of_hmac_opens_as_the_key_that_was_made() {
 fn what_was_wrapped_anew_opens_under_the_new_key_alone() {
     let (old, new) = (root(), root());
     let (key, sealed) = make_key(&old, &place(), b"").unwrap();
-    let rewrapped = rewrap(&old, &new, &place(), sealed.as_bytes(), b"").unwrap();
+    let rewrapped = rewrap(&old, &new, (&place(), &place()), sealed.as_bytes(), b"").unwrap();
     assert_eq!(open_key(&new, &place(), rewrapped.as_bytes(), b"").unwrap().id(), key.id());
     assert_eq!(
         open_key(&old, &place(), rewrapped.as_bytes(), b"").unwrap_err(),
@@ -57,7 +57,7 @@ fn nothing_that_is_done_with_keys_comes_near_the_end_of_the_stack() {
         let list = format!("{}\n{}", KeyText::generate().expose(), KeyText::generate().expose());
         let root = RootKeys::parse(list.as_bytes()).unwrap();
         let (key, sealed) = make_key(root.primary(), &place(), b"production").unwrap();
-        rewrap(root.primary(), &key, &place(), sealed.as_bytes(), b"production").unwrap();
+        rewrap(root.primary(), &key, (&place(), &place()), sealed.as_bytes(), b"production").unwrap();
         open_key(root.primary(), &place(), sealed.as_bytes(), b"production").unwrap();
         let (mac, sealed) = make_mac_key(&key, &place()).unwrap();
         open_mac_key(&key, &place(), sealed.as_bytes()).unwrap();
@@ -79,7 +79,7 @@ fn what_is_no_key_or_belongs_elsewhere_is_refused() {
     let (_, sealed) = make_key(&root, &place(), b"production").unwrap();
     let refused = |token: &str, place: &Place, bound: &[u8]| {
         let opened = open_key(&root, place, token.as_bytes(), bound).unwrap_err();
-        assert_eq!(rewrap(&root, &root, place, token.as_bytes(), bound).unwrap_err(), opened);
+        assert_eq!(rewrap(&root, &root, (place, place), token.as_bytes(), bound).unwrap_err(), opened);
         opened
     };
     assert_eq!(refused(&sealed, &place(), b"staging"), WrapError::Bound);

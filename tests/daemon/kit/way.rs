@@ -81,6 +81,7 @@ mod tests {
         ("providers", "admins look at them and check them, and they have a socket of their own"),
         ("refresh", "about what is exchanged with a provider; api asks for tokens over each way"),
         ("root_key", "about where the root key comes from"),
+        ("rekey.rs", "admins rotate, and they have a socket of their own"),
         ("rotation.rs", "admins rotate, and they have a socket of their own"),
         (
             "refused_early.rs::a_connection_on_which_a_body_was_left_is_not_used_again",

@@ -116,7 +116,10 @@ impl Attacker {
             for (_, record) in self.store.scan(&org_prefix(table, org), None, 1000).unwrap() {
                 let view = RecordView::parse(&record.value).unwrap();
                 let sections = view.sections().filter(|section| section.field != Field::OrgKey as u8);
-                sealed.extend(sections.map(|section| String::from_utf8(section.token.to_vec()).unwrap()));
+                sealed.extend(
+                    sections
+                        .map(|section| String::from_utf8(section.token.dangerous_bytes().to_vec()).unwrap()),
+                );
             }
         }
         sealed
@@ -129,7 +132,7 @@ impl Attacker {
         let record = self.value(&key);
         let sealed = RecordView::parse(&record).unwrap().section(Field::OrgKey).unwrap();
         let place = place(self.vault_id, &key, Field::OrgKey);
-        let opened = open(root.primary(), &place, sealed.token).unwrap();
+        let opened = open(root.primary(), &place, sealed.token.dangerous_bytes()).unwrap();
         String::from_utf8(opened.expose().to_vec()).unwrap()
     }
 
@@ -218,20 +221,18 @@ fn rebuilt<'a>(record: &'a [u8], change: impl Fn(Section<'a>) -> Section<'a>) ->
     let view = RecordView::parse(record).unwrap();
     view.sections()
         .fold(RecordWriter::new(view.generation()), |writer, section| {
-            let (field, key_id, token) = change((field(section.field), section.key_id, section.token));
-            writer.section(field, key_id, token)
+            let token = section.token.dangerous_bytes();
+            let (field, key_id, token) = change((field(section.field), section.key_id, token));
+            writer.dangerous_section(field, key_id, token)
         })
         .finish()
 }
 
 fn with_access_token_of(record: &[u8], other: &[u8]) -> Vec<u8> {
     let theirs = RecordView::parse(other).unwrap().section(Field::AccessToken).unwrap();
-    rebuilt(
-        record,
-        |own| {
-            if own.0 == Field::AccessToken { (own.0, theirs.key_id, theirs.token) } else { own }
-        },
-    )
+    rebuilt(record, |own| {
+        if own.0 == Field::AccessToken { (own.0, theirs.key_id, theirs.token.dangerous_bytes()) } else { own }
+    })
 }
 
 fn field(number: u8) -> Field {

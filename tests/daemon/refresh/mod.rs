@@ -10,6 +10,7 @@ mod killed;
 mod leeway;
 mod odd_answers;
 mod provider;
+mod rekeyed;
 mod shared;
 mod steps;
 mod torture;

@@ -30,6 +30,101 @@ pub struct KeysOut {
     pub rotating: bool,
     /// Why the last rotation since start ended early, if it did.
     pub rotation_error: Option<String>,
+    /// How a rotation of org keys goes.
+    #[serde(default)]
+    pub org_rotation: OrgRotationOut,
+}
+
+/// GET `/admin/v1/keys/orgs`: the keys of orgs, and how their rotation goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OrgKeysOut {
+    /// Records that are under the current key of their org.
+    pub current_records: u64,
+    /// Records that are under an earlier one: 0 after a whole rotation.
+    pub earlier_records: u64,
+    /// The keys before the current ones, at most 1000; of one org that was asked for, its current key first.
+    pub keys: Vec<OrgKeyOut>,
+    /// Keys before the current ones, in all.
+    pub earlier_keys: u64,
+    /// How a rotation goes.
+    pub rotation: OrgRotationOut,
+}
+
+/// A key of an org.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OrgKeyOut {
+    /// Whose.
+    pub org: crate::ids::OrgId,
+    /// Its id; says nothing of the key.
+    pub id: String,
+    /// `current` seals and opens; `former` opens what is not yet sealed anew, and ciphertexts; `retired` opens ciphertexts.
+    pub state: String,
+    /// Since when there is another one.
+    pub former_since: Option<crate::moment::Moment>,
+    /// Records under it in the store.
+    pub records: u64,
+    /// Records under it in the backups that are kept; none where nobody keeps count.
+    pub backup_records: Option<u64>,
+}
+
+/// How a rotation of org keys goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OrgRotationOut {
+    /// Whether one runs now.
+    pub running: bool,
+    /// Orgs that got a new key since it began.
+    pub new_keys: u64,
+    /// Records that were under an earlier key when they were counted last.
+    pub found: u64,
+    /// Of those, how many were sealed anew since.
+    pub done: u64,
+    /// At most so many a second.
+    pub records_per_second: u64,
+    /// Why the last one since the start ended early, if it did.
+    pub error: Option<String>,
+}
+
+/// POST `/admin/v1/keys/orgs/rotate`: a new key for one org, or for all there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OrgRotationIn {
+    /// This one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<crate::ids::OrgId>,
+    /// All there are.
+    #[serde(default)]
+    pub all: bool,
+    /// At most so many records a second are sealed anew: 1 to 1,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_per_second: Option<u64>,
+}
+
+/// POST `/admin/v1/keys/retire`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RetireIn {
+    /// The id of a root key or of an org's key.
+    pub id: String,
+    /// No ciphertext that an application keeps is under it any more: the key of an org is destroyed.
+    #[serde(default)]
+    pub destroy: bool,
+}
+
+/// What became of a key that nothing needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RetireOut {
+    /// The key.
+    pub id: String,
+    /// Whose it is; none: a root key.
+    pub org: Option<crate::ids::OrgId>,
+    /// `retired`: it opens ciphertexts and nothing else. `destroyed`. `unneeded`: a root key that may be taken off the list.
+    pub state: String,
 }
 
 /// One finding of `doctor`.

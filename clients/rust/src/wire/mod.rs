@@ -25,7 +25,10 @@ mod status;
 mod token;
 mod token_set;
 
-pub use admin::{AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, RootKeyOut};
+pub use admin::{
+    AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, OrgKeyOut, OrgKeysOut, OrgRotationIn,
+    OrgRotationOut, RetireIn, RetireOut, RootKeyOut,
+};
 pub use alert::{AlertOut, AlertTestOut, AlertsOut};
 pub use authorization::{AuthorizationOut, AuthorizationRequest, CompleteRequest};
 pub use body::to_body;
