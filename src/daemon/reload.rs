@@ -151,6 +151,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         sandbox,
         alerts: _,
         refresh,
+        store,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -166,6 +167,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[egress]", *door == old.door),
         ("[sandbox]", *sandbox == old.sandbox),
         ("[refresh]", *refresh == old.refresh),
+        ("[store]", *store == old.store),
         (
             "[[provider]] that asks at another port, or with files of another directory,",
             providers::reach(old).covers(&providers::reach(new)),

@@ -45,7 +45,7 @@ use crate::service::refresh::Refresh;
 use crate::service::revocation::Revoker;
 use crate::service::rotation::Rotation;
 use crate::service::{boot_lease, idle_keys, timekeeping};
-use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::{EmbeddedStore, Retention};
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
 use crate::transport::application::Application;
@@ -304,6 +304,8 @@ fn options(
         machine: String::new(),
         own_uid,
         clock,
+        store: config.store.sizes,
+        retention: Retention::Covered,
         progress: progress::of_index(Arc::clone(manager)),
     }
 }
