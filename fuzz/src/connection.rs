@@ -22,8 +22,10 @@ use tokenkeep::os::peer::Peer;
 use tokenkeep::service::alerts::Alerts;
 use tokenkeep::service::authorization::Authorizations;
 use tokenkeep::service::oauth::check::Ask;
+use tokenkeep::service::org_rotation::OrgRotation;
 use tokenkeep::service::providers;
 use tokenkeep::service::rotation::Rotation;
+use tokenkeep::store::embedded::{Retention, Sizes};
 use tokenkeep::transport::admin::AdminServices;
 use tokenkeep::transport::application::Application;
 use tokenkeep::transport::connection::serve;
@@ -129,6 +131,8 @@ impl Daemon {
             org_keys: Bounds::default(),
             machine: "fuzz".to_owned(),
             own_uid: ADMIN,
+            store: Sizes::default(),
+            retention: Retention::Covered,
             progress: Box::new(|_| {}),
             clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_700_000_000))),
         };
@@ -143,6 +147,7 @@ impl Daemon {
         let admin = AdminServices {
             providers: providers::Providers::new(Arc::clone(&vault), nobody),
             rotation: Rotation::new(Arc::clone(&vault), Arc::new(|| Ok(root_keys()))),
+            org_rotation: OrgRotation::new(Arc::clone(&vault)),
             alerts: Alerts::new(Arc::clone(&vault), Door::Direct),
             examine: Box::new(Vec::new),
         };
