@@ -88,8 +88,10 @@ const MAY_EXPOSE: &[(&str, &str)] = &[
     ("vault/orgs.rs", "opens metadata"),
     ("vault/outbox.rs", "opens events, in which no secret stands"),
     ("vault/passes.rs", "opens passes"),
+    ("vault/retirement.rs", "opens the notes of keys, in which no secret stands"),
     ("vault/revocation_record.rs", "opens what is to be revoked"),
     ("vault/revocations.rs", "hands tokens over to be revoked"),
+    ("vault/rotation.rs", "opens how far a rotation is, in which no secret stands"),
     ("vault/secrets.rs", "seals and opens secrets"),
     ("vault/tokens.rs", "splices answers from opened tokens"),
 ];

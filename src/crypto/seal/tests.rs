@@ -95,3 +95,51 @@ fn a_clock_that_stands_behind_does_not_shut_a_token() {
     let sealed_tomorrow = sealed_at(&key, &frame, 9_999_999_999);
     assert_eq!(open(&key, &place(), sealed_tomorrow.as_bytes()).unwrap().generation(), 7);
 }
+
+fn turned<'a>(from: &'a SealingKey, place: Place, token: &'a str) -> Turned<'a> {
+    Turned { from, place, generation: 7, becomes: 7, token: token.as_bytes() }
+}
+
+#[test]
+fn what_is_sealed_anew_is_the_same_value_in_the_same_place_under_the_new_key_alone() {
+    let (old, new) = (key(), key());
+    let other = Place { field: 5, ..place() };
+    let (one, two) = (seal(&old, &place(), 7, b"one"), seal(&old, &other, 7, b"two"));
+    let anew = reseal(&[turned(&old, place(), &one), turned(&old, other, &two)], &new).unwrap();
+    let opened = open(&new, &place(), anew[0].as_bytes()).unwrap();
+    assert_eq!((opened.expose(), opened.generation()), (&b"one"[..], 7));
+    assert_eq!(open(&new, &other, anew[1].as_bytes()).unwrap().expose(), b"two");
+    assert_eq!(open(&new, &place(), anew[1].as_bytes()).unwrap_err(), SealError::Misplaced);
+    assert_eq!(open(&old, &place(), anew[0].as_bytes()).unwrap_err(), SealError::Shut);
+    let event = Turned { becomes: 41, ..turned(&old, place(), &one) };
+    let event = reseal(&[event], &new).unwrap();
+    assert_eq!(open(&new, &place(), event[0].as_bytes()).unwrap().generation(), 41);
+}
+
+#[test]
+fn what_is_damaged_misplaced_or_of_another_generation_is_not_sealed_anew() {
+    let (old, new) = (key(), key());
+    let token = seal(&old, &place(), 7, b"value");
+    let elsewhere = Place { record: [4; 32], ..place() };
+    let refused = |value| reseal(&[turned(&old, place(), &token), value], &new).unwrap_err();
+    assert_eq!(refused(turned(&old, elsewhere, &token)), SealError::Misplaced);
+    assert_eq!(refused(turned(&new, place(), &token)), SealError::Shut);
+    assert_eq!(refused(turned(&old, place(), &token[4..])), SealError::Shut);
+    assert_eq!(refused(Turned { generation: 8, ..turned(&old, place(), &token) }), SealError::Frame);
+}
+
+#[test]
+fn nothing_is_sealed_twice() {
+    let (old, new) = (key(), key());
+    for inner in [&old, &new] {
+        let twice = seal(&old, &place(), 7, seal(inner, &place(), 7, b"value").as_bytes());
+        assert_eq!(reseal(&[turned(&old, place(), &twice)], &new).unwrap_err(), SealError::Twice);
+    }
+    // A ciphertext of the application, or a token of somebody else's, is a value like any other.
+    let ciphertext = Place { table: 7, ..place() };
+    for inner in [seal(&old, &ciphertext, 7, b"value"), seal(&key(), &place(), 7, b"value")] {
+        let token = seal(&old, &place(), 7, inner.as_bytes());
+        let anew = reseal(&[turned(&old, place(), &token)], &new).unwrap();
+        assert_eq!(open(&new, &place(), anew[0].as_bytes()).unwrap().expose(), inner.as_bytes());
+    }
+}

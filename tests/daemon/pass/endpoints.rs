@@ -165,6 +165,8 @@ fn request(route: &Route, method: &str) -> Request {
         (Route::Consent(..), "PUT") => json!({"reference": "agreement"}),
         (Route::Decrypt(_), _) => json!({"ciphertexts": ["gAAAAA"]}),
         (Route::Encrypt(_), _) => json!({"plaintexts": ["Zm9v"]}),
+        (Route::KeysOfOrgsRotate, _) => json!({ "org": ORG }),
+        (Route::KeysRetire, _) => json!({ "id": "0123456789abcdef" }),
         (Route::Release, _) => json!({ "all": true, "org": ORG }),
         (Route::Import, _) => json!({
             "terms": {"mode": "dry_run", "different": "refuse", "missing_org": "refuse"},

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::kit::Line;
+use crate::kit::line::Connection;
 
 struct Size {
     records: usize,
@@ -55,7 +56,7 @@ impl Storm {
     }
 
     /// None: the daemon was killed meanwhile.
-    fn ask(&self, line: &mut Option<crate::kit::Connection>, request: &Request) -> Option<Response> {
+    fn ask(&self, line: &mut Option<Connection>, request: &Request) -> Option<Response> {
         let mut open = line.take().or_else(|| self.line.connect().ok())?;
         let answer = open.send(request).ok()?;
         *line = Some(open);
