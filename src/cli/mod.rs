@@ -7,6 +7,7 @@
 
 mod alert;
 mod audit;
+mod backup;
 mod connection;
 mod consent;
 mod failure;
@@ -19,6 +20,7 @@ mod metrics;
 mod org;
 mod output;
 mod page;
+mod progress;
 mod provider;
 mod release;
 mod revocation;
@@ -71,6 +73,9 @@ enum Command {
     /// Reads and verifies the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Backups, and the way back from them
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Writes what a shell needs to complete this command line
     Completion(manual::Completion),
     /// Connections of an org, without their tokens
@@ -144,6 +149,7 @@ impl Session {
         match command {
             Command::Alert(command) => self.alert(command).await,
             Command::Audit(command) => self.audit(command).await,
+            Command::Backup(command) => self.backup(command).await,
             Command::Completion(asked) => self.completion(&asked),
             Command::Connection(command) => self.connection(command).await,
             Command::Consent(command) => self.consent(command).await,

@@ -9,6 +9,7 @@
 pub mod application_keys;
 pub mod ask;
 pub mod authorizations;
+pub mod backup;
 pub mod caller;
 mod census;
 pub mod ciphertexts;
@@ -33,6 +34,7 @@ mod outlook;
 pub mod page;
 pub mod passes;
 pub mod place;
+pub mod proof;
 mod providers;
 pub mod quarantine;
 pub mod record;
@@ -64,6 +66,7 @@ use crate::crypto::seal::{Opened, open};
 use crate::metrics::Meters;
 use crate::store::{Key, Store};
 use application_keys::ApplicationKeys;
+use backup::BackupKeys;
 use census::Census;
 use header::Header;
 use last_reads::LastReads;
@@ -104,6 +107,7 @@ pub struct Vault {
     renewal: OnceLock<Arc<dyn Renewal>>,
     revoking: OnceLock<Arc<dyn Revoking>>,
     meters: Arc<Meters>,
+    backup: BackupKeys,
 }
 
 impl Vault {

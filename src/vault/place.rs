@@ -85,6 +85,8 @@ pub enum Field {
     Exchange = 15,
     /// An answer of a provider that came and could not be read, under the org key.
     Answer = 16,
+    /// What opens the newest backup in a drill, under the system key.
+    DrillIdentity = 17,
     /// What has happened: under the org key where it happened to an org's, else under the system key.
     Event = 24,
     /// Which provider it is, under the system key.

@@ -34,7 +34,7 @@ use self::recovery::{Recovered, Recovery};
 pub use self::refusal::OpenError;
 use super::device::{Device, Disk};
 use super::index::Applied;
-use super::index::tally::Digester;
+use super::index::tally::{Digester, Tally};
 use super::journal::record;
 use super::journal::segment::{Identity, RECORDS_AT};
 use super::journal::writer::{Workshop, Writer, sync_directory};
@@ -225,6 +225,12 @@ impl EmbeddedStore {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<State> {
         self.shared.condition.watch()
+    }
+
+    /// How many records there are now, and their digest.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.shared.published.lock().unwrap_or_else(PoisonError::into_inner).tally
     }
 
     /// Ready once the committer has come to this question: for a watchdog.
