@@ -15,14 +15,14 @@ use tokenkeep_client::wire::{BackupRun, BackupSet, BackupsOut};
 use zeroize::Zeroizing;
 
 use super::Session;
+use super::escrow;
 use super::failure::Failure;
 use super::input::Source;
 use super::output::Exit;
 use crate::crypto::age::Identity;
-use crate::crypto::key_list::RootKeys;
 use crate::crypto::root_key::aws;
 use crate::net::outbound::{Door, Endpoint, Roots};
-use crate::os::{hardening, private_file};
+use crate::os::private_file;
 use crate::service::backup::BackupError;
 use crate::service::backup::repository::Repository;
 use crate::service::backup::repository::directory::Directory;
@@ -32,7 +32,7 @@ use crate::service::backup::restore::{Restored, Step, Wanted, restore};
 /// How often a task is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 /// Far more than a key list or a file of identities has.
-const LONGEST_KEYS: usize = 64 * 1024;
+const LONGEST_KEYS: usize = escrow::LONGEST;
 
 /// What to do with backups.
 #[derive(Subcommand)]
@@ -82,7 +82,7 @@ pub(super) struct Restore {
     /// The vault, where backups of several are there
     #[arg(long, value_name = "ID")]
     vault: Option<String>,
-    /// The key list of the vault
+    /// The key list of the vault, or its escrow (tokenkeep key escrow)
     #[command(flatten)]
     root_keys: Source,
 }
@@ -98,6 +98,7 @@ struct RestoredOut {
     sequence: u64,
     written_at: Option<Moment>,
     audit_entries: u64,
+    erased_orgs: u64,
     orgs: u64,
     records: u64,
     values: u64,
@@ -149,12 +150,10 @@ impl Session {
     }
 
     fn restore(&mut self, wanted: &Restore) -> Result<Exit, Failure> {
-        // Keys are about to be in this memory.
-        hardening::harden().map_err(|why| Failure::here("unsafe", why.to_string()))?;
+        escrow::harden()?;
         let identities = identities(&wanted.identity)?;
         let identities: Vec<&Identity> = identities.iter().collect();
-        let root_keys = RootKeys::parse(&wanted.root_keys.read(LONGEST_KEYS)?)
-            .map_err(|why| Failure::here("not_a_key_list", format!("the key list: {why}")))?;
+        let root_keys = escrow::root_keys(&wanted.root_keys.read(LONGEST_KEYS)?, &identities)?;
         let repository = wanted.repository()?;
         let audit = wanted.audit.clone().unwrap_or_else(|| wanted.into.join("audit"));
         let asked = Wanted {
@@ -250,6 +249,7 @@ fn out(restored: Restored) -> RestoredOut {
         sequence: restored.change.sequence,
         written_at: restored.written_at.and_then(|micros| Moment::from_unix(micros / 1_000_000)),
         audit_entries: restored.entry,
+        erased_orgs: restored.erased,
         orgs: restored.proof.orgs,
         records: restored.proof.records,
         values: restored.proof.values,
@@ -263,6 +263,7 @@ fn lines(out: &RestoredOut) -> Vec<String> {
         format!("change      {}, of {}", out.sequence, super::output::or_dash(out.written_at)),
         format!("audit       {} entries", out.audit_entries),
         format!("opened      {} values in {} records of {} orgs", out.values, out.records, out.orgs),
+        format!("erased      {} orgs that were deleted later", out.erased_orgs),
     ]
 }
 

@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod connection;
 mod consent;
+mod escrow;
 mod failure;
 pub mod import;
 mod input;

@@ -18,7 +18,7 @@ use super::{Vault, apart};
 use crate::chain::Mark;
 use crate::crypto::key::{KeyId, SealingKey};
 use crate::crypto::key_list::RootKeys;
-use crate::crypto::seal::{open, seal};
+use crate::crypto::seal::seal;
 use crate::crypto::wrap::{make_key, open_key, rewrap};
 use crate::domain::action::Action;
 use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
@@ -36,22 +36,6 @@ pub(super) struct Org {
 struct Metadata {
     org: OrgId,
     created_at: Moment,
-}
-
-/// When the org under this key was created, of a store that is not the open one.
-pub(super) fn created_at(
-    vault: [u8; 16],
-    own_key: &SealingKey,
-    key: &Key,
-    record: &Record,
-) -> Result<Moment, String> {
-    let view = parse(record).map_err(|why| why.detail.into_owned())?;
-    let section = view.section(Field::Metadata).ok_or("the org has no metadata")?;
-    let opened = open(own_key, &place(vault, key, Field::Metadata), section.token);
-    let opened = opened.map_err(|why| why.to_string())?;
-    let metadata: Metadata =
-        serde_json::from_slice(opened.expose()).map_err(|_| "the metadata of the org makes no sense")?;
-    Ok(metadata.created_at)
 }
 
 impl Vault {

@@ -100,7 +100,7 @@ pub enum Field {
 }
 
 /// The blind name of an org.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrgBlind(pub [u8; 16]);
 
 impl OrgBlind {

@@ -10,15 +10,16 @@ use std::fmt;
 use tokenkeep_client::moment::Moment;
 
 use super::header::Header;
-use super::orgs;
-use super::place::{Field, OrgBlind, Table, org_key, place};
+use super::note;
+use super::place::{Field, OrgBlind, Table, org_key};
 use super::record::RecordView;
 use crate::crypto::hex;
 use crate::crypto::key::SealingKey;
 use crate::crypto::key_list::RootKeys;
 use crate::crypto::seal::{Place, open};
 use crate::crypto::wrap::open_key;
-use crate::store::{Key, Record, Store};
+use crate::domain::action::Action;
+use crate::store::{KEY_LENGTH, Key, Record, Store};
 
 /// Records looked at in one go.
 const PAGE: usize = 256;
@@ -61,8 +62,11 @@ impl fmt::Display for Unproven {
 
 impl std::error::Error for Unproven {}
 
-/// The key of the org whose records are being opened.
-type OrgKey = Option<(OrgBlind, SealingKey)>;
+/// The org whose records are being opened, with each key that it has.
+type Org = Option<(OrgBlind, Vec<SealingKey>)>;
+
+/// Fields in which an org has a key, wrapped by a root key: the current one, former ones, retired ones.
+const ORG_KEYS: [u8; 3] = [Field::OrgKey as u8, 40, 41];
 
 /// Opens everything. Told from time to time how many records it has opened.
 ///
@@ -90,42 +94,45 @@ fn prove_one(
     keys: &Keys<'_>,
     key: &Key,
     record: &Record,
-    org: &mut OrgKey,
+    org: &mut Org,
 ) -> Result<u64, String> {
     // Holds the key of a connection, and nothing sealed.
     if key.0[0] == Table::Grant as u8 {
-        let to = record.value.get(..).and_then(|value| value.try_into().ok()).map(Key);
-        let found = to.map(|to| store.read(&to)).transpose().map_err(|why| why.to_string())?.flatten();
-        return found.map(|_| 0).ok_or_else(|| "it leads to a connection that is not there".to_owned());
+        return leads_somewhere(store, record).map(|()| 0);
     }
     let view = RecordView::parse(&record.value).ok_or("it is not laid out as a record")?;
     let mut values = 0;
     for section in view.sections() {
         values += 1;
-        let at = Place { vault: keys.vault_id, table: key.0[0], record: in_table(key), field: section.field };
-        if section.field == Field::OrgKey as u8 {
-            let (blind, opened) = open_org_key(keys, key, record)?;
-            *org = Some((blind, opened));
-            continue;
-        }
+        let is_wrap = key.0[0] == Table::Org as u8 && ORG_KEYS.contains(&section.field);
         let opening = if section.key_id == keys.system.id() {
             keys.system
         } else {
-            find_org_key(store, keys, OrgBlind::of_record(key), org)?
+            // A key of the org was opened with the others of its record.
+            let all = keys_of(store, keys, OrgBlind::of_record(key), org)?;
+            if is_wrap {
+                continue;
+            }
+            let lacking = || {
+                format!("field {} is sealed under key {}, which is not there", section.field, section.key_id)
+            };
+            all.iter().find(|one| one.id() == section.key_id).ok_or_else(lacking)?
         };
-        if opening.id() != section.key_id {
-            return Err(format!(
-                "field {} is sealed under key {}, which is not there",
-                section.field, section.key_id
-            ));
-        }
+        let at = Place { vault: keys.vault_id, table: key.0[0], record: in_table(key), field: section.field };
         let opened =
             open(opening, &at, section.token).map_err(|why| format!("field {}: {why}", section.field))?;
-        if opened.generation() != view.generation() {
+        // An event says the change it first came with, also where it was sealed anew.
+        if opened.generation() != view.generation() && key.0[0] != Table::Event as u8 {
             return Err(format!("field {} is of another generation", section.field));
         }
     }
     Ok(values)
+}
+
+fn leads_somewhere(store: &dyn Store, record: &Record) -> Result<(), String> {
+    let to = <[u8; KEY_LENGTH]>::try_from(&*record.value).map_err(|_| "it leads nowhere")?;
+    let found = store.read(&Key(to)).map_err(|why| why.to_string())?;
+    found.map(drop).ok_or_else(|| "it leads to a connection that is not there".to_owned())
 }
 
 fn in_table(key: &Key) -> [u8; 32] {
@@ -134,50 +141,41 @@ fn in_table(key: &Key) -> [u8; 32] {
     record
 }
 
-fn find_org_key<'a>(
+fn keys_of<'a>(
     store: &dyn Store,
     keys: &Keys<'_>,
     blind: OrgBlind,
-    org: &'a mut OrgKey,
-) -> Result<&'a SealingKey, String> {
+    org: &'a mut Org,
+) -> Result<&'a [SealingKey], String> {
     if org.as_ref().is_none_or(|(open, _)| *open != blind) {
         let record = store.read(&org_key(blind)).map_err(|why| why.to_string())?;
         let record = record.ok_or("it belongs to an org that is not there")?;
-        *org = Some(open_org_key(keys, &org_key(blind), &record)?);
+        *org = Some((blind, open_keys(keys, &org_key(blind), &record)?));
     }
-    org.as_ref().map(|(_, key)| key).ok_or_else(|| "its org has no key".to_owned())
+    Ok(org.as_ref().map_or(&[], |(_, all)| all))
 }
 
-fn open_org_key(keys: &Keys<'_>, key: &Key, record: &Record) -> Result<(OrgBlind, SealingKey), String> {
+/// Every key of an org.
+fn open_keys(keys: &Keys<'_>, key: &Key, record: &Record) -> Result<Vec<SealingKey>, String> {
     let view = RecordView::parse(&record.value).ok_or("its org is not laid out as a record")?;
-    let section = view.section(Field::OrgKey).ok_or("its org has no key")?;
-    let lacking =
-        || format!("the key of its org is wrapped by root key {}, which is not in the list", section.key_id);
-    let root = keys.root.find(section.key_id).ok_or_else(lacking)?;
-    let opened = open_key(root, &place(keys.vault_id, key, Field::OrgKey), section.token, b"");
-    Ok((OrgBlind::of_record(key), opened.map_err(|why| format!("the key of its org: {why}"))?))
+    let wraps = view.sections().filter(|section| ORG_KEYS.contains(&section.field));
+    let opened = wraps.map(|section| {
+        let lacking = || {
+            format!("a key of its org is wrapped by root key {}, which is not in the list", section.key_id)
+        };
+        let root = keys.root.find(section.key_id).ok_or_else(lacking)?;
+        let at = Place { vault: keys.vault_id, table: key.0[0], record: in_table(key), field: section.field };
+        open_key(root, &at, section.token, b"").map_err(|why| format!("a key of its org: {why}"))
+    });
+    opened.collect()
 }
 
-/// The orgs there are: each blind name with the moment at which it was created, by which one of the same name that was
-/// made later is told from it.
-///
-/// # Errors
-/// The first that does not open.
-pub fn orgs_in(store: &dyn Store, keys: &Keys<'_>) -> Result<Vec<(OrgBlind, Moment)>, Unproven> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let unread = |why: &dyn fmt::Display| Unproven { record: String::new(), why: why.to_string() };
-        let records = store.scan(&[Table::Org as u8], after.as_ref(), PAGE).map_err(|why| unread(&why))?;
-        let Some((last, _)) = records.last() else { return Ok(found) };
-        after = Some(*last);
-        for (key, record) in &records {
-            let created = || {
-                let (blind, opening) = open_org_key(keys, key, record)?;
-                let at = orgs::created_at(keys.vault_id, &opening, key, record)?;
-                Ok((blind, at))
-            };
-            found.push(created().map_err(|why| Unproven { record: hex::encode(&key.0), why })?);
-        }
+impl Keys<'_> {
+    /// The note for a change of a restore that deletes again what was deleted later: the next start enters it into the
+    /// audit log.
+    #[must_use]
+    pub fn note_of_erasure(&self) -> Vec<u8> {
+        note::of_task(self.vault_id, self.system, "restore", Action::BackupMake, "erased")
     }
 }
 

@@ -11,25 +11,26 @@ use crate::kit::vault::write_private;
 use crate::kit::{Configuration, Request, TestVault, poll};
 
 /// The key of 32 bytes of 0x42, and its public half.
-pub const IDENTITY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
-pub const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+pub(super) const IDENTITY: &str =
+    "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+pub(super) const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 
-pub struct BackedUp {
-    pub vault: TestVault,
+pub(super) struct BackedUp {
+    pub(super) vault: TestVault,
     /// Where the backups are: not with the vault.
-    pub shelf: TempDir,
+    pub(super) shelf: TempDir,
     identity: PathBuf,
     from: Vec<String>,
     variables: Vec<(String, String)>,
 }
 
 impl BackedUp {
-    pub fn running() -> Self {
+    pub(super) fn running() -> Self {
         Self::with("")
     }
 
     /// With these lines beside.
-    pub fn with(more: &str) -> Self {
+    pub(super) fn with(more: &str) -> Self {
         let shelf = tempfile::Builder::new().prefix("tk").tempdir().expect("a directory");
         let directory = shelf.path().join("backups");
         fs::create_dir(&directory).expect("a directory");
@@ -39,7 +40,7 @@ impl BackedUp {
     }
 
     /// With these lines of `[backup]`, these words that lead a restore there, and these variables for both.
-    pub fn at(shelf: TempDir, place: &str, from: Vec<String>, variables: &[(&str, &str)]) -> Self {
+    pub(super) fn at(shelf: TempDir, place: &str, from: Vec<String>, variables: &[(&str, &str)]) -> Self {
         let identity = shelf.path().join("identity.txt");
         write_private(&identity, format!("# offline\n{IDENTITY}\n").as_bytes());
         let lines = format!("[backup]\nrecipients = [\"{RECIPIENT}\"]\nship = \"1s\"\n{place}");
@@ -54,22 +55,22 @@ impl BackedUp {
         backed_up
     }
 
-    pub fn backups(&self) -> PathBuf {
+    pub(super) fn backups(&self) -> PathBuf {
         self.shelf.path().join("backups")
     }
 
-    pub fn list(&self) -> Value {
+    pub(super) fn list(&self) -> Value {
         self.vault.admin().get("/admin/v1/backups").is(200).json()
     }
 
     /// How far the journal of the live vault is.
-    pub fn sequence(&self) -> u64 {
+    pub(super) fn sequence(&self) -> u64 {
         let status = self.vault.get("/v1/status").is(200).json();
         status["store"]["sequence"].as_u64().expect("a sequence")
     }
 
     /// Waits until all that has happened is in the backup.
-    pub fn wait_for_all(&self) -> Value {
+    pub(super) fn wait_for_all(&self) -> Value {
         let sequence = self.sequence();
         poll("the backup to have it all", || {
             let list = self.list();
@@ -80,7 +81,7 @@ impl BackedUp {
     }
 
     /// Asks for a task, and waits until it has ended.
-    pub fn task(&self, what: &str) -> Value {
+    pub(super) fn task(&self, what: &str) -> Value {
         let last = |list: &Value| {
             let runs = list["last"].as_array().cloned().unwrap_or_default();
             runs.into_iter().find(|run| run["what"] == what)
@@ -94,7 +95,7 @@ impl BackedUp {
     }
 
     /// `tokenkeep backup restore` with these words, into this directory.
-    pub fn restore(&self, into: &Path, words: &[&str]) -> Output {
+    pub(super) fn restore(&self, into: &Path, words: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
             .args(["backup", "restore"])
             .args(&self.from)
@@ -111,13 +112,13 @@ impl BackedUp {
     }
 
     /// The machine is gone: the daemon is killed and its state removed.
-    pub fn lose(&mut self) {
+    pub(super) fn lose(&mut self) {
         self.vault.kill9();
         fs::remove_dir_all(self.vault.state()).expect("removed");
     }
 
     /// Restores to where the state was, and starts on it.
-    pub fn come_back(&mut self, words: &[&str]) {
+    pub(super) fn come_back(&mut self, words: &[&str]) {
         let state = self.vault.state().to_owned();
         let told = self.restore(&state, words);
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
@@ -125,7 +126,7 @@ impl BackedUp {
     }
 
     /// Every object and manifest there is.
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub(super) fn files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut left = vec![self.backups()];
         while let Some(directory) = left.pop() {
@@ -140,11 +141,11 @@ impl BackedUp {
 }
 
 /// This second, by the clock that the daemon has too.
-pub fn now() -> String {
+pub(super) fn now() -> String {
     humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
 /// Waits until that second is over.
-pub fn outlive(second: &str) {
+pub(super) fn outlive(second: &str) {
     poll("the second to pass", || (now().as_str() > second).then_some(()));
 }

@@ -6,3 +6,4 @@ mod bucket;
 mod directory;
 mod drill;
 mod kit;
+mod recovered;

@@ -113,7 +113,7 @@ fn fetch_one(
 }
 
 /// Opens an object, and sees that it is the one that the manifest names, of the length that it names.
-fn copy(
+pub(super) fn copy(
     repository: &dyn Repository,
     name: &str,
     object: &Object,

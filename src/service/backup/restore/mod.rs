@@ -12,8 +12,10 @@
 
 mod choosing;
 mod cutting;
+mod erasing;
 mod fetching;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::{Store, Witness};
 use crate::vault::backup::BackupKeys;
 use crate::vault::header::{FILE_NAME, Header, VaultKeys};
+use crate::vault::place::OrgBlind;
 use crate::vault::proof::{self, Proof};
 
 /// Longest that a header may be.
@@ -93,6 +96,8 @@ pub struct Restored {
     pub proof: Proof,
     /// Records and digest of the store.
     pub tally: (u64, u128),
+    /// Orgs that were deleted later, and are deleted again.
+    pub erased: u64,
     /// How much was fetched.
     pub bytes: u64,
 }
@@ -101,6 +106,7 @@ pub struct Restored {
 struct Source {
     set: Set,
     header: Vec<u8>,
+    environment: String,
     keys: VaultKeys,
     backup: BackupKeys,
 }
@@ -114,7 +120,7 @@ pub fn restore(
     now: Moment,
     told: &mut dyn FnMut(Step),
 ) -> Result<Restored, BackupError> {
-    let (source, restored) = unpack(wanted, told)?;
+    let (source, restored) = unpack(wanted, Erasing::Again, told)?;
     let path = wanted.state.join(FILE_NAME);
     let (mut header, _) = open_header(&path, &source.header, wanted.root_keys)?;
     header.put_back(now).map_err(|why| BackupError::Io(why.to_string()))?;
@@ -127,10 +133,21 @@ pub fn restore(
 /// # Errors
 /// As [`restore`].
 pub fn rehearse(wanted: &Wanted<'_>, told: &mut dyn FnMut(Step)) -> Result<Restored, BackupError> {
-    unpack(wanted, told).map(|(_, restored)| restored)
+    unpack(wanted, Erasing::Not, told).map(|(_, restored)| restored)
 }
 
-fn unpack(wanted: &Wanted<'_>, told: &mut dyn FnMut(Step)) -> Result<(Source, Restored), BackupError> {
+/// Whether orgs that were deleted later are deleted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Erasing {
+    Again,
+    Not,
+}
+
+fn unpack(
+    wanted: &Wanted<'_>,
+    erasing: Erasing,
+    told: &mut dyn FnMut(Step),
+) -> Result<(Source, Restored), BackupError> {
     let source = source(wanted)?;
     let into = Into { state: wanted.state, audit: wanted.audit };
     let at = wanted.at.map(|at| at.to_string());
@@ -145,7 +162,12 @@ fn unpack(wanted: &Wanted<'_>, told: &mut dyn FnMut(Step)) -> Result<(Source, Re
     )?;
     told(Step::Reading);
     let kept = cut(&source, wanted, into)?;
-    let restored = look(&source, wanted, kept, bytes, told)?;
+    let deleted = match (erasing, kept) {
+        (Erasing::Again, Some(kept)) => erasing::deleted_after(wanted, &source, kept.written_at)?,
+        _ => BTreeSet::new(),
+    };
+    let restored = look(&source, wanted, kept, &deleted, told)?;
+    let restored = Restored { bytes, ..restored };
     Ok((source, restored))
 }
 
@@ -158,7 +180,8 @@ fn source(wanted: &Wanted<'_>) -> Result<Source, BackupError> {
     let no_room = |_| BackupError::NoRoom;
     let backup = BackupKeys::new(opened.vault_id, &keys).map_err(no_room)?;
     authenticate(&set, &backup, opened.environment())?;
-    Ok(Source { set, header, keys, backup })
+    let environment = opened.environment().to_owned();
+    Ok(Source { set, header, environment, keys, backup })
 }
 
 /// The header as it stood last: that of the moment asked for, as far as that can be told.
@@ -231,7 +254,7 @@ fn look(
     source: &Source,
     wanted: &Wanted<'_>,
     kept: Option<Kept>,
-    bytes: u64,
+    deleted: &BTreeSet<OrgBlind>,
     told: &mut dyn FnMut(Step),
 ) -> Result<Restored, BackupError> {
     let damaged = |why: &dyn std::fmt::Display| BackupError::Damaged(why.to_string());
@@ -264,6 +287,7 @@ fn look(
     log.close();
     let keys =
         proof::Keys { vault_id: source.backup.vault_id, system: &source.keys.system, root: wanted.root_keys };
+    let erased = if deleted.is_empty() { 0 } else { erasing::delete(&store, &keys, deleted)? };
     let proven = proof::prove(&store, &keys, &mut |records| told(Step::Opened(records)));
     let health = store.health();
     let tally = store.tally();
@@ -277,6 +301,7 @@ fn look(
         entry: found.head.sequence,
         proof: proven.map_err(|why| BackupError::Keys(why.to_string()))?,
         tally: (tally.records, tally.digest),
-        bytes,
+        erased,
+        bytes: 0,
     })
 }
