@@ -152,6 +152,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         backup,
         alerts: _,
         refresh,
+        store,
     } = new;
     let settled = [
         ("environment", *environment == old.environment),
@@ -168,6 +169,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[sandbox]", *sandbox == old.sandbox),
         ("[backup]", *backup == old.backup),
         ("[refresh]", *refresh == old.refresh),
+        ("[store]", *store == old.store),
         (
             "[[provider]] that asks at another port, or with files of another directory,",
             providers::reach(old).covers(&providers::reach(new)),

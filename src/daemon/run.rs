@@ -45,7 +45,7 @@ use crate::service::refresh::Refresh;
 use crate::service::revocation::Revoker;
 use crate::service::rotation::Rotation;
 use crate::service::{boot_lease, idle_keys, timekeeping};
-use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::{EmbeddedStore, Retention};
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
 use crate::transport::application::Application;
@@ -207,7 +207,7 @@ async fn serve(
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let backups = backups(&config, &vault);
+    let backups = backups(&config, &vault, &store);
     let beside = (&alerts, &authorizations, backups.clone());
     let application = application(&served, safety, &vault, beside, tls.clone());
     let mut listeners = listen(&served.limits, &application, doors, &peers, &stopping);
@@ -304,14 +304,19 @@ fn options(
         machine: String::new(),
         own_uid,
         clock,
+        store: config.store.sizes,
+        retention: match config.backup {
+            Some(_) => Retention::BackedUp,
+            None => Retention::Covered,
+        },
         progress: progress::of_index(Arc::clone(manager)),
     }
 }
 
-fn backups(config: &Config, vault: &Arc<Vault>) -> Option<Arc<Backups>> {
+fn backups(config: &Config, vault: &Arc<Vault>, store: &Arc<EmbeddedStore>) -> Option<Arc<Backups>> {
     let settings = config.backup.clone()?;
     let repository = settings.place.repository(&config.door)?;
-    Some(Backups::new(vault, &config.state_directory, settings, repository))
+    Some(Backups::new((vault, store), &config.state_directory, settings, repository))
 }
 
 fn application(

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::statvfs::statvfs;
 
 /// Bytes that an unprivileged process may still write below `path` (statvfs(3), `f_bavail`).
@@ -30,4 +30,11 @@ pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
         Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes the file out of the kernel's cache as far as it is on the disk, so that what is read next comes from there
+/// (posix_fadvise(2), `POSIX_FADV_DONTNEED`). A hint: the kernel may keep what it likes.
+pub fn forget_cached(file: &File) {
+    // Where there is no such hint, the cache is read: no worse than before.
+    let _hinted = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }

@@ -11,6 +11,7 @@ pub mod index;
 pub mod journal;
 #[cfg(test)]
 mod memory;
+pub mod snapshot;
 
 mod cache;
 

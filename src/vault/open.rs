@@ -62,6 +62,10 @@ pub struct Options {
     pub own_uid: u32,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How the store keeps its files.
+    pub store: embedded::Sizes,
+    /// How long the store keeps segments that its snapshots cover.
+    pub retention: embedded::Retention,
     /// Told how far the making of an index has come.
     pub progress: embedded::Progress,
 }
@@ -162,6 +166,9 @@ impl Vault {
         let (store, store_found) = EmbeddedStore::open(embedded::Options {
             overtaken: audit_found.overtaken,
             progress: options.progress,
+            segment_bytes: options.store.segment_bytes,
+            snapshot_after: options.store.snapshot_after,
+            retention: options.retention,
             ..embedded::Options::new(
                 directory.clone(),
                 header.vault_id,

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Opens a vault without tokenkeep: the root key list, vault.json and the journal give back everything.
+"""Opens a vault without tokenkeep: the root key list, vault.json, snapshots and journal give back everything.
 
     python3 recover.py ROOT_KEY_FILE VAULT_JSON JOURNAL_DIRECTORY [CIPHERTEXTS] > recovered.jsonl
 
 CIPHERTEXTS is a file of what /encrypt gave out, from the application's database: an org, a blank and a ciphertext a line.
+
+The directory `snapshots` is looked for beside JOURNAL_DIRECTORY; without one the journal must reach back to its first record.
 
 Needs `cryptography` (pip install cryptography) and nothing of tokenkeep. docs/recovery.md says each byte of what is
 read here. What is printed is in clear: write it where only you can read, and destroy it afterwards.
@@ -77,29 +79,77 @@ class Vault:
         return mac(self.index_key, label + b"\0", *parts)[:16]
 
 
+def read_snapshot(vault, path):
+    """What the snapshot holds, and the mark after which the journal goes on. None where it is not whole."""
+    key, data = mac(vault.journal_key, b"snapshot"), path.read_bytes()
+    if len(data) < 224 or data[:8] != b"tkeepsnp" or data[16:32] != vault.id:
+        return None
+    chain = mac(key, data[:144])
+    if chain != data[144:176] or struct.unpack_from("<I", data, 8) != (1,):
+        return None
+    store, at, count = {}, 180, 1
+    while count and at + 44 <= len(data):
+        length, count = struct.unpack_from("<II", data, at)
+        block = data[at : at + length]
+        chain = mac(key, chain, block[:-36])
+        if len(block) != length or chain != block[-36:-4]:
+            return None
+        record = 8
+        for _ in range(count):
+            (size,) = struct.unpack_from("<I", block, record + 41)
+            store[block[record : record + 33]] = block[record + 45 : record + 45 + size]
+            record += 45 + size
+        at += length
+    (records,) = struct.unpack_from("<Q", data, 120)
+    whole = count == 0 and at == len(data) and len(store) == records
+    return (store, int.from_bytes(data[32:40], "little"), data[40:72], records) if whole else None
+
+
+def read_base(vault, directory, first):
+    """The newest snapshot that is whole and that a journal goes on after which begins with `first`; else nothing at all."""
+    for path in sorted(pathlib.Path(directory).glob("[0-9]*.snapshot"), reverse=True):
+        if int(path.name[:20]) + 1 >= first:
+            if base := read_snapshot(vault, path):
+                return base
+            print(f"{path}: not a whole snapshot of this vault", file=sys.stderr)
+    return {}, 0, bytes(32), 0
+
+
 def read_journal(vault, directory):
-    """Applies every change of every whole record, in order. Gives the store (bytes under 33-byte keys), and whether
-    the journal is without a gap."""
+    """Applies every change of every whole record beyond the newest snapshot, in order. Gives the store (bytes under
+    33-byte keys), and whether the journal is without a gap."""
     head_key, record_key = mac(vault.journal_key, b"journal segment"), mac(vault.journal_key, b"journal record")
-    store, sequence, chain, count = {}, 0, bytes(32), 0
     segments = sorted(pathlib.Path(directory).glob("[0-9]*.journal"))
-    if not segments:
-        raise SystemExit(f"{directory}: no journal")
+    first = int(segments[0].name[:20]) if segments else 1
+    store, base, base_chain, count = read_base(vault, pathlib.Path(directory).parent / "snapshots", first)
+    if not segments and not base:
+        raise SystemExit(f"{directory}: no journal, and no snapshot beside it")
+    if first > base + 1:
+        raise SystemExit(f"{directory}: begins with record {first}, and no snapshot beside it holds those before")
+    sequence, chain = (0, bytes(32)) if first == 1 else (None, None)
     for path in segments:
         segment = path.read_bytes()
         magic, form, owner, first, before = struct.unpack_from("<8sI4x16sQ32s", segment)
         if (magic, form, owner) != (b"tkeepjrn", 1, vault.id) or mac(head_key, segment[:72]) != segment[72:104]:
             raise SystemExit(f"{path}: not a segment of this vault's journal")
+        if sequence is None:
+            sequence, chain = first - 1, before
         if (first, before) != (sequence + 1, chain):
             print(f"{path}: goes on after record {first - 1}; only {sequence} could be read before it", file=sys.stderr)
             return store, False
         at = 4096
         while record := whole_record(record_key, chain, sequence + 1, segment, at):
-            apply(record, store)
-            (count,) = struct.unpack_from("<Q", record, 60)
             sequence, chain, at = sequence + 1, record[-36:-4], at + len(record)
+            if sequence == base and chain != base_chain:
+                raise SystemExit(f"{path}: record {base} is not the one that the snapshot holds")
+            if sequence > base:
+                apply(record, store)
+                (count,) = struct.unpack_from("<Q", record, 60)
         if rest := segment[at:].rstrip(b"\0"):  # at the very end: what a crash leaves of a change nobody was told of
             print(f"{path}: the {len(rest)} bytes after record {sequence} are no whole record", file=sys.stderr)
+    if segments and sequence < base:
+        print(f"{directory}: ends with record {sequence}, and the snapshot holds record {base}", file=sys.stderr)
+        return store, False
     if len(store) != count:
         raise SystemExit(f"{directory}: there are {len(store)} records where the journal says {count}")
     return store, True

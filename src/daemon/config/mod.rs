@@ -12,6 +12,7 @@ mod development;
 mod egress;
 mod error;
 mod reading;
+mod store;
 mod written;
 
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ use crate::os::private_file;
 use crate::os::user::UserError;
 use crate::service::backup;
 use crate::service::refresh::Settings;
+use crate::store::embedded::Sizes;
 use crate::vault::open_orgs::Bounds;
 
 pub use alerts::Alerts;
@@ -73,6 +75,8 @@ pub struct Config {
     pub audit: Audit,
     /// What one caller, and all of them, may take up.
     pub limits: Limits,
+    /// How the files of the store are kept.
+    pub store: Store,
     /// The server log.
     pub log: Log,
     /// What is asked of the kernel for memory that holds secrets.
@@ -87,6 +91,15 @@ pub struct Config {
     pub alerts: Alerts,
     /// When refresh tokens are exchanged, and how many at once.
     pub refresh: Settings,
+}
+
+/// How the files of the store are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Store {
+    /// Length of segments, and when a snapshot is due.
+    pub sizes: Sizes,
+    /// Records whose sealed values are opened in a second to see that they open.
+    pub scrub_per_second: usize,
 }
 
 /// Where the daemon listens. Absolute paths, each short enough for a socket.

@@ -55,7 +55,7 @@ pub(super) fn read(bytes: &[u8], file: &Path, resolve: Resolve<'_>) -> Result<Co
     Reading { source, resolve }.config(&written)
 }
 
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     source: Source<'a>,
     resolve: Resolve<'a>,
 }
@@ -80,6 +80,7 @@ impl Reading<'_> {
             application_keys: self.application_keys(&written.application_key)?,
             audit: self.audit(&written.audit, &state_directory)?,
             limits: self.limits(&written.limits)?,
+            store: self.store(&written.store)?,
             log: self.log(&written.log)?,
             memory: self.memory(&written.memory)?,
             door: self.door(written)?,
@@ -249,7 +250,7 @@ impl Reading<'_> {
         parse(written.get_ref()).map_err(|error| self.refuse(written, error.rule, "rename it"))
     }
 
-    fn count_within(
+    pub(super) fn count_within(
         &self,
         written: Option<&Spanned<usize>>,
         usual: usize,

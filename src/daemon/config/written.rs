@@ -48,6 +48,8 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
+    pub(super) store: Store,
+    #[serde(default)]
     pub(super) log: Log,
     #[serde(default)]
     pub(super) memory: Memory,
@@ -323,6 +325,14 @@ pub(super) struct Limits {
     pub(super) idle_deadline: Option<Text>,
     pub(super) org_keys: Option<Spanned<usize>>,
     pub(super) org_key_idle: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Store {
+    pub(super) scrub_per_second: Option<Spanned<usize>>,
+    pub(super) segment_mib: Option<Spanned<usize>>,
+    pub(super) snapshot_after_mib: Option<Spanned<usize>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -44,6 +44,7 @@ use crate::crypto::age::Recipient;
 use crate::crypto::hex;
 use crate::domain::action::Action;
 use crate::net::outbound::Door;
+use crate::store::embedded::EmbeddedStore;
 use crate::vault::Vault;
 use crate::vault::ask::Ask;
 use crate::vault::caller::Caller;
@@ -132,7 +133,7 @@ impl Backups {
     /// Of this vault, by these settings.
     #[must_use]
     pub fn new(
-        vault: &Arc<Vault>,
+        (vault, store): (&Arc<Vault>, &Arc<EmbeddedStore>),
         state: &Path,
         settings: Settings,
         repository: Box<dyn Repository>,
@@ -140,7 +141,7 @@ impl Backups {
         vault.meters().backup().configured();
         let standing = Arc::new(Standing::new(Arc::clone(vault.meters())));
         let ship = settings.ship;
-        let work = Work::new(vault, state, settings, repository, &standing);
+        let work = Work::new((vault, store), state, settings, repository, &standing);
         Arc::new(Self { vault: Arc::clone(vault), work, standing, asked: Notify::new(), ship })
     }
 

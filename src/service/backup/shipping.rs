@@ -9,7 +9,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokenkeep_client::moment::Moment;
 
@@ -21,6 +21,7 @@ use super::repository::{Reader, Repository};
 use crate::crypto::age::{self, Recipient};
 use crate::crypto::digest::Measured;
 use crate::crypto::{hex, random};
+use crate::store::snapshot::Snapshot;
 use crate::vault::Vault;
 
 /// What is shipped, and where to.
@@ -29,13 +30,6 @@ pub(super) struct Shipping<'a> {
     pub(super) state: &'a Path,
     pub(super) repository: &'a dyn Repository,
     pub(super) recipients: &'a [Recipient],
-}
-
-/// Something that a set begins with: a file, and how much of it.
-pub(super) struct Whole {
-    pub(super) path: PathBuf,
-    /// As a restore puts it there.
-    pub(super) name: String,
 }
 
 /// Objects of a part, on their way.
@@ -65,7 +59,7 @@ impl Shipping<'_> {
     pub(super) fn ship(
         &self,
         course: &mut Course,
-        snapshot: Option<&Whole>,
+        snapshot: Option<&Snapshot>,
         now: Moment,
     ) -> Result<Option<Manifest>, BackupError> {
         let mut next = course.clone();
@@ -79,11 +73,11 @@ impl Shipping<'_> {
             objects: Vec::new(),
         };
         if let Some(snapshot) = snapshot {
-            part.add_file(Holds::Snapshot, &snapshot.path, snapshot.name.clone())?;
+            part.add_snapshot(snapshot)?;
         }
         part.add_header(&mut next)?;
         part.add_audit(&mut next)?;
-        part.add_journal(&mut next)?;
+        part.add_journal(&mut next, snapshot)?;
         if part.objects.is_empty() {
             return Ok(None);
         }
@@ -162,9 +156,10 @@ impl Part<'_> {
         Ok(())
     }
 
-    fn add_file(&mut self, holds: Holds, path: &Path, name: String) -> Result<(), BackupError> {
-        let of = Of { holds, file: name, from: 0 };
-        self.add(of, |out| {
+    fn add_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), BackupError> {
+        let path = &snapshot.path;
+        let file = format!("{:020}.snapshot", snapshot.at.sequence);
+        self.add(Of { holds: Holds::Snapshot, file, from: 0 }, |out| {
             let mut file = File::open(path).map_err(|why| BackupError::io(path, &why))?;
             io::copy(&mut file, out).map_err(|why| BackupError::io(path, &why))
         })
@@ -193,7 +188,7 @@ impl Part<'_> {
         Ok(())
     }
 
-    fn add_journal(&mut self, next: &mut Course) -> Result<(), BackupError> {
+    fn add_journal(&mut self, next: &mut Course, snapshot: Option<&Snapshot>) -> Result<(), BackupError> {
         let vault = self.shipping.vault;
         let head = vault.journal_head();
         let directory = self.shipping.state.join("journal");
@@ -202,6 +197,11 @@ impl Part<'_> {
             let of =
                 Of { holds: Holds::Journal, file: segment_name(position.segment), from: position.offset };
             self.add(of, |out| position.copy(&directory, &vault.backup_keys().journal, &head, out))?;
+        }
+        // Where nothing came after the snapshot, the head of a segment alone says how the store stands there.
+        if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.at == position.reached.mark) {
+            let Snapshot { at, written_at, tally, .. } = snapshot;
+            position.reached = Reached { mark: *at, written_at: *written_at, tally: *tally };
         }
         next.stand_at(&position);
         Ok(())

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::BackupSet;
+use tokio::runtime::Handle;
 
 use super::course::Course;
 use super::drill::Drill;
@@ -25,6 +26,8 @@ use crate::chain::Mark;
 use crate::crypto::age::Identity;
 use crate::crypto::{hex, random};
 use crate::domain::event::{Event, Kind};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::snapshot::Snapshot;
 use crate::vault::Vault;
 
 /// How long it is left in peace after a failure.
@@ -33,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What works.
 pub(super) struct Work {
     vault: Arc<Vault>,
+    store: Arc<EmbeddedStore>,
     state: PathBuf,
     settings: Settings,
     repository: Box<dyn Repository>,
@@ -45,7 +49,7 @@ type Done = Result<Option<String>, BackupError>;
 
 impl Work {
     pub(super) fn new(
-        vault: &Arc<Vault>,
+        (vault, store): (&Arc<Vault>, &Arc<EmbeddedStore>),
         state: &Path,
         settings: Settings,
         repository: Box<dyn Repository>,
@@ -59,6 +63,7 @@ impl Work {
         }
         Arc::new(Self {
             vault: Arc::clone(vault),
+            store: Arc::clone(store),
             state: state.to_owned(),
             settings,
             repository,
@@ -180,8 +185,9 @@ impl Work {
     /// Begins a set: a whole state first.
     fn create(&self) -> Done {
         let now = self.vault.moment();
-        let mut fresh = self.fresh(now)?;
-        let shipped = self.shipping().ship(&mut fresh, None, now)?;
+        let snapshot = self.snapshot()?;
+        let mut fresh = self.fresh(now, snapshot.as_ref())?;
+        let shipped = self.shipping().ship(&mut fresh, snapshot.as_ref(), now)?;
         let manifest = shipped.ok_or_else(|| BackupError::Absent("there is nothing to back up".into()))?;
         let mut course = self.course();
         if let Some(mut before) = course.take() {
@@ -194,17 +200,21 @@ impl Work {
         let kept = fresh.keep(&self.state);
         self.standing.shipped(&fresh.set, now, manifest.sealed_bytes());
         let detail = format!("set {}, up to change {}", fresh.set, manifest.journal.sequence);
+        self.store.backed_up(fresh.journal.sequence);
         *course = Some(fresh);
         kept.map_err(|why| BackupError::Io(why.to_string()))?;
         Ok(Some(detail))
     }
 
     /// A set of which nothing is shipped yet.
-    fn fresh(&self, now: Moment) -> Result<Course, BackupError> {
+    fn fresh(&self, now: Moment, snapshot: Option<&Snapshot>) -> Result<Course, BackupError> {
         let identity = Identity::generate()?;
         let (_, incarnation) = self.vault.environment_and_incarnation();
         let stamp = now.to_string().replace(['-', ':'], "");
-        let first = journal::segments(&self.state.join("journal"))?.first().copied();
+        // The one that goes on after the snapshot; the first of all where there is none.
+        let next = snapshot.map_or(1, |snapshot| snapshot.at.sequence + 1);
+        let segments = journal::segments(&self.state.join("journal"))?;
+        let first = segments.into_iter().rfind(|first| *first <= next);
         let Reached { mark, written_at, tally } = Reached::NOTHING;
         Ok(Course {
             set: format!("{stamp}-{incarnation}-{}", hex::encode(&random::bytes::<2>())),
@@ -226,6 +236,15 @@ impl Work {
         })
     }
 
+    /// A snapshot of all there is; none of a store in which nothing ever was.
+    fn snapshot(&self) -> Result<Option<Snapshot>, BackupError> {
+        if self.vault.journal_head().sequence == 0 {
+            return Ok(None);
+        }
+        let made = Handle::current().block_on(self.store.snapshot());
+        made.map(Some).map_err(|why| BackupError::Io(why.to_string()))
+    }
+
     /// Ships what has changed.
     fn ship(&self) -> Done {
         let now = self.vault.moment();
@@ -235,6 +254,7 @@ impl Work {
             Ok(manifest) => {
                 let bytes = manifest.map_or(0, |manifest| manifest.sealed_bytes());
                 self.standing.shipped(&course.set, now, bytes);
+                self.store.backed_up(course.journal.sequence);
                 Ok(None)
             }
             Err(why @ BackupError::Damaged(_)) => {

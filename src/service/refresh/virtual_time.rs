@@ -185,6 +185,8 @@ async fn open(
         machine: "test".to_owned(),
         own_uid: 1000,
         clock,
+        store: crate::store::embedded::Sizes::default(),
+        retention: crate::store::embedded::Retention::Covered,
         progress: Box::new(|_| {}),
     })
     .await

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
+use super::upkeep::Task;
 use super::{Shared, recovery};
 use crate::chain::Mark;
 use crate::os::fault_points;
@@ -278,6 +279,8 @@ impl Committer {
         match self.writer.roll(&self.head) {
             Ok(()) => {
                 self.shared.condition.turn(State::Ok);
+                // Where nobody listens, the store is closing.
+                drop(self.shared.tasks.send(Task::Rolled));
                 Ok(())
             }
             Err(error) if is_full(&error) => {

@@ -5,6 +5,7 @@
 //!
 //! Never writes, and takes half a core at most.
 
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +26,10 @@ pub(crate) fn inspect(shared: &Shared, segments: &[Segment], then: Mark) {
             return;
         }
         if let Err(trouble) = inspect_one(shared, segment, follower) {
+            // It was removed meanwhile: snapshots cover it.
+            if matches!(&trouble, Trouble::Io { error, .. } if error.kind() == ErrorKind::NotFound) {
+                continue;
+            }
             return shared.condition.fail(OpenError::from(trouble).to_string());
         }
         thread::sleep(started_at.elapsed().min(LONGEST_PAUSE));

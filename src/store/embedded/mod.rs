@@ -4,25 +4,30 @@
 //! commit -> queue -> committer: journal (write, one sync a group) -> index -> cache -> answer
 //! read   -> cache -> index
 //! open   -> journal held against the audit log; index held against the journal, or made anew
+//! upkeep -> snapshot before + journal -> snapshot; segments that two of them cover are removed
 //! ```
 //!
 //! Never serves from two processes at once: the journal directory is locked before it is looked at.
 
+mod base;
 mod committer;
 mod condition;
+mod fold;
 mod front;
 mod inspection;
 mod recovery;
 mod refusal;
+mod standing;
+mod upkeep;
 
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{oneshot, watch};
@@ -32,12 +37,18 @@ use self::condition::Condition;
 use self::front::Front;
 use self::recovery::{Recovered, Recovery};
 pub use self::refusal::OpenError;
+use self::standing::Shown;
+pub use self::standing::Standing;
+pub use self::upkeep::{Retention, SnapshotError};
+use self::upkeep::{Task, Upkeep};
 use super::device::{Device, Disk};
 use super::index::Applied;
 use super::index::tally::{Digester, Tally};
 use super::journal::record;
 use super::journal::segment::{Identity, RECORDS_AT};
+use super::journal::walk::{self, Trouble};
 use super::journal::writer::{Workshop, Writer, sync_directory};
+use super::snapshot::Snapshot;
 use super::{Batch, Commit, CommitError, Health, Key, ReadError, Record, State, Store, Unwitnessed, Witness};
 use crate::chain::Mark;
 use crate::clock::Clock;
@@ -47,6 +58,24 @@ use crate::room::RoomError;
 
 /// Length of a journal segment: long enough that making one is rare, short enough to be read in 20 ms.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// How long segments are, and when a snapshot is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Length of new segments, in bytes.
+    pub segment_bytes: u64,
+    /// Bytes of closed segments after which a snapshot is made: at least so many.
+    pub snapshot_after: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { segment_bytes: SEGMENT_BYTES, snapshot_after: SNAPSHOT_AFTER }
+    }
+}
+
+/// Bytes of closed segments after which a snapshot is made, where the live data is less.
+pub const SNAPSHOT_AFTER: u64 = 64 << 20;
 
 /// What the cache of sealed records may take.
 pub const CACHE_BYTES: u64 = 256 << 20;
@@ -91,6 +120,10 @@ pub struct Options {
     pub index_cache_bytes: u64,
     /// Length of new segments.
     pub segment_bytes: u64,
+    /// Bytes of closed segments after which a snapshot is made: at least so many.
+    pub snapshot_after: u64,
+    /// How long segments are kept that snapshots cover.
+    pub retention: Retention,
     /// The disk.
     pub device: Arc<dyn Device>,
 }
@@ -118,6 +151,8 @@ impl Options {
             cache_bytes: CACHE_BYTES,
             index_cache_bytes: INDEX_CACHE_BYTES,
             segment_bytes: SEGMENT_BYTES,
+            snapshot_after: SNAPSHOT_AFTER,
+            retention: Retention::Covered,
             device: Arc::new(Disk),
         }
     }
@@ -144,10 +179,41 @@ struct Shared {
     identity: Identity,
     clock: Arc<dyn Clock>,
     witness: Arc<dyn Witness>,
+    device: Arc<dyn Device>,
     journal: PathBuf,
+    snapshots: PathBuf,
+    snapshot_after: u64,
+    retention: Retention,
+    /// The last record that a backup has.
+    backed_up: AtomicU64,
+    /// For the thread that makes snapshots.
+    tasks: Sender<Task>,
+    standing: Shown,
+    /// Held by whoever removes a file, and by whoever must find all of them.
+    files: Mutex<()>,
+}
+
+/// A segment of the journal, for whoever copies it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// It goes on after this record.
+    pub before: Mark,
+    /// Its last record; none where it is still written to.
+    pub last: Option<Mark>,
 }
 
 impl Shared {
+    /// The last record that is durable and applied.
+    fn head(&self) -> Mark {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).mark
+    }
+
+    fn files(&self) -> MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn publish(&self, applied: &Applied) {
         *self.published.lock().unwrap_or_else(PoisonError::into_inner) = *applied;
     }
@@ -184,8 +250,14 @@ impl EmbeddedStore {
         let digester = Digester::new(&options.key).map_err(no_room)?;
         let device = Arc::clone(&options.device);
         let workshop = Workshop { directory: journal, device, segment_bytes: options.segment_bytes };
-        let recovery =
-            Recovery { options: &mut options, identity: &identity, digester: &digester, workshop: &workshop };
+        let recovery = Recovery {
+            options: &mut options,
+            identity: &identity,
+            digester: &digester,
+            workshop: &workshop,
+            snapshots: Vec::new(),
+            laid: None,
+        };
         let recovered = recovery.run()?;
         Self::assemble(options, Ground { workshop, identity, digester, lock }, recovered)
     }
@@ -195,7 +267,8 @@ impl EmbeddedStore {
         let Ground { workshop, identity, digester, lock } = ground;
         let Recovered { front, applied, end, unwitnessed, witnessed, rebuilt, unread } = recovered;
         let io = |error| OpenError::Io { file: end.file.clone(), error };
-        let journal = workshop.directory.clone();
+        let (journal, device) = (workshop.directory.clone(), Arc::clone(&workshop.device));
+        let (tasks, told) = mpsc::channel();
         let writer = Writer::open(workshop, identity.clone(), &end.file, end.offset).map_err(io)?;
         let shared = Arc::new(Shared {
             front,
@@ -206,11 +279,21 @@ impl EmbeddedStore {
             identity,
             clock: options.clock,
             witness: options.witness,
+            device,
             journal,
+            snapshots: options.directory.join("snapshots"),
+            snapshot_after: options.snapshot_after,
+            retention: options.retention,
+            backed_up: AtomicU64::new(0),
+            tasks,
+            standing: Shown::default(),
+            files: Mutex::new(()),
         });
         let (queue, requests) = mpsc::channel();
         let committer = Committer::new(Arc::clone(&shared), requests, writer, &applied);
         let mut threads = vec![start("committer", &shared, move |_| committer.run()).map_err(io)?];
+        let upkeep = Upkeep::new(Arc::clone(&shared), told);
+        threads.push(start("upkeep", &shared, move |_| upkeep.run()).map_err(io)?);
         if let Some((segments, then)) = unread {
             let inspect = move |shared: &Shared| inspection::inspect(shared, &segments, then);
             threads.push(start("inspection", &shared, inspect).map_err(io)?);
@@ -231,6 +314,46 @@ impl EmbeddedStore {
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.shared.published.lock().unwrap_or_else(PoisonError::into_inner).tally
+    }
+
+    /// A snapshot that holds at least all that was durable when this was called, verified; made where there is none.
+    ///
+    /// # Errors
+    /// It could not be made; the store goes on.
+    pub fn snapshot(&self) -> impl Future<Output = Result<Snapshot, SnapshotError>> + Send + 'static + use<> {
+        let (answer, answered) = oneshot::channel();
+        // Where the thread is gone, so is `answer`, sent or not.
+        drop(self.shared.tasks.send(Task::Snapshot(answer)));
+        async move { answered.await.unwrap_or(Err(SnapshotError::Closed)) }
+    }
+
+    /// How its files stand; among them the snapshots that are whole.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.shared.standing.now()
+    }
+
+    /// The segments there are, oldest first. The last one is still written to: it is durable up to the head that
+    /// [`Store::health`] says.
+    ///
+    /// # Errors
+    /// The journal is damaged, or cannot be read.
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>, Trouble> {
+        let segments = walk::segments(&self.shared.journal, &self.shared.identity)?;
+        let lasts = segments.iter().skip(1).map(|next| Some(next.before)).chain([None]);
+        let described = segments.iter().zip(lasts);
+        let describe = |(segment, last): (&walk::Segment, _)| SegmentInfo {
+            path: segment.path.clone(),
+            before: segment.before,
+            last,
+        };
+        Ok(described.map(describe).collect())
+    }
+
+    /// A backup has every record up to this one: segments that hold nothing beyond it may go once snapshots cover
+    /// them. Never moves back.
+    pub fn backed_up(&self, sequence: u64) {
+        self.shared.backed_up.fetch_max(sequence, Ordering::AcqRel);
     }
 
     /// Ready once the committer has come to this question: for a watchdog.
@@ -284,6 +407,7 @@ impl Store for EmbeddedStore {
     fn close(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         drop(self.queue.send(Request::Close));
+        drop(self.shared.tasks.send(Task::Close));
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             drop(thread.join());
@@ -329,6 +453,8 @@ fn prepare_directories(directory: &Path, journal: &Path) -> Result<Lock, OpenErr
     };
     make_directory(directory).map_err(failed(directory))?;
     make_directory(journal).map_err(failed(journal))?;
+    let snapshots = directory.join("snapshots");
+    make_directory(&snapshots).map_err(failed(&snapshots))?;
     let path = journal.join("lock");
     Lock::take(&path).map_err(|error| match error {
         LockError::Held(_) => OpenError::Busy(directory.to_owned()),

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use super::base::{self, Unfit};
 use super::front::Front;
 use super::{OpenError, Options, Rebuild, Shared};
 use crate::chain::Mark;
@@ -23,8 +24,9 @@ use crate::store::index::tree::Tree;
 use crate::store::index::{Applied, Broken, Index};
 use crate::store::journal::segment::{Identity, RECORDS_AT};
 use crate::store::journal::tail;
-use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk};
+use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk, containing};
 use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
+use crate::store::snapshot::{self, Snapshot};
 
 /// Bytes of values gathered before they go into the index during a replay.
 const CHUNK: usize = 16 << 20;
@@ -50,6 +52,10 @@ pub(crate) struct Recovery<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) digester: &'a Digester,
     pub(crate) workshop: &'a Workshop,
+    /// By their heads, oldest first.
+    pub(crate) snapshots: Vec<Snapshot>,
+    /// Bytes of the snapshot that an index is made from; none while there is no making.
+    pub(crate) laid: Option<u64>,
 }
 
 /// One reading of the journal.
@@ -69,6 +75,13 @@ enum Failure {
     Index(String),
 }
 
+/// Why no index was made from a snapshot.
+enum Unbuilt {
+    Index(String),
+    Journal(Trouble),
+    Snapshot(Trouble),
+}
+
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Self {
         Self::Journal(trouble)
@@ -83,17 +96,18 @@ impl From<Broken> for Failure {
 
 impl Recovery<'_> {
     pub(crate) fn run(mut self) -> Result<Recovered, OpenError> {
+        self.list_snapshots()?;
         let segments = self.segments()?;
-        let fresh = segments.len() == 1 && !self.index().exists();
+        let fresh = segments.len() == 1 && self.snapshots.is_empty() && !self.index().exists();
         let (front, pass, rebuilt, start) = match self.try_index(&segments) {
             Ok((tree, pass, start)) => {
                 (Front::over_tree(Box::new(tree), self.options.cache_bytes), pass, None, start)
             }
             Err(Failure::Journal(trouble)) => return Err(trouble.into()),
             Err(Failure::Index(why)) => {
-                let (front, pass) = self.rebuild(&segments, &why)?;
+                let (front, pass, start) = self.rebuild(&segments, &why)?;
                 let news = !fresh || pass.applied.mark != Mark::START;
-                (front, pass, news.then_some(why), 0)
+                (front, pass, news.then_some(why), start)
             }
         };
         self.mend(&pass)?;
@@ -101,6 +115,21 @@ impl Recovery<'_> {
             segments.get(start).filter(|_| start > 0).map(|first| (segments[..start].to_vec(), first.before));
         let Pass { applied, end, unwitnessed, witnessed, .. } = pass;
         Ok(Recovered { front, applied, end, unwitnessed, witnessed, rebuilt, unread })
+    }
+
+    /// Finds the snapshots by their heads. One whose head is none is not believed, and not needed as long as another
+    /// one, or the journal, holds what it held.
+    fn list_snapshots(&mut self) -> Result<(), OpenError> {
+        let directory = self.options.directory.join("snapshots");
+        let (found, bad) = snapshot::list(&directory, self.identity)?;
+        for trouble in bad {
+            if matches!(trouble, Trouble::NewerFormat { .. }) {
+                return Err(trouble.into());
+            }
+            tracing::error!(%trouble, "a snapshot is damaged");
+        }
+        self.snapshots = found;
+        Ok(())
     }
 
     fn index(&self) -> PathBuf {
@@ -117,11 +146,13 @@ impl Recovery<'_> {
             return Ok(segments);
         }
         let expected = self.options.expected.sequence;
-        if expected > 0 {
+        // A restored vault may have a snapshot and nothing after it.
+        let after = self.snapshots.last().map_or(Mark::START, |newest| newest.at);
+        if expected > after.sequence {
             let what = format!("the audit log has seen record {expected}, and there is no journal");
             return Err(OpenError::Damaged { file: directory.clone(), offset: 0, what });
         }
-        self.workshop.found(self.identity).map_err(io)?;
+        self.workshop.found(self.identity, &after).map_err(io)?;
         Ok(walk::segments(directory, self.identity)?)
     }
 
@@ -137,6 +168,11 @@ impl Recovery<'_> {
             let (says, has) = (applied.tally.records, survey.tally.records);
             return Err(Failure::Index(format!("it holds {has} records and not the {says} that it says")));
         }
+        let first = segments.first().map_or(Mark::START, |first| first.before);
+        let is_before = applied.mark.sequence < first.sequence;
+        if is_before || (applied.mark.sequence == first.sequence && applied.mark != first) {
+            return Err(Failure::Index("the journal does not go on where it stands".into()));
+        }
         let expected = self.options.expected.sequence;
         let first_unseen = self.options.overtaken.first().copied().unwrap_or(expected);
         let start = containing(segments, applied.mark.sequence.min(expected).min(first_unseen));
@@ -144,9 +180,97 @@ impl Recovery<'_> {
         Ok((tree, pass, start))
     }
 
+    /// A new index: from the newest snapshot that is whole and the journal after it, or from the whole journal.
+    fn rebuild(&mut self, segments: &[Segment], why: &str) -> Result<(Front, Pass, usize), OpenError> {
+        let snapshots = self.snapshots.clone();
+        let mut damaged = None;
+        for snapshot in base::candidates(&snapshots, segments) {
+            match self.rebuild_from(snapshot, segments, why) {
+                Ok(done) => return Ok(done),
+                Err(Unbuilt::Journal(trouble)) => return Err(trouble.into()),
+                Err(Unbuilt::Index(why)) => {
+                    return Err(OpenError::Io { file: self.index(), error: io::Error::other(why) });
+                }
+                Err(Unbuilt::Snapshot(trouble)) => {
+                    tracing::error!(%trouble, "a snapshot is damaged; trying the one before");
+                    damaged.get_or_insert(trouble);
+                }
+            }
+        }
+        if !base::reaches_back(segments) {
+            return Err(self.without_base(segments, damaged));
+        }
+        self.laid = Some(0);
+        let (front, pass) = self.rebuild_from_journal(segments, why)?;
+        Ok((front, pass, 0))
+    }
+
+    /// There is a journal, and nothing that it goes on after.
+    fn without_base(&self, segments: &[Segment], damaged: Option<Trouble>) -> OpenError {
+        let first = segments.first().map_or(1, |first| first.before.sequence + 1);
+        let (file, offset, what) = match damaged {
+            Some(Trouble::Damaged { file, offset, what }) => (file, offset, what),
+            Some(trouble) => return trouble.into(),
+            None => (self.options.directory.join("snapshots"), 0, "there is no snapshot".into()),
+        };
+        let what = format!("{what}; the journal alone begins with record {first}");
+        OpenError::Damaged { file, offset, what }
+    }
+
+    fn rebuild_from(
+        &mut self,
+        snapshot: &Snapshot,
+        segments: &[Segment],
+        why: &str,
+    ) -> Result<(Front, Pass, usize), Unbuilt> {
+        self.laid = Some(snapshot.bytes);
+        let start = containing(segments, snapshot.at.sequence);
+        let left = total(segments.get(start..).unwrap_or_default());
+        match self.lay_tree(snapshot, why, left) {
+            Ok((tree, applied)) => match self.pass(&tree, &applied, segments, start) {
+                Ok(pass) => {
+                    return Ok((Front::over_tree(Box::new(tree), self.options.cache_bytes), pass, start));
+                }
+                Err(Failure::Journal(trouble)) => return Err(Unbuilt::Journal(trouble)),
+                Err(Failure::Index(again)) => self.warn_of_memory(why, &again),
+            },
+            Err(Unfit::Snapshot(trouble)) => return Err(Unbuilt::Snapshot(trouble)),
+            Err(Unfit::Index(again)) => self.warn_of_memory(why, &again.0),
+        }
+        let memory = Memory::default();
+        let laid = base::lay(&memory, snapshot, self.identity, self.digester, &mut |_| {});
+        let applied = match laid {
+            Ok(applied) => applied,
+            Err(Unfit::Snapshot(trouble)) => return Err(Unbuilt::Snapshot(trouble)),
+            Err(Unfit::Index(broken)) => return Err(Unbuilt::Index(broken.0)),
+        };
+        let pass = self.pass(&memory, &applied, segments, start).map_err(|failure| match failure {
+            Failure::Journal(trouble) => Unbuilt::Journal(trouble),
+            Failure::Index(why) => Unbuilt::Index(why),
+        })?;
+        Ok((Front::over_memory(memory, self.options.cache_bytes), pass, start))
+    }
+
+    fn warn_of_memory(&self, why: &str, again: &str) {
+        tracing::warn!(%why, %again, "served from an index in memory until the next start");
+    }
+
+    fn lay_tree(&mut self, snapshot: &Snapshot, why: &str, left: u64) -> Result<(Tree, Applied), Unfit> {
+        if self.is_full() {
+            return Err(Broken("the disk is full".into()).into());
+        }
+        let tree = self.plot(why)?;
+        let (identity, digester, total) = (self.identity, self.digester, snapshot.bytes + left);
+        let progress = &mut self.options.progress;
+        let applied =
+            base::lay(&tree, snapshot, identity, digester, &mut |read| progress(Rebuild { read, total }))?;
+        tree.flush()?;
+        Ok((tree, applied))
+    }
+
     /// A new index from the whole journal: gathered in memory, where the changes of one record do not cost sled a
     /// page each, and left there if sled cannot have it.
-    fn rebuild(&mut self, segments: &[Segment], why: &str) -> Result<(Front, Pass), OpenError> {
+    fn rebuild_from_journal(&mut self, segments: &[Segment], why: &str) -> Result<(Front, Pass), OpenError> {
         let memory = Memory::default();
         let pass = match self.pass(&memory, &Applied::NOTHING, segments, 0) {
             Ok(pass) => pass,
@@ -155,21 +279,27 @@ impl Recovery<'_> {
                 return Err(OpenError::Io { file: self.index(), error: io::Error::other(why) });
             }
         };
-        let is_full = self.workshop.device.free(&self.options.directory).is_ok_and(|free| free < RESERVE);
-        let planted =
-            if is_full { Err(Broken("the disk is full".into())) } else { self.plant(&memory, &pass, why) };
+        let planted = if self.is_full() {
+            Err(Broken("the disk is full".into()))
+        } else {
+            self.plant(&memory, &pass, why)
+        };
         let front = match planted {
             Ok(tree) => Front::over_tree(Box::new(tree), self.options.cache_bytes),
             Err(again) => {
-                tracing::warn!(%why, %again, "served from an index in memory until the next start");
+                self.warn_of_memory(why, &again.0);
                 Front::over_memory(memory, self.options.cache_bytes)
             }
         };
         Ok((front, pass))
     }
 
-    /// Puts into a new tree what was gathered in memory.
-    fn plant(&self, memory: &Memory, pass: &Pass, why: &str) -> Result<Tree, Broken> {
+    fn is_full(&self) -> bool {
+        self.workshop.device.free(&self.options.directory).is_ok_and(|free| free < RESERVE)
+    }
+
+    /// A new, empty tree; the old one is set aside.
+    fn plot(&self, why: &str) -> Result<Tree, Broken> {
         let unfit = |error: io::Error| Broken(error.to_string());
         let index = self.index();
         if index.exists() {
@@ -179,6 +309,12 @@ impl Recovery<'_> {
         }
         super::make_directory(&index).map_err(unfit)?;
         let (tree, _) = Tree::open(&index, self.options.index_cache_bytes, self.digester)?;
+        Ok(tree)
+    }
+
+    /// Puts into a new tree what was gathered in memory.
+    fn plant(&self, memory: &Memory, pass: &Pass, why: &str) -> Result<Tree, Broken> {
+        let tree = self.plot(why)?;
         let mut after = None;
         loop {
             let part = memory.scan(&[], after.as_ref(), PART)?;
@@ -208,19 +344,26 @@ impl Recovery<'_> {
         let mut walk = Walk::new(self.identity, segments.get(start..).unwrap_or_default(), None)?;
         let mut replay = Replay::new(self.digester, index, *applied);
         let mut unwitnessed = Vec::new();
-        let mut witnessed = Mark::START;
+        // What a snapshot has seen of the audit log counts even where no record is left that says so.
+        let mut witnessed = self.snapshots.last().map_or(Mark::START, |newest| newest.witness);
         let mut unsure = None;
-        let total = total(segments.get(start..).unwrap_or_default());
+        let laid = self.laid.unwrap_or_default();
+        let total = laid + total(segments.get(start..).unwrap_or_default());
+        let (snapshots, is_making) = (&self.snapshots, self.laid.is_some());
         let mut progress =
-            |walk: &Walk<'_>| (self.options.progress)(Rebuild { read: walk.bytes_read(), total });
+            |walk: &Walk<'_>| (self.options.progress)(Rebuild { read: laid + walk.bytes_read(), total });
         let mut read = 0;
+        check_snapshots(snapshots, &walk)?;
         while let Some(found) = walk.next()? {
             let Found { entry, mark, offset } = &found;
             if mark.sequence == expected.sequence && *mark != expected {
                 let what = format!("record {} is not the one that the audit log has seen", mark.sequence);
                 return Err(Trouble::Damaged { file: walk.end().file, offset: *offset as u64, what }.into());
             }
-            witnessed = entry.witness;
+            check_snapshots(snapshots, &walk)?;
+            if entry.witness.sequence >= witnessed.sequence {
+                witnessed = entry.witness;
+            }
             let is_beyond = mark.sequence > expected.sequence;
             if is_beyond || self.options.overtaken.binary_search(&mark.sequence).is_ok() {
                 unwitnessed.push(Unwitnessed { mark: *mark, note: entry.note.clone() });
@@ -229,7 +372,7 @@ impl Recovery<'_> {
                 unsure.get_or_insert((walk.segment(), *offset));
             }
             replay.take(&found)?;
-            if walk.bytes_read() != read && applied.mark == Mark::START {
+            if walk.bytes_read() != read && is_making {
                 read = walk.bytes_read();
                 progress(&walk);
             }
@@ -239,6 +382,11 @@ impl Recovery<'_> {
             let (seen, last, why) = (expected.sequence, end.mark.sequence, &end.why);
             let what =
                 format!("{why}: the audit log has seen record {seen}, and the last whole one is {last}");
+            return Err(walk.damaged(what).into());
+        }
+        if let Some(newest) = snapshots.last().filter(|newest| newest.at.sequence > end.mark.sequence) {
+            let (held, last, why) = (newest.at.sequence, end.mark.sequence, &end.why);
+            let what = format!("{why}: a snapshot holds record {held}, and the last whole one is {last}");
             return Err(walk.damaged(what).into());
         }
         let applied = replay.finish(&end.mark)?;
@@ -322,12 +470,25 @@ impl<'a> Replay<'a> {
     }
 }
 
+/// Where a snapshot was taken, the journal must be the one that it was taken of.
+fn check_snapshots(snapshots: &[Snapshot], walk: &Walk<'_>) -> Result<(), Trouble> {
+    let mark = walk.mark();
+    let stranger =
+        snapshots.iter().find(|snapshot| snapshot.at.sequence == mark.sequence && snapshot.at != mark);
+    stranger.map_or(Ok(()), |snapshot| {
+        let what = format!("it holds another record {} than the journal", mark.sequence);
+        Err(Trouble::Damaged { file: snapshot.path.clone(), offset: 0, what })
+    })
+}
+
 /// An index in memory that holds all there is up to `head`.
 pub(crate) fn in_memory(shared: &Shared, head: &Mark) -> Result<Memory, OpenError> {
+    let _nothing_is_removed = shared.files();
     let segments = walk::segments(&shared.journal, &shared.identity)?;
-    let memory = Memory::default();
-    let mut walk = Walk::new(&shared.identity, &segments, None)?;
-    let mut replay = Replay::new(&shared.digester, &memory, Applied::NOTHING);
+    let (memory, from) = memory_of_snapshot(shared, &segments)?;
+    let start = containing(&segments, from.mark.sequence.saturating_add(1));
+    let mut walk = Walk::new(&shared.identity, segments.get(start..).unwrap_or_default(), None)?;
+    let mut replay = Replay::new(&shared.digester, &memory, from);
     let unusable = |failure| match failure {
         Failure::Journal(trouble) => trouble.into(),
         Failure::Index(why) => OpenError::Io { file: shared.journal.clone(), error: io::Error::other(why) },
@@ -344,9 +505,22 @@ pub(crate) fn in_memory(shared: &Shared, head: &Mark) -> Result<Memory, OpenErro
     Ok(memory)
 }
 
-/// The segment that holds the record, if there is one; the first where it is before all.
-fn containing(segments: &[Segment], sequence: u64) -> usize {
-    segments.iter().rposition(|segment| segment.before.sequence < sequence).unwrap_or(0)
+/// What the newest whole snapshot holds that the journal goes on after; nothing where the journal needs none.
+fn memory_of_snapshot(shared: &Shared, segments: &[Segment]) -> Result<(Memory, Applied), OpenError> {
+    let (snapshots, _) = snapshot::list(&shared.snapshots, &shared.identity)?;
+    for snapshot in base::candidates(&snapshots, segments) {
+        let memory = Memory::default();
+        match base::lay(&memory, snapshot, &shared.identity, &shared.digester, &mut |_| {}) {
+            Ok(applied) => return Ok((memory, applied)),
+            Err(Unfit::Snapshot(trouble)) => tracing::error!(%trouble, "a snapshot is damaged"),
+            Err(Unfit::Index(broken)) => tracing::error!(%broken, "an index in memory broke"),
+        }
+    }
+    if base::reaches_back(segments) {
+        return Ok((Memory::default(), Applied::NOTHING));
+    }
+    let what = "there is no whole snapshot that the journal goes on after".to_owned();
+    Err(OpenError::Damaged { file: shared.snapshots.clone(), offset: 0, what })
 }
 
 fn total(segments: &[Segment]) -> u64 {

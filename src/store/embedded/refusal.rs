@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::store::journal::segment::FORMAT;
 use crate::store::journal::walk::Trouble;
@@ -47,7 +47,8 @@ impl fmt::Display for OpenError {
             }
             Self::Damaged { file, offset, what } => write!(
                 f,
-                "journal damaged: {} at byte {offset}: {what}; nothing was changed: keep a copy and restore from a backup",
+                "{} damaged: {} at byte {offset}: {what}; nothing was changed: keep a copy and restore from a backup",
+                kind(file),
                 file.display()
             ),
             Self::Io { file, error } => write!(f, "{}: {error}", file.display()),
@@ -59,6 +60,12 @@ impl fmt::Display for OpenError {
             ),
         }
     }
+}
+
+fn kind(file: &Path) -> &'static str {
+    let is_snapshot = |name: &std::ffi::OsStr| name == "snapshot" || name == "snapshots";
+    let named = [file.extension(), file.file_name()];
+    if named.into_iter().flatten().any(is_snapshot) { "snapshot" } else { "journal" }
 }
 
 impl std::error::Error for OpenError {

@@ -8,6 +8,7 @@
 pub mod record;
 pub mod segment;
 
+pub mod walk;
+
 pub(crate) mod tail;
-pub(crate) mod walk;
 pub(crate) mod writer;

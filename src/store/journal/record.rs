@@ -111,6 +111,16 @@ fn change_length(change: &Change) -> usize {
     }
 }
 
+/// Where in its record the value of each change of `entry` stands; of a deletion, where one would.
+pub fn values_at(entry: &Entry) -> impl Iterator<Item = usize> + '_ {
+    let mut at = HEAD + entry.note.len() + 4;
+    entry.changes.iter().map(move |change| {
+        let begins = at;
+        at += change_length(change);
+        begins + 1 + KEY_LENGTH + 4
+    })
+}
+
 /// Appends the record to `out`. `seal` gives the MAC over the bytes it is shown. The entry is no longer than
 /// [`MOST`] as a record; the caller has seen to it.
 pub fn encode(

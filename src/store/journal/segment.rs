@@ -39,6 +39,7 @@ pub struct Identity {
     vault: [u8; 16],
     chain: MacKey,
     heads: MacKey,
+    snapshots: MacKey,
 }
 
 impl Identity {
@@ -48,7 +49,19 @@ impl Identity {
     /// There is no room for its keys.
     pub fn new(vault: [u8; 16], key: &MacKey) -> Result<Self, RoomError> {
         let (chain, heads) = (key.derive(b"journal record")?, key.derive(b"journal segment")?);
-        Ok(Self { vault, chain, heads })
+        Ok(Self { vault, chain, heads, snapshots: key.derive(b"snapshot")? })
+    }
+
+    /// Whose journal it is.
+    #[must_use]
+    pub fn vault(&self) -> [u8; 16] {
+        self.vault
+    }
+
+    /// The key of the MACs in snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> &MacKey {
+        &self.snapshots
     }
 
     /// The chain value of a record: the MAC over its bytes and the value before.

@@ -7,6 +7,7 @@
 //!
 //! Never writes.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -15,15 +16,32 @@ use super::record::{self, Entry, Unreadable};
 use super::segment::{self, Identity, RECORDS_AT, Refusal};
 use crate::chain::Mark;
 
-/// Why a journal cannot be read on.
+/// Why a journal or a snapshot cannot be read on.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// It is not what was written.
-    Damaged { file: PathBuf, offset: u64, what: String },
+    Damaged {
+        /// Which file.
+        file: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// In which way.
+        what: String,
+    },
     /// The kernel refused.
-    Io { file: PathBuf, error: io::Error },
+    Io {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// A later program wrote it.
-    NewerFormat { file: PathBuf, format: u32 },
+    NewerFormat {
+        /// Which file.
+        file: PathBuf,
+        /// Its format.
+        format: u32,
+    },
 }
 
 /// One file of the journal.
@@ -34,7 +52,17 @@ pub(crate) struct Segment {
     pub(crate) before: Mark,
 }
 
-/// The segments of a journal, in order, their heads verified and without a gap at the front.
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged { file, offset, what } => write!(f, "{} at byte {offset}: {what}", file.display()),
+            Self::Io { file, error } => write!(f, "{}: {error}", file.display()),
+            Self::NewerFormat { file, format } => write!(f, "{} has format {format}", file.display()),
+        }
+    }
+}
+
+/// The segments of a journal, in order, their heads verified. Those that a snapshot covers may be gone.
 pub(crate) fn segments(directory: &Path, identity: &Identity) -> Result<Vec<Segment>, Trouble> {
     let io = |error| Trouble::Io { file: directory.to_owned(), error };
     let mut firsts = Vec::new();
@@ -43,16 +71,12 @@ pub(crate) fn segments(directory: &Path, identity: &Identity) -> Result<Vec<Segm
         firsts.extend(name.to_str().and_then(segment::first_in_name));
     }
     firsts.sort_unstable();
-    let found: Vec<Segment> =
-        firsts.iter().map(|first| head(directory, *first, identity)).collect::<Result<_, _>>()?;
-    match found.first() {
-        Some(earliest) if earliest.before != Mark::START => Err(Trouble::Damaged {
-            file: segment::path(directory, 1),
-            offset: 0,
-            what: "the first segment is missing".into(),
-        }),
-        _ => Ok(found),
-    }
+    firsts.iter().map(|first| head(directory, *first, identity)).collect()
+}
+
+/// The segment that holds the record, if there is one; the first where it is before all.
+pub(crate) fn containing(segments: &[Segment], sequence: u64) -> usize {
+    segments.iter().rposition(|segment| segment.before.sequence < sequence).unwrap_or(0)
 }
 
 fn head(directory: &Path, first: u64, identity: &Identity) -> Result<Segment, Trouble> {
@@ -116,6 +140,11 @@ impl<'a> Walk<'a> {
             Self { identity, segments, then, current: 0, bytes: Vec::new(), at: RECORDS_AT, mark, read: 0 };
         walk.load()?;
         Ok(walk)
+    }
+
+    /// The last record that it has read, or where it starts.
+    pub(crate) fn mark(&self) -> Mark {
+        self.mark
     }
 
     /// Which segment it is in, counted from where it started.

@@ -97,10 +97,10 @@ impl Workshop {
         sync_directory(&self.directory)
     }
 
-    /// Makes the first segment of a new journal.
-    pub(crate) fn found(&self, identity: &Identity) -> io::Result<()> {
+    /// Makes the first segment of a new journal, or of one that goes on after a snapshot.
+    pub(crate) fn found(&self, identity: &Identity, after: &Mark) -> io::Result<()> {
         let file = self.prepare()?;
-        self.put_in_place(identity, &file, &Mark::START)
+        self.put_in_place(identity, &file, after)
     }
 
     /// Removes what a dead process was preparing.

@@ -29,6 +29,8 @@ async fn open(directory: &Path) -> (Arc<Vault>, Arc<EmbeddedStore>) {
         machine: "this one".to_owned(),
         own_uid: 1000,
         clock: Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_795_284_000))),
+        store: crate::store::embedded::Sizes::default(),
+        retention: crate::store::embedded::Retention::Covered,
         progress: Box::new(|_| {}),
     })
     .await

@@ -15,6 +15,7 @@ use crate::service::backup::BackupError;
 use crate::store::embedded;
 use crate::store::journal::segment::Identity;
 use crate::store::journal::walk::{self, Trouble, Walk};
+use crate::store::snapshot;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +39,13 @@ pub(super) struct Bounds {
 
 /// Where the journal ends.
 struct End {
-    kept: Kept,
+    kept: Option<Kept>,
     /// In which file, and before which byte; none: at its end.
     file: usize,
     offset: Option<u64>,
 }
 
-/// Cuts the journal; what is kept of it, or none where there is not one record to keep.
+/// Cuts the journal; the last record that is kept, if there is one.
 pub(super) fn journal(
     directory: &Path,
     identity: &Identity,
@@ -57,7 +58,8 @@ pub(super) fn journal(
     }
     let files: Vec<PathBuf> = segments.iter().map(|segment| segment.path.clone()).collect();
     let mut walk = Walk::new(identity, &segments, None).map_err(of)?;
-    let mut end: Option<End> = None;
+    // Before the first record, until one is found that is kept.
+    let mut end = End { kept: None, file: 0, offset: None };
     while let Some(found) = walk.next().map_err(of)? {
         let file = walk.segment();
         let is_kept = found.entry.written_at < bounds.until
@@ -65,16 +67,13 @@ pub(super) fn journal(
             && found.entry.witness.sequence <= bounds.entry;
         if is_kept {
             let kept = Kept { change: found.mark, written_at: found.entry.written_at };
-            end = Some(End { kept, file, offset: None });
-        } else if let Some(end) = end.as_mut().filter(|end| end.file == file && end.offset.is_none()) {
+            end = End { kept: Some(kept), file, offset: None };
+        } else if end.file == file && end.offset.is_none() {
             end.offset = Some(found.offset as u64);
         }
     }
-    let Some(end) = end else {
-        return Ok(None);
-    };
     shorten(directory, &files, &end)?;
-    Ok(Some(end.kept))
+    Ok(end.kept)
 }
 
 fn shorten(directory: &Path, files: &[PathBuf], end: &End) -> Result<(), BackupError> {
@@ -88,6 +87,16 @@ fn shorten(directory: &Path, files: &[PathBuf], end: &End) -> Result<(), BackupE
         cut.map_err(|why| BackupError::io(file, &why))?;
     }
     sync(directory)
+}
+
+/// What the newest snapshot ends with, where there is one.
+pub(super) fn snapshot(directory: &Path, identity: &Identity) -> Result<Option<Kept>, BackupError> {
+    if !directory.exists() {
+        return Ok(None);
+    }
+    let of = |why: Trouble| BackupError::Damaged(embedded::OpenError::from(why).to_string());
+    let (found, _) = snapshot::list(directory, identity).map_err(of)?;
+    Ok(found.last().map(|newest| Kept { change: newest.at, written_at: newest.written_at }))
 }
 
 /// Cuts the audit log where it first speaks of a change that is not kept.

@@ -234,7 +234,9 @@ fn cut(source: &Source, wanted: &Wanted<'_>, into: Into<'_>) -> Result<Option<Ke
         change: last.journal.sequence,
         entry: last.audit.sequence,
     };
-    let kept = cutting::journal(&into.state.join("journal"), &source.backup.journal, bounds)?;
+    let of_journal = cutting::journal(&into.state.join("journal"), &source.backup.journal, bounds)?;
+    let of_snapshot = cutting::snapshot(&into.state.join("snapshots"), &source.backup.journal)?;
+    let kept = of_journal.into_iter().chain(of_snapshot).max_by_key(|kept| kept.change.sequence);
     let change = kept.map_or(0, |kept| kept.change.sequence);
     cutting::audit(into.audit, &source.keys.audit, source.backup.vault_id, change)?;
     Ok(kept)

@@ -173,11 +173,18 @@ fn a_missing_or_foreign_segment_is_refused() {
     let (place, last, firsts) = many_segments();
     let spare = place.scratch.path().join("spare");
     copy(&place.directory().join("journal"), &spare);
+    // Without the first one a sound index serves, and a snapshot is made of it; that the journal lacks a part is told.
+    copy(&place.directory(), &place.scratch.path().join("whole"));
     for first in [firsts[0], *firsts.last().unwrap()] {
+        fs::remove_dir_all(place.directory().join("index")).unwrap();
         fs::remove_file(place.segment(first)).unwrap();
         assert!(matches!(place.refuses(last), OpenError::Damaged { .. }), "without segment {first}");
-        copy(&spare, &place.directory().join("journal"));
+        fs::remove_dir_all(place.directory()).unwrap();
+        copy(&place.scratch.path().join("whole"), &place.directory());
     }
+    fs::remove_file(place.segment(*firsts.last().unwrap())).unwrap();
+    assert!(matches!(place.refuses(last), OpenError::Damaged { .. }), "without the last segment");
+    copy(&spare, &place.directory().join("journal"));
     // One from the middle is missed by whoever reads all: where the journal does not go on, not where it starts again.
     fs::remove_file(place.segment(firsts[1])).unwrap();
     fs::remove_dir_all(place.directory().join("index")).unwrap();

@@ -208,8 +208,14 @@ fn breaking(place: &Place, breaks_at: u64) -> EmbeddedStore {
     let digester = Digester::new(&options.key).unwrap();
     let device = Arc::clone(&options.device);
     let workshop = Workshop { directory: journal, device, segment_bytes: options.segment_bytes };
-    let recovery =
-        Recovery { options: &mut options, identity: &identity, digester: &digester, workshop: &workshop };
+    let recovery = Recovery {
+        options: &mut options,
+        identity: &identity,
+        digester: &digester,
+        workshop: &workshop,
+        snapshots: Vec::new(),
+        laid: None,
+    };
     let mut recovered = recovery.run().unwrap();
     let index = Breaking { behind: Memory::default(), calls: AtomicU64::new(0), breaks_at };
     recovered.front = Front::over_tree(Box::new(index), 1 << 20);

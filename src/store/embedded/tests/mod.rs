@@ -5,6 +5,7 @@ mod faults;
 mod index;
 mod kill;
 mod power;
+mod snapshots;
 
 use std::fs;
 use std::future::Future;

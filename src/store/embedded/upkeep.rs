@@ -1,0 +1,360 @@
+//! The thread that keeps the journal short: it makes snapshots and removes the segments that they cover.
+//!
+//! The hard problem: whatever is removed is gone, so it must be certain that nobody will need it. The answer: a segment goes
+//! only when *both* kept snapshots hold all of it, each read back from the disk and counted, so that a damaged newest one
+//! still leaves a whole truth; and, where there are backups, only when a backup has it too. They go oldest first, one durable
+//! removal after the other, so that no crash leaves a gap.
+//!
+//! Never stops who writes, never writes a record, and never removes the segment that is being written to.
+
+use std::fs;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::fold::Fold;
+use super::{OpenError, Shared, base};
+use crate::chain::Mark;
+use crate::os::fault_points;
+use crate::store::journal::walk::{self, Segment, Trouble};
+use crate::store::journal::writer::{RESERVE, sync_directory};
+use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
+
+/// How often it looks at what nobody told it: a backup that has come further, a disk with room again.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A segment that was written to a moment ago stays: of its last records the audit log may still have to speak.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Records asked of the index at once.
+const PART: usize = 1024;
+
+/// Until when segments are kept beside the snapshots that cover them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// Until a backup has them too, as it says by [`super::EmbeddedStore::backed_up`].
+    BackedUp,
+    /// No longer.
+    Covered,
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// The store is closed, or has failed.
+    Closed,
+    /// It could not be made, and why.
+    Failed(String),
+    /// There is no room for one.
+    Full,
+}
+
+impl std::fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the store is closed"),
+            Self::Failed(why) => write!(f, "the snapshot could not be made: {why}"),
+            Self::Full => f.write_str("there is no room for a snapshot"),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
+
+/// Who waits for a snapshot.
+pub(crate) type Answer = oneshot::Sender<Result<Snapshot, SnapshotError>>;
+
+/// What the thread is told.
+pub(crate) enum Task {
+    Close,
+    /// A segment was closed.
+    Rolled,
+    Snapshot(Answer),
+}
+
+/// The thread's own state.
+pub(crate) struct Upkeep {
+    shared: Arc<Shared>,
+    tasks: Receiver<Task>,
+    /// Those that are whole, oldest first.
+    whole: Vec<Snapshot>,
+}
+
+impl Upkeep {
+    pub(crate) fn new(shared: Arc<Shared>, tasks: Receiver<Task>) -> Self {
+        Self { shared, tasks, whole: Vec::new() }
+    }
+
+    /// Works until it is told to close.
+    pub(crate) fn run(mut self) {
+        self.begin();
+        loop {
+            self.standing();
+            match self.tasks.recv_timeout(LOOK) {
+                Ok(Task::Close) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Task::Snapshot(answer)) => drop(answer.send(self.reach(self.shared.head()))),
+                Ok(Task::Rolled) | Err(RecvTimeoutError::Timeout) => self.look(),
+            }
+            if self.shared.closing.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Finds out which of the snapshots there are may be relied on.
+    fn begin(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        for unfinished in [UNDERWAY, DRAFT] {
+            match fs::remove_file(shared.snapshots.join(unfinished)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, "an unfinished snapshot could not be removed");
+                }
+                _ => {}
+            }
+        }
+        let (found, bad) = match snapshot::list(&shared.snapshots, &shared.identity) {
+            Ok(listed) => listed,
+            Err(trouble) => return self.failed(&trouble),
+        };
+        bad.into_iter().for_each(|trouble| self.set_aside(trouble));
+        for snapshot in found {
+            if shared.closing.load(Ordering::Relaxed) {
+                return;
+            }
+            match snapshot::verify(&snapshot.path, &shared.identity, &shared.digester) {
+                Ok(snapshot) => self.whole.push(snapshot),
+                Err(trouble @ Trouble::Damaged { .. }) => self.set_aside(trouble),
+                Err(trouble) => self.failed(&trouble),
+            }
+        }
+        self.look();
+    }
+
+    fn set_aside(&self, trouble: Trouble) {
+        let Trouble::Damaged { file, .. } = &trouble else { return self.failed(&trouble) };
+        let file = file.clone();
+        self.failed(&trouble);
+        if let Err(error) = snapshot::set_aside(&file) {
+            tracing::warn!(%error, file = %file.display(), "a damaged snapshot could not be set aside");
+        }
+    }
+
+    fn failed(&self, trouble: &Trouble) {
+        let why = trouble.to_string();
+        tracing::error!(%why, "a snapshot is of no use, or could not be made");
+        self.shared.standing.note(|standing| standing.failure = Some(why));
+    }
+
+    /// Makes a snapshot where one is due, and removes what is not needed any more.
+    fn look(&mut self) {
+        match self.journal_since() {
+            Ok((since, end)) if since >= self.due() => {
+                // Why it failed was noted; it is tried again.
+                let _made = self.reach(end);
+            }
+            // Until there is one again, the index alone stands between a damage of its own and a loss.
+            Ok(_) if self.whole.is_empty() && !self.reaches_back() => {
+                let _made = self.reach(self.shared.head());
+            }
+            Ok(_) => {}
+            Err(trouble) => return self.failed(&trouble),
+        }
+        self.retire();
+    }
+
+    /// Bytes of journal after which a snapshot is made: as many as rebuilding from the last one would read beside it.
+    fn due(&self) -> u64 {
+        let live = self.whole.last().map_or(0, |newest| newest.bytes);
+        (live / 2).max(self.shared.snapshot_after)
+    }
+
+    /// Bytes of closed segments that the newest snapshot does not cover, and where they end.
+    fn journal_since(&self) -> Result<(u64, Mark), Trouble> {
+        let segments = self.segments()?;
+        let covered = self.whole.last().map_or(0, |newest| newest.at.sequence);
+        let closed = segments.iter().zip(segments.iter().skip(1));
+        let open = closed.filter(|(_, next)| next.before.sequence > covered);
+        let since = open.map(|(segment, _)| length(segment)).sum();
+        Ok((since, segments.last().map_or(Mark::START, |last| last.before)))
+    }
+
+    /// Makes snapshots until one holds the record at `upto`, which is durable.
+    fn reach(&mut self, upto: Mark) -> Result<Snapshot, SnapshotError> {
+        loop {
+            if let Some(newest) = self.whole.last().filter(|newest| newest.at.sequence >= upto.sequence) {
+                return Ok(newest.clone());
+            }
+            self.step(&upto)?;
+        }
+    }
+
+    fn step(&mut self, upto: &Mark) -> Result<(), SnapshotError> {
+        if upto.sequence == 0 {
+            return Err(SnapshotError::Failed("nothing was ever written".into()));
+        }
+        if !self.has_room() {
+            self.shared.standing.note(|it| it.failure = Some("there is no room for a snapshot".into()));
+            return Err(SnapshotError::Full);
+        }
+        let shared = Arc::clone(&self.shared);
+        let fold = Fold {
+            identity: &shared.identity,
+            digester: &shared.digester,
+            device: &*shared.device,
+            directory: &shared.snapshots,
+            journal: &shared.journal,
+            closing: &shared.closing,
+        };
+        fault_points::reach("snapshot/begun");
+        let made = if self.whole.is_empty() && !self.reaches_back() {
+            self.of_index(&fold)
+        } else {
+            fold.step(self.whole.last(), upto)
+        };
+        if made.is_err() {
+            // What is unfinished would only keep others from the room.
+            drop(fs::remove_file(shared.snapshots.join(UNDERWAY)));
+        }
+        match made {
+            Ok(snapshot) => {
+                tracing::debug!(
+                    sequence = snapshot.at.sequence,
+                    bytes = snapshot.bytes,
+                    "a snapshot was made"
+                );
+                self.whole.push(snapshot);
+                shared.standing.note(|it| (it.failure, it.made) = (None, it.made + 1));
+                self.prune();
+                self.standing();
+                Ok(())
+            }
+            Err(_) if shared.closing.load(Ordering::Relaxed) => Err(SnapshotError::Closed),
+            Err(trouble) => {
+                self.failed(&trouble);
+                self.doubt(&trouble);
+                Err(SnapshotError::Failed(trouble.to_string()))
+            }
+        }
+    }
+
+    /// Whether the journal alone is a whole truth.
+    fn reaches_back(&self) -> bool {
+        self.segments().is_ok_and(|segments| base::reaches_back(&segments))
+    }
+
+    /// The index was held against the journal at the start, and its snapshot is once more before it gets its name.
+    fn of_index(&self, fold: &Fold<'_>) -> Result<Snapshot, Trouble> {
+        let shared = &self.shared;
+        let from = *shared.published.lock().unwrap_or_else(PoisonError::into_inner);
+        fold.of_index(&from, &|after| shared.front.scan(&[], after, PART), &|| shared.head())
+    }
+
+    /// Where it was the snapshot before that is damaged, the next attempt begins with the one before that.
+    fn doubt(&mut self, trouble: &Trouble) {
+        let Trouble::Damaged { file, .. } = trouble else { return };
+        if self.whole.last().is_some_and(|newest| newest.path == *file) {
+            self.whole.pop();
+            if let Err(error) = snapshot::set_aside(file) {
+                tracing::warn!(%error, "a damaged snapshot could not be set aside");
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let live = self.whole.last().map_or(0, |newest| newest.bytes);
+        let since = self.journal_since().map_or(0, |(since, _)| since);
+        let needed = live.saturating_add(since).saturating_add(2 * RESERVE);
+        // Where the kernel does not say, the writes will.
+        self.shared.device.free(&self.shared.snapshots).map_or(true, |free| free >= needed)
+    }
+
+    fn prune(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _nobody_reads = shared.files();
+        match snapshot::prune(std::mem::take(&mut self.whole)) {
+            Ok(kept) => self.whole = kept,
+            Err(error) => {
+                tracing::warn!(%error, "an old snapshot could not be removed");
+                self.begin_again();
+            }
+        }
+    }
+
+    /// As the directory has them: all of them were verified.
+    fn begin_again(&mut self) {
+        if let Ok((found, _)) = snapshot::list(&self.shared.snapshots, &self.shared.identity) {
+            self.whole = found;
+        }
+    }
+
+    fn retire(&mut self) {
+        let _nobody_reads = self.shared.files();
+        let removed = self.segments().map_err(OpenError::from).and_then(|segments| {
+            let limit = self.limit();
+            let mut removed = 0;
+            for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+                if !may_retire(next, limit) || !is_settled(segment) {
+                    break;
+                }
+                let io = |error| OpenError::Io { file: segment.path.clone(), error };
+                fault_points::reach("retirement/due");
+                fs::remove_file(&segment.path).map_err(io)?;
+                // One by one: after a crash, none may be gone before those older than it.
+                sync_directory(&self.shared.journal).map_err(io)?;
+                fault_points::reach("retirement/removed");
+                removed += 1;
+            }
+            Ok(removed)
+        });
+        match removed {
+            Ok(0) => {}
+            Ok(removed) => self.shared.standing.note(|standing| standing.retired += removed),
+            Err(why) => tracing::warn!(%why, "an old journal segment could not be removed"),
+        }
+    }
+
+    /// The last record that nobody needs the journal for.
+    fn limit(&self) -> u64 {
+        let covered = match self.whole.len().checked_sub(KEPT).and_then(|older| self.whole.get(older)) {
+            Some(older) => older.at.sequence,
+            None => 0,
+        };
+        match self.shared.retention {
+            Retention::BackedUp => covered.min(self.shared.backed_up.load(Ordering::Acquire)),
+            Retention::Covered => covered,
+        }
+    }
+
+    fn segments(&self) -> Result<Vec<Segment>, Trouble> {
+        walk::segments(&self.shared.journal, &self.shared.identity)
+    }
+
+    fn standing(&self) {
+        let segments = self.segments().unwrap_or_default();
+        let bytes = segments.iter().map(length).sum();
+        self.shared.standing.note(|standing| {
+            standing.snapshots.clone_from(&self.whole);
+            (standing.segments, standing.journal_bytes) = (segments.len() as u64, bytes);
+            standing.first = segments.first().map_or(1, |first| first.before.sequence + 1);
+        });
+    }
+}
+
+/// Whether the segment before `next` holds nothing beyond `limit`.
+fn may_retire(next: &Segment, limit: u64) -> bool {
+    next.before.sequence <= limit
+}
+
+/// Whether the last write to it was a while ago. Where the clock has gone back, it waits.
+fn is_settled(segment: &Segment) -> bool {
+    let written = fs::metadata(&segment.path).and_then(|metadata| metadata.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= SETTLED))
+}
+
+fn length(segment: &Segment) -> u64 {
+    fs::metadata(&segment.path).map_or(0, |metadata| metadata.len())
+}
