@@ -120,11 +120,11 @@ VAULT := tests/daemon/root_key/vault
 $(CURDIR)/target/vault/vault: $(VAULT)/build.sh $(VAULT)/go.mod $(VAULT)/main.go
 	$(VAULT)/build.sh $(@D)
 
-# The recovery test reads a vault with nothing but Python and its `cryptography`; moto is AWS and hvac the client of OpenBao for the
-# root key tests.
+# The recovery test reads a vault with nothing but Python and its `cryptography`, and a backup with `pyrage` beside; moto is AWS, for keys and
+# backups, and hvac the client of OpenBao for the root key tests.
 $(VENV)/ready: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,secretsmanager,sts]' standardwebhooks
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check cryptography flask flask-cors hvac 'moto[iam,s3,secretsmanager,sts]' pyrage standardwebhooks
 	touch $@
 
 # The description of the API for machines, printed from the code that serves. A test fails where they differ.

@@ -65,6 +65,15 @@ pub(crate) fn of(shape: Shape) -> Value {
             "items": [{ "org": "acme", "provider": "github", "name": "main", "tokens": of(Shape::TokenSet) }],
         }),
         Shape::ImportOut => json!({ "created_orgs": ["acme"], "results": [{ "outcome": "created" }] }),
+        Shape::BackupsOut => json!({
+            "repository": "directory /srv/backup",
+            "vault": "0123456789abcdef0123456789abcdef",
+            "set": "20261121T180000Z-1-3f9a",
+            "behind_seconds": 0,
+            "running": null,
+            "last": [],
+            "items": []
+        }),
         Shape::KeysOut => json!({
             "root_keys": [{ "id": ROOT_KEY_ID, "primary": true, "org_keys": 1, "system_key": true }],
             "remaining": 0, "rotating": false, "rotation_error": null, "org_rotation": org_rotation(),

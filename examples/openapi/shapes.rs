@@ -143,6 +143,7 @@ fn schema(generator: &mut SchemaGenerator, shape: Shape) -> Option<Schema> {
         Shape::Expiring => of::<wire::Page<wire::ExpiringOut>>(generator),
         Shape::ImportIn => of::<import::ImportIn>(generator),
         Shape::ImportOut => of::<import::ImportOut>(generator),
+        Shape::BackupsOut => of::<wire::BackupsOut>(generator),
         Shape::KeysOut => of::<wire::KeysOut>(generator),
         Shape::Metrics => Some(json_schema!({ "type": "string" })),
         Shape::Nothing => None,

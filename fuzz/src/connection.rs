@@ -149,6 +149,7 @@ impl Daemon {
             rotation: Rotation::new(Arc::clone(&vault), Arc::new(|| Ok(root_keys()))),
             org_rotation: OrgRotation::new(Arc::clone(&vault)),
             alerts: Alerts::new(Arc::clone(&vault), Door::Direct),
+            backups: None,
             examine: Box::new(Vec::new),
         };
         let body_deadline = Duration::from_secs(5);

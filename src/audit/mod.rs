@@ -14,6 +14,7 @@ mod log;
 mod query;
 mod recovery;
 mod segment;
+mod shipping;
 mod stamp;
 mod syncer;
 mod verify;
@@ -23,6 +24,7 @@ mod writer;
 pub use gathering::Gathered;
 pub use log::{AuditError, Health, Log, OpenError, Opened, Options, State, Sync, Torn};
 pub use query::{Filter, Page};
+pub use shipping::{Durable, Stretch, cut};
 pub use verify::{Verified, VerifyError, verify};
 pub use walk::{Break, BreakKind, ReadError};
 

@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What to do with root keys.
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Seals the key list for people elsewhere, here, without the daemon
+    Escrow(super::escrow::Escrow),
     /// Makes a new Fernet key, here, without the daemon
     Generate {
         /// Puts it in front of the key list in FILE (made with mode 0600 if need be); prints it otherwise
@@ -79,6 +81,7 @@ struct Generated<'a> {
 impl Session {
     pub(super) async fn key(&mut self, command: Command) -> Result<Exit, Failure> {
         let keys = match command {
+            Command::Escrow(wanted) => return self.escrow(&wanted),
             Command::Generate { file } => return self.generate(file),
             Command::Reload => {
                 self.client

@@ -8,8 +8,10 @@
 mod alert;
 mod audit;
 mod authorize;
+mod backup;
 mod connection;
 mod consent;
+mod escrow;
 mod failure;
 pub mod import;
 mod input;
@@ -21,6 +23,7 @@ mod metrics;
 mod org;
 mod output;
 mod page;
+mod progress;
 mod provider;
 mod release;
 mod revocation;
@@ -73,6 +76,9 @@ enum Command {
     /// Reads and verifies the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Backups, and the way back from them
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Writes what a shell needs to complete this command line
     Completion(manual::Completion),
     /// Connections of an org, without their tokens
@@ -146,6 +152,7 @@ impl Session {
         match command {
             Command::Alert(command) => self.alert(command).await,
             Command::Audit(command) => self.audit(command).await,
+            Command::Backup(command) => self.backup(command).await,
             Command::Completion(asked) => self.completion(&asked),
             Command::Connection(command) => self.connection(command).await,
             Command::Consent(command) => self.consent(command).await,

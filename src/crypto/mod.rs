@@ -4,7 +4,9 @@
 //!
 //! Knows no org and no token.
 
+pub mod age;
 pub mod assertion;
+pub mod digest;
 pub mod fingerprint;
 pub mod hex;
 pub mod key;

@@ -149,6 +149,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         memory,
         door,
         sandbox,
+        backup,
         alerts: _,
         refresh,
         store,
@@ -166,6 +167,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[memory]", *memory == old.memory),
         ("[egress]", *door == old.door),
         ("[sandbox]", *sandbox == old.sandbox),
+        ("[backup]", *backup == old.backup),
         ("[refresh]", *refresh == old.refresh),
         ("[store]", *store == old.store),
         (

@@ -39,6 +39,7 @@ use crate::os::service_manager::ServiceManager;
 use crate::os::{boottime, crash, hardening, identity, user};
 use crate::service::alerts::Alerts;
 use crate::service::authorization::Authorizations;
+use crate::service::backup::Backups;
 use crate::service::org_rotation::OrgRotation;
 use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
@@ -207,7 +208,9 @@ async fn serve(
     let ready = ready_line(&sockets, origin.is_development());
     let (doors, files) = sockets.part();
     let tls = doors.mtls.as_ref().map(|door| Arc::clone(&door.tls));
-    let application = application(&served, safety, &vault, &alerts, &authorizations, tls.clone());
+    let backups = backups(&config, &vault, &store);
+    let beside = (&alerts, &authorizations, backups.clone());
+    let application = application(&served, safety, &vault, beside, tls.clone());
     let org_rotation = Arc::clone(&application.admin.org_rotation);
     let mut listeners = listen(&served.limits, &application, doors, &peers, &stopping);
     let (say_beside, said) = watch::channel(Said { phase: "serving", remark: None });
@@ -232,6 +235,7 @@ async fn serve(
     };
     org_rotation.resume();
     let telling = tokio::spawn(Arc::clone(&alerts).run());
+    let backing_up = backups.map(|backups| tokio::spawn(backups.run()));
     let ahead = tokio::spawn(refresh.clone().work_ahead());
     let revoking = tokio::spawn(async move { revoker.run().await });
     let sweeping = {
@@ -266,7 +270,7 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    let tasks = [watching, keeping, forgetting, leasing];
+    let tasks = [watching, keeping, forgetting, leasing, backing_up];
     let also = [counting, recovering, ahead, keeping_time, telling, revoking, sweeping];
     for task in tasks.into_iter().flatten().chain(also) {
         task.abort();
@@ -305,19 +309,33 @@ fn options(
         own_uid,
         clock,
         store: config.store.sizes,
-        retention: Retention::Covered,
+        retention: match config.backup {
+            Some(_) => Retention::BackedUp,
+            None => Retention::Covered,
+        },
         progress: progress::of_index(Arc::clone(manager)),
     }
+}
+
+fn backups(config: &Config, vault: &Arc<Vault>, store: &Arc<EmbeddedStore>) -> Option<Arc<Backups>> {
+    let settings = config.backup.clone()?;
+    let repository = settings.place.repository(&config.door)?;
+    Some(Backups::new((vault, store), &config.state_directory, settings, repository))
 }
 
 fn application(
     config: &Config,
     safety: Safety,
     vault: &Arc<Vault>,
-    alerts: &Arc<Alerts>,
-    authorizations: &Authorizations,
+    (alerts, authorizations, backups): (&Arc<Alerts>, &Authorizations, Option<Arc<Backups>>),
     tls: Option<Arc<TlsServer>>,
 ) -> Arc<Application> {
+    let look = examination::of(config, safety, tls);
+    let of_backups = backups.clone();
+    let examine = move || {
+        let backups = of_backups.iter().flat_map(|backups| backups.examine());
+        look().into_iter().chain(backups).collect()
+    };
     Arc::new(Application {
         vault: Arc::clone(vault),
         authorizations: authorizations.clone(),
@@ -326,7 +344,8 @@ fn application(
             org_rotation: OrgRotation::new(Arc::clone(vault)),
             providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),
             alerts: Arc::clone(alerts),
-            examine: examination::of(config, safety, tls),
+            backups,
+            examine: Box::new(examine),
         },
         request_ids: RequestIds::new(),
         body_deadline: config.limits.body_deadline,

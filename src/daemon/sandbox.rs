@@ -14,6 +14,7 @@ use super::config::{Config, ConfigError, Demand};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{alerts, providers, root_keys};
+use crate::crypto::root_key::Reach;
 use crate::crypto::root_key::credential::DIRECTORY_VARIABLE;
 use crate::net::outbound::Door;
 use crate::net::server::Key;
@@ -69,7 +70,10 @@ pub fn rules(
     let mut read: Vec<PathBuf> = KERNEL.iter().map(PathBuf::from).collect();
     read.push(configuration);
     read.extend(of_mtls(config).iter().flat_map(|file| around(file)));
-    let reach = root_keys::reach(config).and(providers::reach(config)).and(alerts::reach(config));
+    let bucket = config.backup.as_ref().and_then(|backup| backup.place.bucket());
+    let of_backups = bucket.map_or_else(Reach::default, |bucket| bucket.reach(&config.door));
+    let reach =
+        root_keys::reach(config).and(providers::reach(config)).and(alerts::reach(config)).and(of_backups);
     read.extend(reach.files.iter().flat_map(|file| around(file)));
     let outbound = match config.door {
         Door::Direct if !reach.ports.is_empty() => {
@@ -89,11 +93,13 @@ pub fn rules(
 
 fn written(config: &Config) -> Result<Vec<PathBuf>, ConfigError> {
     let (state, audit) = (&config.state_directory, &config.audit.directory);
-    if audit.starts_with(state) {
-        return Ok(vec![state.clone()]);
+    let mut written = vec![state.clone()];
+    if !audit.starts_with(state) {
+        private_file::create_directory(audit)?;
+        written.push(audit.clone());
     }
-    private_file::create_directory(audit)?;
-    Ok(vec![state.clone(), audit.clone()])
+    written.extend(config.backup.as_ref().and_then(|backup| backup.place.directory()).map(Path::to_owned));
+    Ok(written)
 }
 
 fn credentials() -> Option<PathBuf> {

@@ -32,6 +32,10 @@ actions! {
     AlertTest = "alert:test",
     /// Reads or verifies the audit log.
     AuditRead = "audit:read",
+    /// Makes backups, proves them and removes those that are too old.
+    BackupMake = "backup:make",
+    /// Shows the backups there are.
+    BackupRead = "backup:read",
     /// Comes in, or tries to.
     Connect = "connect",
     /// Compares a token set with the stored one; changes nothing.

@@ -266,6 +266,8 @@ pub fn judge_admin(action: Action) -> Verdict {
         | Action::AlertTell
         | Action::AlertTest
         | Action::AuditRead
+        | Action::BackupMake
+        | Action::BackupRead
         | Action::ConnectionCompare
         | Action::ConnectionDelete
         | Action::ConnectionList
@@ -330,6 +332,8 @@ pub fn is_grantable(action: Action) -> bool {
         | Action::AlertTell
         | Action::AlertTest
         | Action::AuditRead
+        | Action::BackupMake
+        | Action::BackupRead
         | Action::Connect
         | Action::ConnectionCompare
         | Action::ConnectionRelease
@@ -375,6 +379,8 @@ fn is_of_one_connection(action: Action) -> bool {
         | Action::AlertTell
         | Action::AlertTest
         | Action::AuditRead
+        | Action::BackupMake
+        | Action::BackupRead
         | Action::Connect
         | Action::ConnectionList
         // One, or many.

@@ -7,6 +7,7 @@
 //! Never holds the name of an org, a connection or a secret: labels are words of this program.
 
 mod alerting;
+mod backup;
 mod page;
 pub mod table;
 
@@ -18,6 +19,7 @@ use tokenkeep_client::problem::Code;
 use crate::domain::action::Action;
 
 pub use alerting::{Delivery, Refreshed};
+pub use backup::{BackupMeters, Drilled};
 pub use page::{Readings, render};
 
 /// Upper bounds in microseconds, from a read out of the cache to a commit on a slow disk; beyond the last is
@@ -62,6 +64,7 @@ pub struct Meters {
     durations: Vec<Histogram>,
     doors: [DoorMeter; Door::ALL.len()],
     alerting: alerting::Alerting,
+    backup: BackupMeters,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +86,8 @@ impl Default for Meters {
         requests.resize_with(Action::ALL.len() * outcomes().count(), AtomicU64::default);
         let mut durations = Vec::new();
         durations.resize_with(Action::ALL.len(), Histogram::default);
-        Self { requests, durations, doors: Default::default(), alerting: Default::default() }
+        let (doors, alerting, backup) = Default::default();
+        Self { requests, durations, doors, alerting, backup }
     }
 }
 
@@ -102,6 +106,12 @@ impl Meters {
         if let Some(histogram) = self.durations.get(action as usize) {
             histogram.observe(span);
         }
+    }
+
+    /// Of backups.
+    #[must_use]
+    pub fn backup(&self) -> &BackupMeters {
+        &self.backup
     }
 
     /// A connection is open from now until what this gives goes.

@@ -24,6 +24,8 @@ const PREFIX: &str = "tokenkeep";
 pub struct Readings {
     /// Of the program.
     pub version: &'static str,
+    /// By the clock of the vault.
+    pub unix_seconds: u64,
     /// Whether it may serve.
     pub ready: bool,
     /// Since the vault was opened.
@@ -87,7 +89,8 @@ impl Collector for Page {
         gauge(out, &table::REVOCATIONS, now.revocations)?;
         gauge(out, &table::ORGS, now.orgs)?;
         self.keys(out)?;
-        self.meters.alerting.encode(out, now)
+        self.meters.alerting.encode(out, now)?;
+        self.meters.backup.encode(out, now.unix_seconds)
     }
 }
 

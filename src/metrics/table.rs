@@ -75,4 +75,12 @@ metrics! {
     CONNECTIONS = Gauge "connections" ["state"] "Connections that are not well, by state; those that ended by the clock alone are not counted";
     EVENTS_WAITING = Gauge "events_waiting" [] "Events that wait to be delivered to the webhook";
     DELIVERIES = Counter "webhook_deliveries" ["outcome"] "Events by what came of them: delivered, failed (to be tried again), dropped (too old, or the outbox was full)";
+    BACKUP_CONFIGURED = Gauge "backup_configured" [] "1 where backups are configured, else 0";
+    BACKUP_SHIPPED = Gauge "backup_shipped_timestamp_seconds" [] "Unix time before which everything that was acknowledged is in a backup; 0 where there is none yet";
+    BACKUP_BEHIND = Gauge "backup_behind_seconds" [] "Seconds of changes that would be lost with this machine now: the recovery point as it is, not as it should be";
+    BACKUP_RUNS = Counter "backup_runs" ["task", "outcome"] "What was done with backups, by what came of it: create (a set is begun), ship, verify, drill, retain (old sets are removed)";
+    BACKUP_BYTES = Counter "backup_bytes" [] "Bytes that were shipped, sealed";
+    DRILL_AT = Gauge "backup_drill_timestamp_seconds" [] "Unix time of the last drill that succeeded; 0 where there was none since the start";
+    DRILL_TOOK = Gauge "backup_drill_duration_milliseconds" [] "What it took until everything was back and proved: the recovery time";
+    DRILL_AGE = Gauge "backup_drill_age_seconds" [] "How old the newest change in it was";
 }

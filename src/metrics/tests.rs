@@ -10,6 +10,7 @@ use super::*;
 fn readings() -> Readings {
     Readings {
         version: "1.2.3",
+        unix_seconds: 1_000,
         ready: true,
         uptime_seconds: 7,
         store_states: [("ok", true), ("full", false), ("failed", false)],

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod authorization;
+pub mod backup;
 pub mod boot_lease;
 pub mod idle_keys;
 pub mod oauth;

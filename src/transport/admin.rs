@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
+use tokenkeep_client::problem::Code;
 use tokenkeep_client::wire::{DoctorOut, Finding};
 
 use super::answer::{self, Answer};
@@ -15,6 +16,7 @@ use super::route::Route;
 use crate::audit::Filter;
 use crate::domain::action::Action;
 use crate::service::alerts::Alerts;
+use crate::service::backup::{Backups, Task};
 use crate::service::org_rotation::OrgRotation;
 use crate::service::providers::Providers;
 use crate::service::records;
@@ -32,6 +34,8 @@ pub struct AdminServices {
     pub providers: Providers,
     /// Who is told of events: shown, tried.
     pub alerts: Arc<Alerts>,
+    /// Backups: shown, made, verified, drilled; none where none are configured.
+    pub backups: Option<Arc<Backups>>,
     /// Looks at the host.
     pub examine: Box<dyn Fn() -> Vec<Finding> + Send + Sync>,
 }
@@ -53,6 +57,14 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
             exchange.query()?;
             Ok(answer::json(StatusCode::OK, &admin.alerts.test(caller, request).await?))
         }
+        Route::Backups if exchange.parts.method == Method::GET => {
+            exchange.query()?;
+            let backups = exchange.backups(Action::BackupRead)?;
+            Ok(answer::json(StatusCode::OK, &backups.list(caller, request).await?))
+        }
+        Route::Backups => exchange.begin_backup_task(Task::Create).await,
+        Route::BackupsDrill => exchange.begin_backup_task(Task::Drill).await,
+        Route::BackupsVerify => exchange.begin_backup_task(Task::Verify).await,
         Route::Provider(id) => {
             exchange.query()?;
             Ok(answer::json(StatusCode::OK, &admin.providers.show(caller, request, id).await?))
@@ -108,6 +120,20 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
         }
         Route::AuditEntries => audit_entries(exchange).await,
         _ => Err(Refusal::not_found("path")),
+    }
+}
+
+impl Exchange<'_> {
+    fn backups(&self, action: Action) -> Result<&Arc<Backups>, Refusal> {
+        let none = || Refusal::new(Code::NotFound, "no backups are configured; add [backup]");
+        let found = self.application.admin.backups.as_ref().ok_or_else(none);
+        found.map_err(|refusal| self.vault().refuse_unfound(self.caller, self.ask(action), refusal))
+    }
+
+    async fn begin_backup_task(&self, task: Task) -> Result<Answer, Refusal> {
+        self.query()?;
+        let backups = self.backups(Action::BackupMake)?;
+        Ok(answer::json(StatusCode::ACCEPTED, &backups.begin(self.caller, self.request, task).await?))
     }
 }
 

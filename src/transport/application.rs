@@ -136,6 +136,9 @@ impl Exchange<'_> {
             | Route::AlertsTest
             | Route::AuditEntries
             | Route::AuditVerify
+            | Route::Backups
+            | Route::BackupsDrill
+            | Route::BackupsVerify
             | Route::Doctor
             | Route::Keys
             | Route::KeysOfOrgs

@@ -140,6 +140,7 @@ pub enum Shape {
     AuditVerifyOut,
     AuthorizationOut,
     AuthorizationRequest,
+    BackupsOut,
     BatchOut,
     BatchRequest,
     CompleteRequest,

@@ -148,6 +148,35 @@ paths! {
         .succeeds(&[CREATED])
         .refuses(&[Code::ScopeNotAllowed, Code::UnknownProvider]),
     ];
+    BACKUPS = Self::Backups, "/admin/v1/backups", [
+        Operation::get("listBackups", "The backups there are, and how the next goes.", Shape::BackupsOut)
+            .needs(Action::BackupRead)
+            .refuses(&[Code::NotFound]),
+        Operation::post("createBackup", "Begins a new set of backups.", Shape::BackupsOut)
+            .needs(Action::BackupMake)
+            .succeeds(&[BEGUN])
+            .refuses(&[Code::NotFound]),
+    ];
+    BACKUPS_DRILL = Self::BackupsDrill, "/admin/v1/backups/drill", [
+        Operation::post(
+            "drillBackup",
+            "Restores the newest set beside the state, opens every record of it, and compares it with the live store.",
+            Shape::BackupsOut,
+        )
+        .needs(Action::BackupMake)
+        .succeeds(&[BEGUN])
+        .refuses(&[Code::NotFound]),
+    ];
+    BACKUPS_VERIFY = Self::BackupsVerify, "/admin/v1/backups/verify", [
+        Operation::post(
+            "verifyBackups",
+            "Reads every object of every set, and holds it against the manifests.",
+            Shape::BackupsOut,
+        )
+        .needs(Action::BackupMake)
+        .succeeds(&[BEGUN])
+        .refuses(&[Code::NotFound]),
+    ];
     CONNECTION = Self::Connection(..), "/v1/orgs/{org}/connections/{provider}/{name}", [
         Operation::delete("deleteConnection", "Deletes a connection, and revokes its tokens at the provider.", Shape::Deleted)
             .needs(Action::ConnectionDelete)

@@ -21,6 +21,12 @@ pub enum Route {
     AuthorizationComplete(OrgId, AuthorizationState),
     /// `/v1/orgs/{org}/authorizations`
     Authorizations(OrgId),
+    /// `/admin/v1/backups`
+    Backups,
+    /// `/admin/v1/backups/drill`
+    BackupsDrill,
+    /// `/admin/v1/backups/verify`
+    BackupsVerify,
     /// `/v1/orgs/{org}/connections/{provider}/{name}`
     Connection(OrgId, ConnectionId),
     /// `/v1/orgs/{org}/connections`
@@ -151,6 +157,9 @@ impl Route {
             "alerts" => Ok(Self::Alerts),
             "alerts/test" => Ok(Self::AlertsTest),
             "audit" => Ok(Self::AuditEntries),
+            "backups" => Ok(Self::Backups),
+            "backups/drill" => Ok(Self::BackupsDrill),
+            "backups/verify" => Ok(Self::BackupsVerify),
             "connections/release" => Ok(Self::Release),
             "audit/verify" => Ok(Self::AuditVerify),
             "doctor" => Ok(Self::Doctor),

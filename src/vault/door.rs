@@ -358,6 +358,11 @@ impl Vault {
         self.record_refused(caller, ask, &refusal).err().unwrap_or(refusal)
     }
 
+    /// As [`Vault::refuse`], for what concerns nothing that there is.
+    pub fn refuse_unfound(&self, caller: &Caller, ask: Ask<'_>, refusal: Refusal) -> Refusal {
+        self.refuse(caller, ask, refusal)
+    }
+
     /// Turns away, before its body is read, a request that would not be admitted.
     ///
     /// # Errors

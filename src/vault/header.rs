@@ -276,6 +276,11 @@ impl Header {
         self.write()
     }
 
+    /// There is no boot lease any more: one that is missing from now on was not taken away.
+    pub(super) fn forget_lease(&mut self) {
+        self.written.leased = false;
+    }
+
     /// Counts how often the store was taken for another one than that which ran last; 1 at first.
     #[must_use]
     pub fn incarnation(&self) -> u64 {

@@ -49,6 +49,7 @@ impl Vault {
         let (root_keys, in_use) = self.describe_keys()?;
         Ok(Readings {
             version: env!("CARGO_PKG_VERSION"),
+            unix_seconds: self.now().unix(),
             ready: self.unready().is_none(),
             uptime_seconds: self.started.elapsed().as_secs(),
             store_states: [

@@ -9,6 +9,7 @@
 pub mod application_keys;
 pub mod ask;
 pub mod authorizations;
+pub mod backup;
 pub mod caller;
 mod census;
 pub mod ciphertexts;
@@ -34,6 +35,7 @@ mod outlook;
 pub mod page;
 pub mod passes;
 pub mod place;
+pub mod proof;
 mod providers;
 pub mod quarantine;
 pub mod record;
@@ -67,6 +69,7 @@ use crate::crypto::key::SealingKey;
 use crate::crypto::key_list::RootKeys;
 use crate::metrics::Meters;
 use application_keys::ApplicationKeys;
+use backup::BackupKeys;
 use census::Census;
 use former_keys::FormerKeys;
 use header::Header;
@@ -111,6 +114,7 @@ pub struct Vault {
     renewal: OnceLock<Arc<dyn Renewal>>,
     revoking: OnceLock<Arc<dyn Revoking>>,
     meters: Arc<Meters>,
+    backup: BackupKeys,
 }
 
 impl Vault {

@@ -9,8 +9,10 @@ use super::Vault;
 use super::caller::Caller;
 use super::door::Permit;
 use super::place::{Field, Table, vault_place};
+use super::request_id::RequestIds;
 use crate::audit::AuditError;
 use crate::audit::entry::{Decision, Entry, Target};
+use crate::crypto::key::SealingKey;
 use crate::crypto::seal::{open, seal};
 use crate::domain::action::Action;
 use crate::domain::principal::{Principal, Proof, Remote};
@@ -57,6 +59,33 @@ impl Note {
         };
         Principal { name: self.name.clone(), proof }
     }
+}
+
+/// The note of a task that works on a store which no daemon has open.
+pub(super) fn of_task(
+    vault: [u8; 16],
+    system_key: &SealingKey,
+    task: &str,
+    action: Action,
+    target: &str,
+) -> Vec<u8> {
+    let note = Note {
+        request_id: RequestIds::new().next().to_string(),
+        name: format!("task:{task}"),
+        proof: Proof::Internal.as_str().to_owned(),
+        uid: None,
+        gid: None,
+        pid: None,
+        unit: None,
+        address: None,
+        san: None,
+        serial: None,
+        action: action.as_str().to_owned(),
+        org: None,
+        target: Some(target.to_owned()),
+    };
+    let text = serde_json::to_vec(&note).unwrap_or_default();
+    seal(system_key, &vault_place(vault, Table::Note, Field::Note), 0, &text).into_bytes()
 }
 
 impl Vault {

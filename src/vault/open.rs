@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::Vault;
 use super::application_keys::ApplicationKeys;
 use super::ask::Ask;
+use super::backup::BackupKeys;
 use super::census::Census;
 use super::door::Became;
 use super::former_keys::FormerKeys;
@@ -146,6 +147,8 @@ impl Vault {
                     .map_err(OpenError::Header)?
             }
         };
+        let no_room = |_| OpenError::Header(HeaderError::NoRoom);
+        let backup = BackupKeys::new(header.vault_id, &keys).map_err(no_room)?;
         let VaultKeys { system, index, journal, audit } = keys;
         let (log, audit_found) = Log::open(audit::Options {
             directory: options.audit_directory.clone(),
@@ -183,8 +186,7 @@ impl Vault {
         }
         let store = Arc::new(store);
         let quarantine = Quarantine::of(&header);
-        let lease = Lease::new(directory, header.vault_id, &index, &options.machine)
-            .map_err(|_| OpenError::Header(HeaderError::NoRoom))?;
+        let lease = Lease::new(directory, header.vault_id, &index, &options.machine).map_err(no_room)?;
         let vault = Arc::new(Self {
             vault_id: header.vault_id,
             own_uid: options.own_uid,
@@ -211,6 +213,7 @@ impl Vault {
             renewal: OnceLock::new(),
             revoking: OnceLock::new(),
             meters: Arc::default(),
+            backup,
         });
         vault.check_root_keys()?;
         vault.load_outbox().map_err(|_| OpenError::Unreadable)?;

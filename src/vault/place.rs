@@ -136,6 +136,8 @@ pub enum Field {
     Exchange = 15,
     /// An answer of a provider that came and could not be read, under the org key.
     Answer = 16,
+    /// What opens the newest backup in a drill, under the system key.
+    DrillIdentity = 17,
     /// What has happened: under the org key where it happened to an org's, else under the system key.
     Event = 24,
     /// Which provider it is, under the system key.
@@ -157,7 +159,7 @@ pub enum Field {
 }
 
 /// The blind name of an org.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrgBlind(pub [u8; 16]);
 
 impl OrgBlind {

@@ -8,6 +8,7 @@
 
 mod api;
 mod audit_faults;
+mod backup;
 mod canary;
 mod client;
 mod doorman;

@@ -22,6 +22,8 @@ impl Config {
         named
             .extend(clients.flat_map(OAuthClient::asked).map(|address| address.host().destination().clone()));
         named.extend(self.alerts.webhook.iter().map(|webhook| webhook.address.host().destination().clone()));
+        let bucket = self.backup.as_ref().and_then(|backup| backup.place.bucket());
+        named.extend(bucket.iter().flat_map(|bucket| bucket.destinations()));
         named
     }
 }

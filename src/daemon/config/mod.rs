@@ -33,6 +33,7 @@ use crate::net::outbound::Door;
 use crate::net::server::{Key, Sources, Version};
 use crate::os::private_file;
 use crate::os::user::UserError;
+use crate::service::backup;
 use crate::service::refresh::Settings;
 use crate::store::embedded::Sizes;
 use crate::vault::open_orgs::Bounds;
@@ -84,6 +85,8 @@ pub struct Config {
     pub door: Door,
     /// What is asked of the kernel to keep the daemon in.
     pub sandbox: Sandbox,
+    /// Where backups go, and when; none: there are none.
+    pub backup: Option<backup::Settings>,
     /// Who is told when something breaks.
     pub alerts: Alerts,
     /// When refresh tokens are exchanged, and how many at once.

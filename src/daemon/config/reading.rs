@@ -4,6 +4,7 @@
 
 mod alerts;
 mod application_keys;
+mod backup;
 mod clients;
 mod egress;
 mod mtls;
@@ -85,6 +86,7 @@ impl Reading<'_> {
             door: self.door(written)?,
             refresh: self.refresh(&written.refresh)?,
             sandbox: Sandbox { landlock: self.demand(written.sandbox.landlock.as_ref())? },
+            backup: written.backup.as_ref().map(|backup| self.backup(backup, written)).transpose()?,
             alerts: self.alerts(written.alerts.as_ref(), &written.environment)?,
             state_directory,
         })

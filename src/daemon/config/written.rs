@@ -59,11 +59,28 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) refresh: Refresh,
     pub(super) alerts: Option<Alerts>,
-    backup: Later,
+    pub(super) backup: Option<Spanned<Backup>>,
     retention: Later,
 }
 
-later!(Written: backup, retention);
+later!(Written: retention);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Backup {
+    pub(super) directory: Option<Text>,
+    pub(super) url: Option<Text>,
+    pub(super) region: Option<Text>,
+    pub(super) allowed_regions: Option<Spanned<Vec<Text>>>,
+    pub(super) endpoint: Option<Text>,
+    pub(super) sts_endpoint: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) recipients: Option<Spanned<Vec<Text>>>,
+    pub(super) every: Option<Text>,
+    pub(super) ship: Option<Text>,
+    pub(super) keep: Option<Text>,
+    pub(super) drill: Option<Text>,
+}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table")]

@@ -33,6 +33,12 @@ pub const ANSWER_LOST: &str = "answer_lost";
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
+    /// What was acknowledged is in no backup, or a backup did not prove good.
+    #[serde(rename = "backup.failed")]
+    BackupFailed,
+    /// Backups work again.
+    #[serde(rename = "backup.recovered")]
+    BackupRecovered,
     /// A connection will break at a known moment unless its owner connects again.
     #[serde(rename = "connection.expiring")]
     ConnectionExpiring,
@@ -64,6 +70,8 @@ impl Kind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BackupFailed => "backup.failed",
+            Self::BackupRecovered => "backup.recovered",
             Self::ConnectionExpiring => "connection.expiring",
             Self::ConnectionNeedsReauth => "connection.needs_reauth",
             Self::ConnectionOutcomeUnknown => "connection.outcome_unknown",
@@ -81,7 +89,12 @@ impl Kind {
             Self::ConnectionExpiring | Self::ConnectionRecovered => Some("active"),
             Self::ConnectionNeedsReauth => Some("needs_reauth"),
             Self::ConnectionOutcomeUnknown => Some("outcome_unknown"),
-            Self::ProviderBraked | Self::ProviderReleased | Self::Test | Self::VaultQuarantined => None,
+            Self::BackupFailed
+            | Self::BackupRecovered
+            | Self::ProviderBraked
+            | Self::ProviderReleased
+            | Self::Test
+            | Self::VaultQuarantined => None,
         }
     }
 }

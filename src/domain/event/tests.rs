@@ -92,6 +92,8 @@ fn an_end_is_told_of_by_the_first_refresh_that_is_near_it() {
 fn every_kind_is_written_as_its_word_and_read_again() {
     let at = moment("2026-01-01T00:00:00Z");
     for kind in [
+        Kind::BackupFailed,
+        Kind::BackupRecovered,
         Kind::ConnectionExpiring,
         Kind::ConnectionNeedsReauth,
         Kind::ConnectionOutcomeUnknown,

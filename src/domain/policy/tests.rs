@@ -87,7 +87,7 @@ fn no_admin_sees_a_value() {
     ] {
         assert_eq!(judge_admin(action), Verdict::Forbidden);
     }
-    assert_eq!(Action::ALL.iter().filter(|&&a| judge_admin(a) == Verdict::Allow).count(), 32);
+    assert_eq!(Action::ALL.iter().filter(|&&a| judge_admin(a) == Verdict::Allow).count(), 34);
 }
 
 #[test]

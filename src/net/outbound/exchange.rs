@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ETAG, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
@@ -109,11 +109,15 @@ where
     let answer = sender.send_request(request).await.map_err(|_| OutboundError::NotHttp)?;
     fault_points::reach("answer/begun");
     let status = answer.status().as_u16();
-    let retry_after = retry_after(answer.headers());
+    let (retry_after, etag) = (retry_after(answer.headers()), etag(answer.headers()));
     let body = whole(answer.into_body(), most).await;
     fault_points::reach("answer/whole");
     driven.abort();
-    Ok(Answer { status, retry_after, body: body? })
+    Ok(Answer { status, retry_after, etag, body: body? })
+}
+
+fn etag(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(ETAG)?.to_str().ok()?.to_owned())
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

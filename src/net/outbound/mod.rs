@@ -109,6 +109,8 @@ pub struct Answer {
     pub status: u16,
     /// `Retry-After`, where it is a span (RFC 9110, section 10.2.3).
     pub retry_after: Option<Duration>,
+    /// `ETag`, as it was sent (RFC 9110, section 8.8.3).
+    pub etag: Option<String>,
     /// The body, whole.
     pub body: Zeroizing<Vec<u8>>,
 }

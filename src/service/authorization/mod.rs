@@ -248,7 +248,7 @@ impl Drop for Counted {
 fn told(client: &OAuthClient, answered: Result<Answer, OutboundError>) -> Result<Box<Granted>, Refusal> {
     let dialect = Dialect { meaning: &|word| client.meaning(word), separator: client.scope_separator };
     let heard = match &answered {
-        Ok(Answer { status, retry_after, body }) => {
+        Ok(Answer { status, retry_after, body, .. }) => {
             Heard::Answer { status: *status, retry_after: *retry_after, body }
         }
         Err(why) if why.may_have_been_sent() => Heard::Nothing,

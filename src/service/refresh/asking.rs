@@ -39,7 +39,7 @@ impl Reply {
 
     fn heard(&self) -> Heard<'_> {
         match self {
-            Self::Answer(Answer { status, retry_after, body }) => {
+            Self::Answer(Answer { status, retry_after, body, .. }) => {
                 Heard::Answer { status: *status, retry_after: *retry_after, body }
             }
             Self::Failed(why) if why.may_have_been_sent() => Heard::Nothing,

@@ -284,7 +284,7 @@ impl Office {
         });
         let answered = asked.await.unwrap_or(Err(OutboundError::NotHttp));
         let heard = match &answered {
-            Ok(Answer { status, retry_after, body }) => {
+            Ok(Answer { status, retry_after, body, .. }) => {
                 Heard::Answer { status: *status, retry_after: *retry_after, body }
             }
             Err(why) => {

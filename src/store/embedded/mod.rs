@@ -43,7 +43,7 @@ pub use self::upkeep::{Retention, SnapshotError};
 use self::upkeep::{Task, Upkeep};
 use super::device::{Device, Disk};
 use super::index::Applied;
-use super::index::tally::Digester;
+use super::index::tally::{Digester, Tally};
 use super::journal::record;
 use super::journal::segment::{Identity, RECORDS_AT};
 use super::journal::walk::{self, Trouble};
@@ -308,6 +308,12 @@ impl EmbeddedStore {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<State> {
         self.shared.condition.watch()
+    }
+
+    /// How many records there are now, and their digest.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.shared.published.lock().unwrap_or_else(PoisonError::into_inner).tally
     }
 
     /// A snapshot that holds at least all that was durable when this was called, verified; made where there is none.

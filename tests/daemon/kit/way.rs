@@ -60,6 +60,7 @@ mod tests {
         ),
         ("api/application_keys.rs::a_root_key_is_no_application_key", "no door yet"),
         ("audit_faults.rs", "what becomes of the log decides, whoever asks; errors.rs asks over each way"),
+        ("backup", "admins make backups, and they have a socket of their own"),
         ("canary.rs::the_root_key_is_nowhere_but_in_its_file", "a root key comes in by no door"),
         ("client.rs::the_client_understands_that_its_certificate_is_not_taken", "about certificates"),
         ("doorman.rs", "about who calls at the socket; a certificate names its bearer by itself"),

@@ -86,7 +86,10 @@ fn following(route: &Route) -> Option<Route> {
         Route::Alerts => Route::AlertsTest,
         Route::AlertsTest => Route::Release,
         Route::Release => Route::Revocations,
-        Route::Revocations => Route::Authorizations(org()),
+        Route::Revocations => Route::Backups,
+        Route::Backups => Route::BackupsVerify,
+        Route::BackupsVerify => Route::BackupsDrill,
+        Route::BackupsDrill => Route::Authorizations(org()),
         Route::Authorizations(_) => {
             Route::AuthorizationComplete(org(), AuthorizationState::parse("0").expect("a state"))
         }
@@ -104,6 +107,9 @@ fn path(route: &Route) -> String {
     match route {
         Route::AuditEntries => "/admin/v1/audit".into(),
         Route::AuditVerify => "/admin/v1/audit/verify".into(),
+        Route::Backups => "/admin/v1/backups".into(),
+        Route::BackupsDrill => "/admin/v1/backups/drill".into(),
+        Route::BackupsVerify => "/admin/v1/backups/verify".into(),
         Route::AuthorizationComplete(org, state) => format!("/v1/orgs/{org}/authorizations/{state}/complete"),
         Route::Authorizations(org) => format!("/v1/orgs/{org}/authorizations"),
         Route::Connection(org, id) => of(org, id),

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::kit::skip;
 
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Child,
     told: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     /// What it made.
-    pub(super) made: Value,
+    pub(crate) made: Value,
     log: PathBuf,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn python_with(modules: &str) -> Option<String> {
 
 impl Server {
     /// Starts the script, which prints one line of JSON when it is ready.
-    pub(super) fn start(script: &str, modules: &str, scratch: &Path, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start(script: &str, modules: &str, scratch: &Path, arguments: &[&str]) -> Option<Self> {
         let python = python_with(modules)?;
         let log = scratch.join("requests.log");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/root_key").join(script);
@@ -56,12 +56,12 @@ impl Server {
     }
 
     /// A text of what it made, by its JSON pointer.
-    pub(super) fn text(&self, pointer: &str) -> &str {
+    pub(crate) fn text(&self, pointer: &str) -> &str {
         self.made.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer}"))
     }
 
     /// Has it do something, and gives what came of it.
-    pub(super) fn tell(&self, what: &Value) -> Value {
+    pub(crate) fn tell(&self, what: &Value) -> Value {
         let (input, output) = &mut *self.told.lock().expect("nobody panicked");
         writeln!(input, "{what}").expect("it listens");
         let mut line = String::new();
@@ -70,13 +70,13 @@ impl Server {
     }
 
     /// The requests so far.
-    pub(super) fn requests(&self) -> Vec<Value> {
+    pub(crate) fn requests(&self) -> Vec<Value> {
         let log = std::fs::read_to_string(&self.log).expect("a log");
         log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// Has the next answers be something else. For servers without TLS.
-    pub(super) fn misbehave(&self, fault: &Value) {
+    pub(crate) fn misbehave(&self, fault: &Value) {
         let place = self.text("/address").strip_prefix("http://").expect("no TLS");
         let mut stream = TcpStream::connect(place).expect("it listens");
         let body = fault.to_string();

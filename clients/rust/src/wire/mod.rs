@@ -9,6 +9,7 @@
 mod admin;
 mod alert;
 mod authorization;
+mod backup;
 mod body;
 mod connection;
 mod consent;
@@ -31,6 +32,7 @@ pub use admin::{
 };
 pub use alert::{AlertOut, AlertTestOut, AlertsOut};
 pub use authorization::{AuthorizationOut, AuthorizationRequest, CompleteRequest};
+pub use backup::{BackupRun, BackupSet, BackupsOut};
 pub use body::to_body;
 pub use connection::{ConnectionOut, ConnectionState, Deleted, ExpiringOut, Forecast, GrantSharing};
 pub use consent::{ConsentIn, ConsentOut};

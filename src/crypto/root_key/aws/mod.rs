@@ -14,6 +14,7 @@ mod instance;
 pub mod profile;
 mod reach;
 mod settled;
+pub mod signer;
 mod signing;
 mod web_identity;
 

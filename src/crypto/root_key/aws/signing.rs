@@ -4,7 +4,10 @@
 
 use std::time::SystemTime;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
 use zeroize::Zeroizing;
 
@@ -21,6 +24,32 @@ pub(super) fn signed(
     service: &str,
     now: SystemTime,
 ) -> Result<Request, SourceError> {
+    signed_as(request, endpoint, credentials, (region, service), now, SigningSettings::default())
+}
+
+/// As S3 has it: its names are not encoded twice, and what is sent is named by its digest.
+pub(super) fn signed_for_s3(
+    request: Request,
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    region: &str,
+    now: SystemTime,
+) -> Result<Request, SourceError> {
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    signed_as(request, endpoint, credentials, (region, "s3"), now, settings)
+}
+
+fn signed_as(
+    request: Request,
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    (region, service): (&str, &str),
+    now: SystemTime,
+    settings: SigningSettings,
+) -> Result<Request, SourceError> {
     let unsigned = || {
         SourceError::unusable(
             "the credentials cannot be used for a signature",
@@ -33,7 +62,7 @@ pub(super) fn signed(
         .region(region)
         .name(service)
         .time(now)
-        .settings(SigningSettings::default())
+        .settings(settings)
         .build()
         .map_err(|_| unsigned())?
         .into();

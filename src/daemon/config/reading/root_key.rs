@@ -164,7 +164,7 @@ impl Reading<'_> {
     }
 
     /// The key list comes over it: in plain text only where nobody can read along, and there is nothing to guard.
-    fn endpoint(&self, written: &Text, environment: &Text) -> Result<Endpoint, ConfigError> {
+    pub(super) fn endpoint(&self, written: &Text, environment: &Text) -> Result<Endpoint, ConfigError> {
         let Some(endpoint) = Endpoint::parse(written.get_ref()) else {
             let mend = "write https://HOST, with :PORT and a path if need be, and nothing else";
             return Err(self.refuse(written, "not an address", mend));

@@ -76,3 +76,14 @@ fn what_egress_could_not_know_is_refused() {
         assert!(refused.contains(words), "{refused}");
     }
 }
+
+#[test]
+fn a_bucket_is_where_the_configuration_leads_too() {
+    let backup = "[backup]\nurl = 's3://keep/a'\nregion = 'eu-west-1'\n\
+        recipients = ['age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj']\n";
+    let config = parse(&format!("{LEAST}{backup}")).unwrap();
+    let named: Vec<String> = config.destinations().iter().map(ToString::to_string).collect();
+    assert!(named.contains(&"keep.s3.eu-west-1.amazonaws.com:443".to_owned()), "{named:?}");
+    assert!(named.contains(&"sts.eu-west-1.amazonaws.com:443".to_owned()), "{named:?}");
+    assert!(!named.iter().any(|one| one.starts_with("secretsmanager")), "{named:?}");
+}

@@ -1,0 +1,206 @@
+//! How the backups stand: what runs, what was asked for, what came of it last.
+//!
+//! Never waits: it is looked at by those who are served.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokenkeep_client::moment::Moment;
+use tokenkeep_client::wire::{BackupRun, Finding};
+
+use super::{BackupError, Settings, Task};
+use crate::metrics::{Drilled, Meters};
+
+/// Somebody is woken when what was written is in no backup for so long.
+const LONG_BEHIND: u64 = 300;
+
+/// The figures.
+pub(super) struct Standing {
+    figures: Mutex<Figures>,
+    meters: Arc<Meters>,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    running: Option<&'static str>,
+    asked: Vec<Task>,
+    set: Option<String>,
+    /// All that was acknowledged before is shipped; none until the first set is whole.
+    shipped_up_to: Option<Moment>,
+    /// Whether anything has changed since.
+    is_behind: bool,
+    last: BTreeMap<&'static str, BackupRun>,
+    /// When it failed last.
+    failed_at: BTreeMap<&'static str, Instant>,
+    /// Of which somebody was told.
+    told: BTreeSet<&'static str>,
+    drilled_at: Option<Moment>,
+}
+
+impl Standing {
+    pub(super) fn new(meters: Arc<Meters>) -> Self {
+        Self { figures: Mutex::default(), meters }
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ask(&self, task: Task) {
+        let mut figures = self.figures();
+        if !figures.asked.contains(&task) {
+            figures.asked.push(task);
+        }
+    }
+
+    /// Whether it was asked for; it no longer is then.
+    pub(super) fn take(&self, task: Task) -> bool {
+        let mut figures = self.figures();
+        let before = figures.asked.len();
+        figures.asked.retain(|asked| *asked != task);
+        figures.asked.len() != before
+    }
+
+    /// Whether it has not failed just now.
+    pub(super) fn may_try(&self, what: &'static str, patience: Duration) -> bool {
+        self.figures().failed_at.get(what).is_none_or(|at| at.elapsed() >= patience)
+    }
+
+    pub(super) fn begins(&self, what: &'static str) {
+        if what != "ship" {
+            self.figures().running = Some(what);
+        }
+    }
+
+    pub(super) fn ended(
+        &self,
+        what: &'static str,
+        now: Moment,
+        took: Duration,
+        done: &Result<String, BackupError>,
+    ) {
+        let mut figures = self.figures();
+        if figures.running == Some(what) {
+            figures.running = None;
+        }
+        match done {
+            Ok(_) => drop(figures.failed_at.remove(what)),
+            Err(_) => drop(figures.failed_at.insert(what, Instant::now())),
+        }
+        self.meters.backup().ran(what, done.is_ok());
+        let number = figures.last.get(what).map_or(0, |run| run.number) + 1;
+        let run = BackupRun {
+            what: what.to_owned(),
+            number,
+            ended_at: now,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            error: done.as_ref().err().map(ToString::to_string),
+            detail: done.as_ref().map_or_else(|_| String::new(), Clone::clone),
+        };
+        figures.last.insert(what, run);
+    }
+
+    /// A set that a daemon before this one began.
+    pub(super) fn goes_on(&self, set: &str, up_to: Moment) {
+        self.shipped(set, up_to, 0);
+        self.falls_behind();
+    }
+
+    pub(super) fn shipped(&self, set: &str, up_to: Moment, bytes: u64) {
+        let mut figures = self.figures();
+        figures.set = Some(set.to_owned());
+        figures.shipped_up_to = Some(up_to);
+        figures.is_behind = false;
+        self.meters.backup().shipped(up_to.unix(), bytes);
+    }
+
+    pub(super) fn falls_behind(&self) {
+        self.figures().is_behind = true;
+        self.meters.backup().falls_behind();
+    }
+
+    pub(super) fn drilled(&self, at: Moment, took: Duration, age: u64) {
+        self.figures().drilled_at = Some(at);
+        self.meters.backup().drilled(Drilled { at: at.unix(), took, age });
+    }
+
+    /// Whether somebody is to hear of a failure: of what is shipped once it is late, of the rest at once; and once.
+    pub(super) fn is_to_be_told(&self, what: &'static str, now: Moment) -> bool {
+        let is_bad = what != "ship" || self.behind(now).is_none_or(|behind| behind >= LONG_BEHIND);
+        is_bad && self.figures().told.insert(what)
+    }
+
+    /// Whether somebody is to hear that it is over.
+    pub(super) fn is_over(&self, what: &'static str) -> bool {
+        self.figures().told.remove(what)
+    }
+
+    pub(super) fn set(&self) -> Option<String> {
+        self.figures().set.clone()
+    }
+
+    pub(super) fn running(&self) -> Option<&'static str> {
+        self.figures().running
+    }
+
+    pub(super) fn runs(&self) -> Vec<BackupRun> {
+        self.figures().last.values().cloned().collect()
+    }
+
+    /// How much would be lost now, in seconds.
+    pub(super) fn behind(&self, now: Moment) -> Option<u64> {
+        let figures = self.figures();
+        let up_to = figures.shipped_up_to?;
+        Some(if figures.is_behind { now.unix().saturating_sub(up_to.unix()) } else { 0 })
+    }
+
+    /// What `doctor` says.
+    pub(super) fn examine(&self, settings: &Settings, now: Moment) -> Vec<Finding> {
+        let finding = |check: &str, level: &str, detail: String, mend: Option<&str>| Finding {
+            check: check.to_owned(),
+            level: level.to_owned(),
+            detail,
+            mend: mend.map(str::to_owned),
+        };
+        let behind = self.behind(now);
+        let figures = self.figures();
+        let why = |what: &str| figures.last.get(what).and_then(|run| run.error.clone());
+        let mend = Some("see the log, and that the place of [backup] is there, can be written and has room");
+        let said = why("create").or_else(|| why("ship"));
+        let shipped = match (behind, said) {
+            (None, said) => {
+                let said = said.map_or_else(String::new, |said| format!(": {said}"));
+                finding("backup", "fail", format!("there is no backup yet{said}"), mend)
+            }
+            (Some(behind), said) if behind >= LONG_BEHIND => {
+                let said = said.map_or_else(String::new, |said| format!(": {said}"));
+                finding("backup", "fail", format!("{behind} s of changes are in no backup{said}"), mend)
+            }
+            (Some(behind), Some(said)) => {
+                finding("backup", "warn", format!("{behind} s of changes are in no backup; {said}"), mend)
+            }
+            (Some(behind), None) => {
+                finding("backup", "ok", format!("{behind} s of changes are in no backup"), None)
+            }
+        };
+        let drilled = match (why("drill"), figures.drilled_at) {
+            (Some(why), _) => finding(
+                "backup_drill",
+                "fail",
+                format!("the last drill failed: {why}"),
+                Some("tokenkeep backup verify; then tokenkeep backup create, and tokenkeep backup drill"),
+            ),
+            (None, Some(at)) => {
+                finding("backup_drill", "ok", format!("the newest set was restored at {at}"), None)
+            }
+            (None, None) => finding(
+                "backup_drill",
+                "ok",
+                format!("none since the start; one is held every {} h", settings.drill.as_secs() / 3600),
+                None,
+            ),
+        };
+        vec![shipped, drilled]
+    }
+}

@@ -1,0 +1,142 @@
+//! Backups in a bucket: moto, which checks signatures and rights, and answers as badly as a network may.
+
+use serde_json::{Value, json};
+
+use super::kit::BackedUp;
+use crate::kit::poll;
+use crate::root_key::server::Server;
+
+/// A bucket, and what a test needs to know of it.
+struct S3 {
+    server: Server,
+    _room: tempfile::TempDir,
+}
+
+impl S3 {
+    fn start() -> Option<Self> {
+        let room = tempfile::tempdir().expect("a directory");
+        let server = Server::start("../backup/s3.py", "moto.server, moto.s3", room.path(), &[])?;
+        Some(Self { server, _room: room })
+    }
+
+    fn place(&self) -> (String, Vec<String>) {
+        let (address, url) = (self.server.text("/address"), self.url());
+        let lines = format!(
+            "url = \"{url}\"\nregion = \"eu-central-1\"\nallowed_regions = [\"eu-central-1\"]\n\
+             endpoint = \"{address}\"\n"
+        );
+        let words = ["--from", &url, "--region", "eu-central-1", "--endpoint", address];
+        (lines, words.map(str::to_owned).to_vec())
+    }
+
+    fn url(&self) -> String {
+        format!("s3://{}/vaults/here", self.server.text("/bucket"))
+    }
+
+    fn backed_up(&self) -> BackedUp {
+        let shelf = tempfile::Builder::new().prefix("tk").tempdir().expect("a directory");
+        let (lines, words) = self.place();
+        let keys = ["id", "secret"].map(|part| self.server.text(&format!("/users/keeper/{part}")));
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", keys[0]),
+            ("AWS_SECRET_ACCESS_KEY", keys[1]),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("HOME", "/nonexistent"),
+            ("http_proxy", "http://127.0.0.1:9"),
+        ];
+        BackedUp::at(shelf, &lines, words, &variables)
+    }
+
+    fn of(&self, method: &str) -> Vec<Value> {
+        let requests = self.server.requests().into_iter();
+        requests
+            .filter(|request| {
+                request["method"] == method
+                    && request["path"].as_str().is_some_and(|path| path.contains("/vaults/"))
+            })
+            .collect()
+    }
+}
+
+/// More than a part of an upload, so that the first segment goes in parts.
+fn fill(backed_up: &BackedUp) {
+    backed_up.vault.create_org("acme");
+    let value = "v".repeat(60_000);
+    std::thread::scope(|scope| {
+        for part in 0..4 {
+            let (vault, value) = (&backed_up.vault, &value);
+            scope.spawn(move || {
+                for number in (part..240).step_by(4) {
+                    vault
+                        .line()
+                        .put(&format!("/v1/orgs/acme/secrets/s{number}"), &json!({ "value": value }))
+                        .is(201);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_vault_comes_back_from_a_bucket_whatever_the_network_does() {
+    let Some(s3) = S3::start() else { return };
+    let mut backed_up = s3.backed_up();
+    fill(&backed_up);
+    for fault in [
+        json!({ "method": "PUT", "times": 2, "status": 503 }),
+        json!({ "method": "PUT", "times": 1, "drop": "before" }),
+        json!({ "method": "PUT", "times": 1, "drop": "after" }),
+        json!({ "method": "GET", "times": 1, "cut": 100 }),
+    ] {
+        s3.server.misbehave(&fault);
+    }
+    backed_up.vault.put_pair("acme", "github/main", "at-1", "rt-1");
+    // A new set has the whole first segment at once: in parts.
+    assert_eq!(backed_up.task("create")["error"], Value::Null);
+    backed_up.wait_for_all();
+    let puts = s3.of("PUT");
+    assert!(puts.iter().all(|put| put["checksum"] == true), "{puts:?}");
+    let is_part = |put: &&Value| put["query"].as_str().is_some_and(|query| query.contains("partNumber=2"));
+    assert!(puts.iter().any(|put| is_part(&put)), "nothing went in parts");
+    let whole = puts
+        .iter()
+        .filter(|put| put["query"] == "" || !put["query"].as_str().is_some_and(|q| q.contains("partNumber")));
+    assert!(whole.clone().all(|put| put["condition"] == "*"), "{:?}", whole.collect::<Vec<_>>());
+    assert_eq!(backed_up.task("drill")["error"], Value::Null);
+
+    backed_up.lose();
+    for fault in [
+        json!({ "method": "GET", "times": 1, "status": 500 }),
+        json!({ "method": "GET", "times": 2, "cut": 1000 }),
+        json!({ "method": "GET", "times": 1, "drop": "before" }),
+    ] {
+        s3.server.misbehave(&fault);
+    }
+    backed_up.come_back(&[]);
+    assert_eq!(backed_up.vault.access_token("acme", "github/main"), "at-1");
+    let secret = backed_up.vault.get("/v1/orgs/acme/secrets/s239").is(200).json();
+    assert_eq!(secret["value"].as_str().map(str::len), Some(60_000));
+}
+
+#[test]
+fn who_may_not_is_told_what_is_missing() {
+    let Some(s3) = S3::start() else { return };
+    let mut backed_up = s3.backed_up();
+    backed_up.vault.stop();
+    let stranger = ["id", "secret"].map(|part| s3.server.text(&format!("/users/stranger/{part}")).to_owned());
+    for (name, value) in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().zip(&stranger) {
+        backed_up.vault.dowry.variables.retain(|(known, _)| known != name);
+        backed_up.vault.dowry.variables.push(((*name).to_owned(), value.into()));
+    }
+    backed_up.vault.start();
+    let found = poll("doctor to say it", || {
+        let findings = backed_up.vault.admin().get("/admin/v1/doctor").is(200).json();
+        let findings = findings["findings"].as_array()?.clone();
+        findings.into_iter().find(|found| found["check"] == "backup" && found["level"] != "ok")
+    });
+    assert!(
+        found["detail"].as_str().is_some_and(|detail| detail.contains("the role needs s3:ListBucket")),
+        "{found}"
+    );
+    assert!(!backed_up.vault.said().contains(&stranger[1]));
+}
