@@ -17,7 +17,7 @@ use super::BackupError;
 use super::course::Course;
 use super::journal::{Position, Reached};
 use super::manifest::{self, Holds, Journal, Manifest, Object};
-use super::repository::{Reader, Repository};
+use super::repository::{Reader, Repository, RepositoryError};
 use crate::crypto::age::{self, Recipient};
 use crate::crypto::digest::Measured;
 use crate::crypto::{hex, random};
@@ -55,7 +55,7 @@ impl Shipping<'_> {
     }
 
     /// Ships what there is after the last part of the set; none where there is nothing. The course goes on only where all
-    /// of it is there.
+    /// of it is there; whoever has it keeps it.
     pub(super) fn ship(
         &self,
         course: &mut Course,
@@ -83,7 +83,6 @@ impl Shipping<'_> {
         }
         let manifest = self.manifest(&mut next, part, now)?;
         next.shipped_at = now;
-        next.keep(self.state).map_err(|why| BackupError::Io(why.to_string()))?;
         *course = next;
         Ok(Some(manifest))
     }
@@ -112,7 +111,11 @@ impl Shipping<'_> {
         let name = format!("{}/{}", part.folder, manifest::name(next.part));
         let file = spool(self.state)?;
         (&file).write_all(&text).map_err(BackupError::spool)?;
-        self.repository.put(&name, &file, text.len() as u64)?;
+        self.repository.put(&name, &file, text.len() as u64).map_err(|why| match why {
+            // An earlier try that was not known to come through, or another daemon's: a set of its own goes on from here.
+            RepositoryError::AlreadyThere(_) => BackupError::Damaged(format!("{name} is there already")),
+            why => why.into(),
+        })?;
         let there = super::repository::read_small(self.repository, &name, manifest::LONGEST)?;
         if there != text {
             return Err(BackupError::Damaged(format!("{name} is not what was written there")));

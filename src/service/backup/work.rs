@@ -253,6 +253,7 @@ impl Work {
         match self.shipping().ship(course, None, now) {
             Ok(manifest) => {
                 let bytes = manifest.map_or(0, |manifest| manifest.sealed_bytes());
+                course.keep(&self.state).map_err(|why| BackupError::Io(why.to_string()))?;
                 self.standing.shipped(&course.set, now, bytes);
                 self.store.backed_up(course.journal.sequence);
                 Ok(None)

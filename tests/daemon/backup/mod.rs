@@ -6,4 +6,5 @@ mod bucket;
 mod directory;
 mod drill;
 mod kit;
+mod recipe;
 mod recovered;

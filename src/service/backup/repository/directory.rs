@@ -31,12 +31,18 @@ impl Directory {
         self.0.join(name)
     }
 
+    /// Makes what is missing below the directory, and never the directory itself.
+    fn make(&self, folder: &Path) -> io::Result<()> {
+        let below: Vec<&Path> = folder.ancestors().take_while(|above| *above != self.0).collect();
+        below.into_iter().rev().try_for_each(|folder| match DirBuilder::new().mode(0o700).create(folder) {
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        })
+    }
+
     fn write(&self, path: &Path, content: &File, bytes: u64) -> io::Result<()> {
-        if !self.0.is_dir() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
         let folder = path.parent().unwrap_or(&self.0);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        self.make(folder)?;
         let mut underway = path.as_os_str().to_owned();
         underway.push(UNDERWAY);
         let underway = PathBuf::from(underway);

@@ -34,6 +34,12 @@ impl Set {
     pub fn begun_at(&self) -> Moment {
         self.parts.first().map_or_else(zero, |part| part.manifest.made_at)
     }
+
+    /// When its last part was made.
+    #[must_use]
+    pub fn ended_at(&self) -> Moment {
+        self.parts.last().map_or_else(zero, |part| part.manifest.made_at)
+    }
 }
 
 fn zero() -> Moment {
@@ -62,30 +68,50 @@ fn is_vault(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The set that is meant: the one that is named, or the newest that had begun by then.
+/// How many of the sets that had begun by then are looked at. The newest is the one, but for a set whose beginning was the
+/// last thing that a daemon did.
+const LOOKED_AT: usize = 3;
+
+/// The set that is meant: the one that is named, or of those that had begun by then the one that reaches closest to it.
 pub(super) fn set(
     repository: &dyn Repository,
     vault: &str,
     named: Option<&str>,
     at: Option<Moment>,
 ) -> Result<Set, BackupError> {
-    let mut oldest = None;
+    let (mut oldest, mut best): (_, Option<(Moment, Set)>) = (None, None);
+    let mut looked_at = 0;
     for name in repository.folders(vault)?.into_iter().rev() {
         if named.is_some_and(|named| named != name) {
             continue;
         }
-        let Some(first) = read_part(repository, vault, &name, 1)? else { continue };
-        let begun_at = first.manifest.made_at;
-        if at.is_none_or(|at| begun_at <= at) {
-            return read(repository, vault, &name)?
-                .ok_or_else(|| BackupError::Damaged(format!("{vault}/{name}: its first part is gone")));
-        }
+        let Some(begun_at) = begun_at(repository, vault, &name)? else { continue };
         oldest = Some(begun_at);
+        if at.is_some_and(|at| begun_at > at) {
+            continue;
+        }
+        let gone = || BackupError::Damaged(format!("{vault}/{name}: its first part is gone"));
+        let found = match read(repository, vault, &name).and_then(|found| found.ok_or_else(gone)) {
+            Ok(found) => found,
+            // What is wrong with an older one is its own matter.
+            Err(_) if best.is_some() => continue,
+            Err(why) => return Err(why),
+        };
+        let reaches = at.map_or(found.ended_at(), |at| found.ended_at().min(at));
+        if best.as_ref().is_none_or(|(before, _)| reaches > *before) {
+            best = Some((reaches, found));
+        }
+        looked_at += 1;
+        if looked_at == LOOKED_AT {
+            break;
+        }
     }
-    Err(BackupError::Absent(match oldest {
-        Some(oldest) => format!("no backup is as old as that: the oldest begins at {oldest}"),
-        None => format!("{}: there is no whole backup of this vault", repository.describe()),
-    }))
+    best.map(|(_, set)| set).ok_or_else(|| {
+        BackupError::Absent(match oldest {
+            Some(oldest) => format!("no backup is as old as that: the oldest begins at {oldest}"),
+            None => format!("{}: there is no whole backup of this vault", repository.describe()),
+        })
+    })
 }
 
 /// A set with all of its parts; none where not even the first is there.
