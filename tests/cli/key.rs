@@ -184,7 +184,7 @@ fn a_key_is_retired_and_destroyed_only_on_a_yes() {
     tokenkeep(&daemon, retire)
         .is("nothing needs root key 0123456789abcdef: take it off the list, then `tokenkeep key reload`\n");
     let told = tokenkeep(&daemon, &format!("{retire} --destroy"));
-    assert_eq!(told.exit, 1, "{}", told.err);
+    assert_eq!(told.exit, 64, "{}", told.err);
     assert_eq!(daemon.asked().len(), 2, "nothing is asked without a yes");
     tokenkeep(&daemon, &format!("{retire} --destroy --yes"))
         .is("key 0123456789abcdef of org acme is destroyed\n");
