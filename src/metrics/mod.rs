@@ -18,7 +18,7 @@ use tokenkeep_client::problem::Code;
 use crate::domain::action::Action;
 
 pub use alerting::{Delivery, Refreshed};
-pub use page::{Readings, render};
+pub use page::{Readings, StoreFiles, render};
 
 /// Upper bounds in microseconds, from a read out of the cache to a commit on a slow disk; beyond the last is
 /// infinity.

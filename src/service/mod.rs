@@ -10,4 +10,5 @@ pub mod records;
 pub mod refresh;
 pub mod revocation;
 pub mod rotation;
+pub mod scrub;
 pub mod timekeeping;

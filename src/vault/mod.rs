@@ -43,6 +43,7 @@ pub mod request_id;
 mod revocation_record;
 pub mod revocations;
 mod rules;
+pub mod scrub;
 pub mod secrets;
 pub mod shared_grant;
 pub mod status;
@@ -77,6 +78,7 @@ use refusal::Refusal;
 use renewal::Renewal;
 use revocations::Revoking;
 use rules::Standing;
+use scrub::Scrub;
 
 /// The vault, open.
 pub struct Vault {
@@ -101,6 +103,7 @@ pub struct Vault {
     lease: Mutex<Lease>,
     quarantine: Quarantine,
     census: Census,
+    scrub: Scrub,
     renewal: OnceLock<Arc<dyn Renewal>>,
     revoking: OnceLock<Arc<dyn Revoking>>,
     meters: Arc<Meters>,

@@ -326,12 +326,6 @@ impl EmbeddedStore {
         async move { answered.await.unwrap_or(Err(SnapshotError::Closed)) }
     }
 
-    /// How its files stand; among them the snapshots that are whole.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.shared.standing.now()
-    }
-
     /// The segments there are, oldest first. The last one is still written to: it is durable up to the head that
     /// [`Store::health`] says.
     ///
@@ -401,6 +395,10 @@ impl Store for EmbeddedStore {
             head: applied.mark,
             index: self.shared.front.kind(),
         }
+    }
+
+    fn standing(&self) -> Standing {
+        self.shared.standing.now()
     }
 
     fn close(&self) {
