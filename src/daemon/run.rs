@@ -45,7 +45,7 @@ use crate::service::providers::Providers;
 use crate::service::refresh::Refresh;
 use crate::service::revocation::Revoker;
 use crate::service::rotation::Rotation;
-use crate::service::{boot_lease, idle_keys, timekeeping};
+use crate::service::{boot_lease, idle_keys, scrub, timekeeping};
 use crate::store::embedded::{EmbeddedStore, Retention};
 use crate::store::{State, Store};
 use crate::transport::admin::AdminServices;
@@ -224,6 +224,7 @@ async fn serve(
     let watching = manager.listens().then(|| tokio::spawn(watchdog.clone().run()));
     let keeping = tls.clone().map(|tls| tokio::spawn(mtls::keep(tls)));
     let forgetting = Some(tokio::spawn(idle_keys::let_go(Arc::clone(&vault))));
+    let scrubbing = Some(tokio::spawn(scrub::run(Arc::clone(&vault), config.store.scrub_per_second)));
     let leasing = Some(tokio::spawn(boot_lease::keep(Arc::clone(&vault))));
     let recovering = {
         let refresh = refresh.clone();
@@ -270,7 +271,7 @@ async fn serve(
     stop.send_replace(true);
     drain(&mut listeners, &mut signals, drain_deadline).await;
     // What is closed does not answer.
-    let tasks = [watching, keeping, forgetting, leasing, backing_up];
+    let tasks = [watching, keeping, forgetting, leasing, backing_up, scrubbing];
     let also = [counting, recovering, ahead, keeping_time, telling, revoking, sweeping];
     for task in tasks.into_iter().flatten().chain(also) {
         task.abort();

@@ -20,7 +20,7 @@ use crate::domain::action::Action;
 
 pub use alerting::{Delivery, Refreshed};
 pub use backup::{BackupMeters, Drilled};
-pub use page::{Readings, render};
+pub use page::{Readings, StoreFiles, render};
 
 /// Upper bounds in microseconds, from a read out of the cache to a commit on a slow disk; beyond the last is
 /// infinity.

@@ -36,6 +36,10 @@ pub struct Readings {
     pub store_records: u64,
     /// The last change in the journal.
     pub store_sequence: u64,
+    /// How the files of the store stand.
+    pub store_files: StoreFiles,
+    /// Records that the scrub has opened, and those of them that did not open.
+    pub scrubbed: (u64, u64),
     /// The states that the audit log can be in, and whether it is.
     pub audit_states: [(&'static str, bool); 3],
     /// The last entry of the audit log.
@@ -54,6 +58,19 @@ pub struct Readings {
     pub root_keys: Vec<(String, bool, u64)>,
     /// Keys that the primary root key does not wrap yet.
     pub keys_left: u64,
+}
+
+/// How the files of the store stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreFiles {
+    /// Snapshots that are whole.
+    pub snapshots: u64,
+    /// The last change in the newest one, when it was made in Unix seconds, and the length of the file.
+    pub newest: (u64, u64, u64),
+    /// Whether the last one could not be made, or one is damaged.
+    pub failed: bool,
+    /// Segments of the journal, and their bytes.
+    pub journal: (u64, u64),
 }
 
 /// Writes the page (OpenMetrics 1.0).
@@ -84,6 +101,7 @@ impl Collector for Page {
         states(out, &table::STORE_STATE, &now.store_states)?;
         gauge(out, &table::STORE_RECORDS, now.store_records)?;
         gauge(out, &table::STORE_SEQUENCE, now.store_sequence)?;
+        self.files(out)?;
         states(out, &table::AUDIT_STATE, &now.audit_states)?;
         gauge(out, &table::AUDIT_SEQUENCE, now.audit_sequence)?;
         gauge(out, &table::REVOCATIONS, now.revocations)?;
@@ -135,6 +153,21 @@ impl Page {
             turned_away.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
         Ok(())
+    }
+
+    fn files(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let now = &self.readings.store_files;
+        let (sequence, written_at, bytes) = now.newest;
+        gauge(out, &table::SNAPSHOTS, now.snapshots)?;
+        gauge(out, &table::SNAPSHOT_SEQUENCE, sequence)?;
+        gauge(out, &table::SNAPSHOT_TIMESTAMP, written_at)?;
+        gauge(out, &table::SNAPSHOT_BYTES, bytes)?;
+        gauge(out, &table::SNAPSHOT_FAILED, u64::from(now.failed))?;
+        gauge(out, &table::JOURNAL_SEGMENTS, now.journal.0)?;
+        gauge(out, &table::JOURNAL_BYTES, now.journal.1)?;
+        let (opened, bad) = self.readings.scrubbed;
+        family(out, &table::SCRUBBED)?.encode_counter::<NoLabelSet, _, u64>(&opened, None)?;
+        gauge(out, &table::SCRUB_BAD, bad)
     }
 
     fn keys(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {

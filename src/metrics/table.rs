@@ -63,6 +63,15 @@ metrics! {
     STORE_STATE = Gauge "store_state" ["state"] "1 for the state that the store is in, 0 for the others";
     STORE_RECORDS = Gauge "store_records" [] "Records in the store: orgs, connections, secrets and their versions";
     STORE_SEQUENCE = Gauge "store_sequence" [] "Sequence of the last change in the journal";
+    SNAPSHOTS = Gauge "store_snapshots" [] "Snapshots that were read whole in this life, two at most";
+    SNAPSHOT_SEQUENCE = Gauge "store_snapshot_sequence" [] "Sequence of the last change in the newest of them";
+    SNAPSHOT_TIMESTAMP = Gauge "store_snapshot_timestamp_seconds" [] "When that change was made, in Unix seconds";
+    SNAPSHOT_BYTES = Gauge "store_snapshot_bytes" [] "Length of the newest of them";
+    SNAPSHOT_FAILED = Gauge "store_snapshot_failed" [] "1 where the last snapshot could not be made or one was found damaged, until the next is made, else 0";
+    JOURNAL_SEGMENTS = Gauge "store_journal_segments" [] "Segments of the journal";
+    JOURNAL_BYTES = Gauge "store_journal_bytes" [] "What they take";
+    SCRUBBED = Counter "scrubbed_records" [] "Records whose sealed values were opened in their places by the scrub";
+    SCRUB_BAD = Gauge "scrub_bad_records" [] "Records that hold a sealed value that does not open in its place";
     AUDIT_STATE = Gauge "audit_state" ["state"] "1 for the state that the audit log is in, 0 for the others";
     AUDIT_SEQUENCE = Gauge "audit_sequence" [] "Sequence of the last entry of the audit log";
     REVOCATIONS = Gauge "revocations_pending" [] "Deleted connections whose tokens are still to be ended at their provider";

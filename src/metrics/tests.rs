@@ -16,6 +16,8 @@ fn readings() -> Readings {
         store_states: [("ok", true), ("full", false), ("failed", false)],
         store_records: 3,
         store_sequence: 9,
+        store_files: StoreFiles::default(),
+        scrubbed: (0, 0),
         audit_states: [("ok", false), ("low", true), ("failed", false)],
         audit_sequence: 11,
         braked: vec![("github".into(), true)],

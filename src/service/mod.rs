@@ -12,4 +12,5 @@ pub mod records;
 pub mod refresh;
 pub mod revocation;
 pub mod rotation;
+pub mod scrub;
 pub mod timekeeping;

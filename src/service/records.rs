@@ -112,6 +112,7 @@ pub async fn examine(
     let permit = vault.admit(caller, Ask::new(&request, Action::StatusRead).on("host"))?;
     let mut findings = look();
     findings.push(vault.examine_quarantine());
+    findings.extend(vault.examine_store());
     permit.settle(Ok(findings), |_| None).await
 }
 

@@ -16,6 +16,7 @@ pub mod snapshot;
 mod cache;
 
 use crate::chain::Mark;
+pub use embedded::Standing;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -163,6 +164,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// How it is now.
     fn health(&self) -> Health;
+
+    /// How its files stand, where it has any.
+    fn standing(&self) -> Standing {
+        Standing::default()
+    }
 
     /// Takes no more changes, makes the index durable, and waits for its threads.
     fn close(&self);

@@ -21,7 +21,7 @@ use tokenkeep_client::moment::Moment;
 
 use super::Vault;
 use super::orgs::Org;
-use super::place::{Field, OrgBlind, Table, org_key, place};
+use super::place::{Field, OrgBlind, Table, org_key, place, place_of};
 use super::record::{RecordView, RecordWriter, Section};
 use super::refusal::Refusal;
 use super::sealed::{Reseal, Sealed};
@@ -163,7 +163,18 @@ impl Vault {
         let view = RecordView::parse(record).ok_or_else(|| Refusal::integrity("record", &"it is not one"))?;
         let section =
             view.section(field).ok_or_else(|| Refusal::integrity("record", &"a section is missing"))?;
-        let place = place(self.vault_id, at, field);
+        self.open_found_section(keys, at, &view, &section)
+    }
+
+    /// As [`Vault::open_section`], of a section that was found.
+    pub(super) fn open_found_section(
+        &self,
+        keys: &impl Opens,
+        at: &Key,
+        view: &RecordView<'_>,
+        section: &Section<'_>,
+    ) -> Result<Opened, Refusal> {
+        let place = place_of(self.vault_id, at, section.field);
         let opened = if section.key_id == keys.current().id() {
             section.token.open(keys.current(), &place)?
         } else {

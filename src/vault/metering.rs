@@ -14,8 +14,9 @@ use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::audit::State as AuditState;
 use crate::domain::action::Action;
-use crate::metrics::{Meters, Readings, render};
+use crate::metrics::{Meters, Readings, StoreFiles, render};
 use crate::store::State as StoreState;
+use crate::store::snapshot::Snapshot;
 
 impl Vault {
     /// What is counted while the daemon runs.
@@ -44,6 +45,18 @@ impl Vault {
         self.providers().iter().map(|provider| is_on(&provider.id)).collect()
     }
 
+    fn store_files(&self) -> StoreFiles {
+        let standing = self.store.standing();
+        let newest = standing.snapshots.last();
+        let figures = |newest: &Snapshot| (newest.at.sequence, newest.written_at / 1_000_000, newest.bytes);
+        StoreFiles {
+            snapshots: standing.snapshots.len() as u64,
+            newest: newest.map(figures).unwrap_or_default(),
+            failed: standing.failure.is_some(),
+            journal: (standing.segments, standing.journal_bytes),
+        }
+    }
+
     fn readings(&self) -> Result<Readings, Refusal> {
         let (store, audit) = (self.store.health(), self.audit.health());
         let (root_keys, in_use) = self.describe_keys()?;
@@ -59,6 +72,8 @@ impl Vault {
             ],
             store_records: store.records,
             store_sequence: store.head.sequence,
+            store_files: self.store_files(),
+            scrubbed: (self.scrub.opened(), self.scrub.bad()),
             audit_states: [
                 ("ok", audit.state == AuditState::Ok),
                 ("low", audit.state == AuditState::Low),

@@ -48,6 +48,7 @@ mod revocation_record;
 pub mod revocations;
 pub mod rotation;
 mod rules;
+pub mod scrub;
 pub mod sealed;
 pub mod secrets;
 pub mod shared_grant;
@@ -84,6 +85,7 @@ use renewal::Renewal;
 use retirement::KeptBackups;
 use revocations::Revoking;
 use rules::Standing;
+use scrub::Scrub;
 use stored::Stored;
 
 /// The vault, open.
@@ -111,6 +113,7 @@ pub struct Vault {
     lease: Mutex<Lease>,
     quarantine: Quarantine,
     census: Census,
+    scrub: Scrub,
     renewal: OnceLock<Arc<dyn Renewal>>,
     revoking: OnceLock<Arc<dyn Revoking>>,
     meters: Arc<Meters>,

@@ -26,6 +26,7 @@ use super::place::Blind;
 use super::quarantine::Quarantine;
 use super::request_id::RequestIds;
 use super::rules::Standing;
+use super::scrub::Scrub;
 use super::stored::Stored;
 use crate::audit::{self, AuditError, Log, Sync};
 use crate::chain::Mark;
@@ -208,6 +209,7 @@ impl Vault {
             last_reads: LastReads::new(),
             outbox: Outbox::new(),
             census: Census::new(),
+            scrub: Scrub::default(),
             lease: Mutex::new(lease),
             quarantine,
             renewal: OnceLock::new(),

@@ -18,7 +18,9 @@ use super::record::RecordView;
 use super::refusal::Refusal;
 use crate::chain::Mark;
 use crate::crypto::key::KeyId;
-use crate::store::{Batch, Change, Commit, CommitError, Health, Key, Precondition, ReadError, Record, Store};
+use crate::store::{
+    Batch, Change, Commit, CommitError, Health, Key, Precondition, ReadError, Record, Standing, Store,
+};
 
 /// A change that meets a new key so often in a row is refused: keys are replaced by the year.
 const TRIES: usize = 8;
@@ -46,6 +48,10 @@ impl Stored {
 
     pub(super) fn health(&self) -> Health {
         self.0.health()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.0.standing()
     }
 }
 

@@ -28,10 +28,7 @@ use crate::store::{Batch, CommitError, Precondition, State};
 /// Bytes after which a group is closed: enough for a thousand small batches, and written in a few milliseconds.
 const GROUP_BYTES: usize = 4 << 20;
 
-/// Journal bytes after which the index is flushed: bounds what a start has to replay.
-const FLUSH_BYTES: usize = 8 << 20;
-
-/// How long nothing must happen before the index is flushed, and how often a full disk is looked at.
+/// How often a full disk is looked at.
 const IDLE: Duration = Duration::from_millis(250);
 
 /// How long an answer about free room is believed.
@@ -66,7 +63,6 @@ pub(crate) struct Committer {
     head: Mark,
     tally: Tally,
     buffer: Vec<u8>,
-    unflushed: usize,
     room_seen_at: Option<Instant>,
 }
 
@@ -88,7 +84,7 @@ impl Committer {
         applied: &Applied,
     ) -> Self {
         let (head, tally) = (applied.mark, applied.tally);
-        Self { shared, queue, writer, head, tally, buffer: Vec::new(), unflushed: 0, room_seen_at: None }
+        Self { shared, queue, writer, head, tally, buffer: Vec::new(), room_seen_at: None }
     }
 
     /// Works until it is told to close.
@@ -112,28 +108,21 @@ impl Committer {
                 next = if bytes < GROUP_BYTES { self.queue.try_recv().ok() } else { None };
             }
             self.commit(asks);
-            if self.unflushed >= FLUSH_BYTES {
-                self.flush();
-            }
         }
-        self.flush();
         self.writer.close();
     }
 
     /// The next request. Without one for a while, sees to what can be done meanwhile.
     fn wait(&mut self) -> Option<Request> {
         let is_full = self.shared.condition.state() == State::Full;
-        if self.unflushed == 0 && !is_full {
+        if !is_full {
             return Some(self.queue.recv().unwrap_or(Request::Close));
         }
         match self.queue.recv_timeout(IDLE) {
             Ok(request) => Some(request),
             Err(RecvTimeoutError::Disconnected) => Some(Request::Close),
             Err(RecvTimeoutError::Timeout) => {
-                self.flush();
-                if is_full {
-                    self.look_for_room();
-                }
+                self.look_for_room();
                 None
             }
         }
@@ -263,13 +252,8 @@ impl Committer {
         }
         self.head = group.head;
         self.tally = group.pending.tally;
-        self.unflushed += group.bytes.len();
         let applied = Applied { mark: self.head, tally: self.tally };
-        let updates = group.pending.drain();
-        if let Err(broken) = self.shared.front.apply(updates.clone(), &applied) {
-            self.replace_index(&broken.0);
-        }
-        self.shared.front.renew(updates);
+        self.shared.front.bring(group.pending.drain(), &applied);
         self.shared.publish(&applied);
         fault_points::reach("journal/published");
         Ok(())
@@ -311,15 +295,6 @@ impl Committer {
         } else {
             self.room_seen_at = Some(Instant::now());
             self.shared.condition.turn(State::Ok);
-        }
-    }
-
-    fn flush(&mut self) {
-        if self.unflushed > 0 {
-            self.unflushed = 0;
-            if let Err(broken) = self.shared.front.flush() {
-                self.replace_index(&broken.0);
-            }
         }
     }
 

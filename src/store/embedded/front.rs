@@ -1,10 +1,13 @@
-//! What readers see: the cache, behind it the index, and in its place, should it break, one in memory.
+//! What readers see: the cache, behind it what the index has not got yet, behind that the index, and in its place, should
+//! it break, one in memory.
 //!
 //! Never shows a change before it is durable.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use super::late::{Closed, Late};
 use crate::store::cache::Cache;
 use crate::store::index::memory::Memory;
 use crate::store::index::{Applied, Broken, Index, Update};
@@ -17,6 +20,9 @@ pub(crate) struct Front {
     /// Set once at most: at start where there is no tree, or when the tree has broken.
     memory: OnceLock<Memory>,
     broken: AtomicBool,
+    late: Late,
+    /// Held while the index is changed: a broken one is replaced before or after, never within.
+    changing: Mutex<()>,
 }
 
 impl Front {
@@ -26,6 +32,8 @@ impl Front {
             tree: Some(tree),
             memory: OnceLock::new(),
             broken: AtomicBool::new(false),
+            late: Late::new(),
+            changing: Mutex::new(()),
         }
     }
 
@@ -35,12 +43,16 @@ impl Front {
             tree: None,
             memory: OnceLock::from(memory),
             broken: AtomicBool::new(false),
+            late: Late::new(),
+            changing: Mutex::new(()),
         }
     }
 
     /// Puts an index in memory in the place of a broken tree. By the committer only, with all that is durable.
     pub(crate) fn replace(&self, memory: Memory) {
+        let _nobody_changes_it = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.memory.set(memory));
+        self.late.forget();
     }
 
     /// `sled` or `memory`.
@@ -57,13 +69,21 @@ impl Front {
     pub(crate) fn peek(&self, key: &Key) -> Result<Option<Record>, Broken> {
         match self.cache.peek(key) {
             Some(record) => Ok(Some(record)),
-            None => self.index()?.read(key),
+            None => self.look(key),
         }
     }
 
     /// As [`crate::store::Store::read`].
     pub(crate) fn read(&self, key: &Key) -> Result<Option<Record>, Broken> {
-        self.cache.read(key, || self.index()?.read(key))
+        self.cache.read(key, || self.look(key))
+    }
+
+    fn look(&self, key: &Key) -> Result<Option<Record>, Broken> {
+        match self.late.read(key) {
+            Some(waiting) => Ok(waiting),
+            // What stopped waiting since is in the index.
+            None => self.index()?.read(key),
+        }
     }
 
     /// As [`crate::store::Store::scan`].
@@ -73,17 +93,45 @@ impl Front {
         after: Option<&Key>,
         most: usize,
     ) -> Result<Vec<(Key, Record)>, Broken> {
-        self.index()?.scan(prefix, after, most)
+        // First: what stops waiting meanwhile is then found in the index.
+        let late = self.late.range(prefix, after);
+        if late.is_empty() {
+            return self.index()?.scan(prefix, after, most);
+        }
+        // Each that waits may take one away.
+        let asked = most.saturating_add(late.len());
+        let found = self.index()?.scan(prefix, after, asked)?;
+        let end = found.last().filter(|_| found.len() >= asked).map(|(key, _)| *key);
+        let mut merged = merge(found, late);
+        // Beyond where the index was read there may be more of its own in between.
+        merged.retain(|(key, _)| end.is_none_or(|end| *key <= end));
+        merged.truncate(most);
+        Ok(merged)
     }
 
-    /// Brings the index to where the journal is.
-    pub(crate) fn apply(&self, updates: Vec<Update>, applied: &Applied) -> Result<(), Broken> {
-        self.index()?.apply(updates, applied)
-    }
-
-    /// Brings the cache to where the index is.
-    pub(crate) fn renew(&self, updates: Vec<Update>) {
+    /// Takes on a group that is durable: seen from now on, and in the index soon.
+    pub(crate) fn bring(&self, updates: Vec<Update>, applied: &Applied) {
+        self.late.bring(&updates, applied);
         self.cache.renew(updates);
+    }
+
+    /// Brings the index forward by what waits; how many bytes of it there were. The error of the whole is that there
+    /// is nothing more to do.
+    pub(crate) fn apply_late(&self, patience: Duration) -> Result<Result<Option<usize>, Broken>, Closed> {
+        self.late.wait(patience)?;
+        let _not_replaced = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(load) = self.late.take() else { return Ok(Ok(None)) };
+        let group = load.group();
+        let applied = self.index().and_then(|index| index.apply(load.updates, &load.applied));
+        if applied.is_ok() {
+            self.late.done(group);
+        }
+        Ok(applied.map(|()| Some(load.bytes)))
+    }
+
+    /// No more is brought.
+    pub(crate) fn close(&self) {
+        self.late.close();
     }
 
     /// Writes the index out.
@@ -98,4 +146,23 @@ impl Front {
             (None, None) => Err(Broken("there is no index".into())),
         }
     }
+}
+
+/// Both in key order; of a key in both, the newer one.
+fn merge(found: Vec<(Key, Record)>, late: Vec<Update>) -> Vec<(Key, Record)> {
+    let mut merged = Vec::with_capacity(found.len() + late.len());
+    let mut found = found.into_iter().peekable();
+    for (key, waiting) in late {
+        while let Some(before) = found.next_if(|(other, _)| *other < key) {
+            merged.push(before);
+        }
+        let same = found.next_if(|(other, _)| *other == key).map(|(_, record)| record);
+        let newest = match (waiting, same) {
+            (Some(waiting), Some(same)) if same.revision > waiting.revision => Some(same),
+            (waiting, _) => waiting,
+        };
+        merged.extend(newest.map(|record| (key, record)));
+    }
+    merged.extend(found);
+    merged
 }

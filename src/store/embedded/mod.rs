@@ -1,20 +1,22 @@
 //! The embedded store: an own journal as the truth, sled as its index, a cache of sealed records in front.
 //!
 //! ```text
-//! commit -> queue -> committer: journal (write, one sync a group) -> index -> cache -> answer
-//! read   -> cache -> index
+//! commit -> queue -> committer: journal (write, one sync a group) -> late, cache -> answer; applier: late -> index
+//! read   -> cache -> late -> index
 //! open   -> journal held against the audit log; index held against the journal, or made anew
 //! upkeep -> snapshot before + journal -> snapshot; segments that two of them cover are removed
 //! ```
 //!
 //! Never serves from two processes at once: the journal directory is locked before it is looked at.
 
+mod applier;
 mod base;
 mod committer;
 mod condition;
 mod fold;
 mod front;
 mod inspection;
+mod late;
 mod recovery;
 mod refusal;
 mod standing;
@@ -32,6 +34,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::{oneshot, watch};
 
+use self::applier::Applier;
 use self::committer::{Ask, Committer, Request};
 use self::condition::Condition;
 use self::front::Front;
@@ -292,6 +295,8 @@ impl EmbeddedStore {
         let (queue, requests) = mpsc::channel();
         let committer = Committer::new(Arc::clone(&shared), requests, writer, &applied);
         let mut threads = vec![start("committer", &shared, move |_| committer.run()).map_err(io)?];
+        let applier = Applier::new(Arc::clone(&shared), queue.clone());
+        threads.push(start("applier", &shared, move |_| applier.run()).map_err(io)?);
         let upkeep = Upkeep::new(Arc::clone(&shared), told);
         threads.push(start("upkeep", &shared, move |_| upkeep.run()).map_err(io)?);
         if let Some((segments, then)) = unread {
@@ -325,12 +330,6 @@ impl EmbeddedStore {
         // Where the thread is gone, so is `answer`, sent or not.
         drop(self.shared.tasks.send(Task::Snapshot(answer)));
         async move { answered.await.unwrap_or(Err(SnapshotError::Closed)) }
-    }
-
-    /// How its files stand; among them the snapshots that are whole.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.shared.standing.now()
     }
 
     /// The segments there are, oldest first. The last one is still written to: it is durable up to the head that
@@ -404,11 +403,19 @@ impl Store for EmbeddedStore {
         }
     }
 
+    fn standing(&self) -> Standing {
+        self.shared.standing.now()
+    }
+
     fn close(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         drop(self.queue.send(Request::Close));
         drop(self.shared.tasks.send(Task::Close));
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut threads = threads.into_iter();
+        // The committer, who alone brings something for the index: what it brought last is still put there.
+        drop(threads.next().map(JoinHandle::join));
+        self.shared.front.close();
         for thread in threads {
             drop(thread.join());
         }

@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 use super::fold::Fold;
 use super::{OpenError, Shared, base};
 use crate::chain::Mark;
-use crate::os::fault_points;
 use crate::store::journal::walk::{self, Segment, Trouble};
 use crate::store::journal::writer::{RESERVE, sync_directory};
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
@@ -209,7 +208,6 @@ impl Upkeep {
             journal: &shared.journal,
             closing: &shared.closing,
         };
-        fault_points::reach("snapshot/begun");
         let made = if self.whole.is_empty() && !self.reaches_back() {
             self.of_index(&fold)
         } else {
@@ -301,11 +299,9 @@ impl Upkeep {
                     break;
                 }
                 let io = |error| OpenError::Io { file: segment.path.clone(), error };
-                fault_points::reach("retirement/due");
                 fs::remove_file(&segment.path).map_err(io)?;
                 // One by one: after a crash, none may be gone before those older than it.
                 sync_directory(&self.shared.journal).map_err(io)?;
-                fault_points::reach("retirement/removed");
                 removed += 1;
             }
             Ok(removed)

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::format::{self, BLOCK, Head};
 use super::{DRAFT, Snapshot, UNDERWAY, path, verify};
 use crate::crypto::mac::MAC_LENGTH;
-use crate::os::{fault_points, space};
+use crate::os::space;
 use crate::store::Key;
 use crate::store::device::Device;
 use crate::store::index::tally::Digester;
@@ -124,7 +124,6 @@ impl<'a> Writer<'a> {
         self.close_block()?;
         // Its length too, before its name: a name may be durable before what it names (fsync(2)).
         self.file.sync_all().map_err(|error| self.failed(error))?;
-        fault_points::reach("snapshot/written");
         space::forget_cached(&self.file);
         let found = verify(&self.underway(), self.identity, digester)?;
         space::forget_cached(&self.file);
@@ -138,7 +137,6 @@ impl<'a> Writer<'a> {
         let named = path(self.directory, self.head.at.sequence);
         fs::rename(self.underway(), &named).map_err(|error| self.failed(error))?;
         sync_directory(self.directory).map_err(|error| self.failed(error))?;
-        fault_points::reach("snapshot/named");
         Ok(Snapshot { path: named, ..found })
     }
 

@@ -13,6 +13,8 @@ fn options(directory: PathBuf, expected: Mark) -> Options {
     let witness = Arc::new(Standing(Mutex::new(Mark::START)));
     let mut options = Options::new(directory, [7; 16], MacKey::new(&[9; 32]), witness, expected, clock);
     options.segment_bytes = 256 << 10;
+    // So that it is killed while it makes snapshots too, and while it removes what they cover.
+    options.snapshot_after = 256 << 10;
     options
 }
 

@@ -10,7 +10,7 @@ mod snapshots;
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
@@ -78,6 +78,15 @@ impl Place {
 
 pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Waits for what a thread of the store does by itself.
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun_at = Instant::now();
+    while !holds() {
+        assert!(begun_at.elapsed() < Duration::from_secs(30), "not yet: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 pub(super) fn key(number: u64) -> Key {

@@ -1,7 +1,6 @@
 //! Snapshots and what goes once they are there: whatever is damaged or missing, the same records or a refusal.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use super::*;
 use crate::store::snapshot;
@@ -12,15 +11,6 @@ fn short(place: &Place, expected: Mark) -> Options {
 
 fn open(place: &Place, expected: Mark) -> (EmbeddedStore, Opened) {
     EmbeddedStore::open(short(place, expected)).unwrap()
-}
-
-/// Waits for what a thread of the store does by itself.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun_at = Instant::now();
-    while !holds() {
-        assert!(begun_at.elapsed() < Duration::from_secs(30), "not yet: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn firsts(place: &Place) -> Vec<u64> {
@@ -234,6 +224,17 @@ fn a_journal_shorter_than_a_snapshot_is_refused() {
     assert!(refused.to_string().contains("a snapshot holds record"), "{refused}");
 }
 
+/// All that there is, a few records at a time.
+fn in_pages(store: &dyn Store) -> Vec<(Key, Vec<u8>)> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.scan(&[3], after.as_ref(), 11).unwrap();
+        let Some((last, _)) = page.last() else { return found };
+        after = Some(*last);
+        found.extend(page.into_iter().map(|(key, record)| (key, record.value.to_vec())));
+    }
+}
+
 /// Random changes over few keys, the index thrown away now and then: always what a plain map says.
 #[test]
 fn folded_again_and_again_it_is_what_was_written() {
@@ -251,7 +252,7 @@ fn folded_again_and_again_it_is_what_was_written() {
         let held: Vec<(Key, Vec<u8>)> =
             everything(&store).into_iter().map(|(key, _, value)| (key, value)).collect();
         assert_eq!(held, model.clone().into_iter().collect::<Vec<_>>(), "round {round}");
-        for _ in 0..200 {
+        for turn in 0..200 {
             let changes: Vec<Change> = (0..1 + random() % 6)
                 .map(|_| match (random() % 4, key(random() % 300)) {
                     (0, key) => Change::Delete(key),
@@ -265,6 +266,10 @@ fn folded_again_and_again_it_is_what_was_written() {
                 }
             }
             expected = wait(store.commit(Batch { changes, ..Batch::default() })).unwrap();
+            if turn % 7 == 0 {
+                // While the index is behind, too.
+                assert_eq!(in_pages(&store), model.clone().into_iter().collect::<Vec<_>>(), "turn {turn}");
+            }
         }
         if round % 3 == 1 {
             wait(store.snapshot()).unwrap();
