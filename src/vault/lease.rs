@@ -142,7 +142,7 @@ impl Lease {
         }
         let journal_stands = written.journal.as_ref().is_none_or(|(name, named)| {
             let is_a_name = !name.contains('/');
-            is_a_name && stands(named, &self.journal().join(name))
+            is_a_name && (stands(named, &self.journal().join(name)) || self.was_retired(name))
         });
         let is_whole = stands(&written.itself, &self.path()) && journal_stands;
         let is_older = sequence < written.sequence || incarnation < written.incarnation;
@@ -193,6 +193,14 @@ impl Lease {
 
     fn path(&self) -> PathBuf {
         self.directory.join(FILE_NAME)
+    }
+
+    /// Whether all that is left of the journal begins after that segment: then the store itself has removed it since.
+    fn was_retired(&self, name: &str) -> bool {
+        let Ok(entries) = std::fs::read_dir(self.journal()) else { return false };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let oldest = names.filter(|name| name.ends_with(".journal")).min();
+        oldest.is_some_and(|oldest| *oldest > *name)
     }
 
     fn journal(&self) -> PathBuf {

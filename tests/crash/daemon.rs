@@ -103,7 +103,18 @@ impl Place {
             thread::sleep(Duration::from_millis(1));
         }
         daemon.started_in = began.elapsed();
+        self.keep_files_short();
         Ok(daemon)
+    }
+
+    /// From the next start on: so that snapshots are made, and segments removed, within what a test writes.
+    fn keep_files_short(&self) {
+        let file = self.root.join("tokenkeep.toml");
+        let written = fs::read_to_string(&file).unwrap();
+        if !written.contains("[store]") {
+            fs::write(&file, format!("{written}\n[store]\nsegment_mib = 1\nsnapshot_after_mib = 1\n"))
+                .unwrap();
+        }
     }
 }
 

@@ -48,6 +48,46 @@ fn a_script_with_the_root_key_recovers_everything() {
     assert_previous_refresh_tokens(&output);
 }
 
+/// Where the first segments are gone, a snapshot holds what was in them.
+#[test]
+fn a_script_recovers_everything_from_a_snapshot_and_the_journal_after_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let copy = scratch.path().join("copy");
+    let place = Place::new(scratch.path());
+    place.start().unwrap().kill();
+    let daemon = place.start().unwrap();
+    let mut line = daemon.application();
+    fill(&mut line);
+    let first = place.state().join("journal/00000000000000000001.journal");
+    let began = std::time::Instant::now();
+    while first.exists() {
+        assert!(began.elapsed().as_secs() < 60, "the first segment is never removed\n{}", place.last_words());
+        line.done("PUT", "/v1/orgs/acme/secrets/large", &json!({ "value": "v".repeat(65_536) }));
+    }
+    rotate_root_key(&place, &mut daemon.admin());
+    fill_after_rotation(&mut line);
+    let served = served(&mut line, &mut daemon.admin());
+    daemon.kill();
+    copy_what_is_needed(&place, &copy);
+    let output = recover(&copy);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let recovered = by_name(&output);
+    for (name, expected) in &served {
+        assert_eq!(recovered.get(name), Some(expected), "{name}");
+    }
+    assert_eq!(recovered.len(), served.len());
+    // Without the index the daemon stands on the same two.
+    fs::remove_dir_all(place.state().join("index")).unwrap();
+    let daemon = place.start().unwrap();
+    let again = self::served(&mut daemon.application(), &mut daemon.admin());
+    assert_eq!(again, served);
+    daemon.kill();
+    // And no script guesses where the snapshots are gone.
+    fs::remove_dir_all(copy.join("snapshots")).unwrap();
+    let output = recover(&copy);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+}
+
 /// What stays in the application's database opens with what is left of the vault, each in its own org alone.
 #[test]
 fn ciphertexts_of_the_application_are_recovered_too() {
@@ -263,16 +303,19 @@ fn lines(output: &Output) -> Vec<Value> {
     String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Nothing but the root key list, the header and the journal; as whoever finds them in a backup has them.
+/// Nothing but the root key list, the header, snapshots and journal; as whoever finds them in a backup has them.
 fn copy_what_is_needed(place: &Place, copy: &Path) {
     let (state, journal) = (place.state(), copy.join("journal"));
     fs::create_dir_all(&journal).unwrap();
     fs::set_permissions(copy, fs::Permissions::from_mode(0o700)).unwrap();
     fs::copy(place.root_key(), copy.join("root.key")).unwrap();
     fs::copy(state.join("vault.json"), copy.join("vault.json")).unwrap();
-    for entry in fs::read_dir(state.join("journal")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), journal.join(entry.file_name())).unwrap();
+    fs::create_dir_all(copy.join("snapshots")).unwrap();
+    for directory in ["snapshots", "journal"] {
+        for entry in fs::read_dir(state.join(directory)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.join(directory).join(entry.file_name())).unwrap();
+        }
     }
 }
 
