@@ -142,6 +142,8 @@ fn fill(keys: u32) {
         machine: "test".to_owned(),
         own_uid: 0,
         clock: Arc::new(SystemClock),
+        store: tokenkeep::store::embedded::Sizes::default(),
+        retention: tokenkeep::store::embedded::Retention::Covered,
         progress: Box::new(|_| {}),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

@@ -65,8 +65,8 @@ impl Directory {
         });
         drop(fs::remove_file(&underway));
         linked?;
-        let above = folder.ancestors().take_while(|above| above.starts_with(&self.0));
-        above.map(|above| File::open(above)?.sync_all()).collect()
+        let mut above = folder.ancestors().take_while(|above| above.starts_with(&self.0));
+        above.try_for_each(|above| File::open(above)?.sync_all())
     }
 }
 

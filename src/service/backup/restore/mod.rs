@@ -189,9 +189,10 @@ fn header_of(wanted: &Wanted<'_>, set: &Set) -> Result<Vec<u8>, BackupError> {
     let by_then = |manifest: &Manifest| wanted.at.is_none_or(|at| manifest.made_at <= at);
     let parts = set.parts.iter().map(|part| &part.manifest);
     let held = parts.filter(|manifest| manifest.part == 1 || by_then(manifest));
-    let headers = held.flat_map(|manifest| &manifest.objects).filter(|object| object.holds == Holds::Header);
+    let mut headers =
+        held.flat_map(|manifest| &manifest.objects).filter(|object| object.holds == Holds::Header);
     let absent = || BackupError::Damaged(format!("{} holds no {FILE_NAME}", set.folder()));
-    let object = headers.last().ok_or_else(absent)?;
+    let object = headers.next_back().ok_or_else(absent)?;
     let name = format!("{}/{}", set.folder(), object.name);
     fetching::open_small(wanted.repository, &name, object, wanted.identities, LONGEST_HEADER)
 }
