@@ -115,6 +115,7 @@ impl fmt::Display for Finding {
 }
 
 /// What a ledger tells whoever listens, as it happens.
+#[allow(dead_code, reason = "not every test listens")]
 pub(crate) enum Told<'a> {
     Acknowledged(&'a Thing),
     Begun(&'a Thing, &'a State),
