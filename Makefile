@@ -7,7 +7,7 @@ EXAMPLES ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo refresh-simulation refresh-torture rotate run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash import tls-scan \
+.PHONY: demo refresh-simulation refresh-torture rotate run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash power-cut damage import tls-scan \
 	tls-scan-short memory memory-without fault-points clean
 
 # The main job on real input, step by step, from a fresh clone.
@@ -204,6 +204,17 @@ fuzz-short:
 # ROUNDS of kill -9 under eight writers, each restart held to its bound.
 crash:
 	TOKENKEEP_CRASH_ROUNDS=$(ROUNDS) cargo test --release --locked --test crash -- --nocapture
+
+# CUTS moments at which the power goes, each with four shares of what was not synced; the daemon starts on what is left.
+# The short form is in `unit`.
+CUTS ?= 500
+power-cut:
+	TOKENKEEP_POWER_CUTS=$(CUTS) cargo test --locked --package tokenkeep --test storage power_cut -- --nocapture
+
+# TRIALS of each way to damage a file; each must be harmless, or refused with the file and the way back.
+TRIALS ?= 100
+damage:
+	TOKENKEEP_DAMAGE_TRIALS=$(TRIALS) cargo test --locked --package tokenkeep --test storage damage -- --nocapture
 
 # What lies in the daemon's memory: the release build, then the swap, then what a program gets that cores are piped into, then builds that lack one part each, whose scans must
 # find what is missing. Needs root and gdb. The short form is in `unit`.

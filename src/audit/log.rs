@@ -93,7 +93,10 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged(found) => write!(f, "the audit log is damaged: {found}"),
+            Self::Damaged(found) => write!(
+                f,
+                "the audit log is damaged: {found}; nothing was changed: keep a copy and restore the audit directory from a backup"
+            ),
             Self::Insecure(path) => {
                 write!(f, "{} must be for its owner only: chmod -R go= it, and no links", path.display())
             }

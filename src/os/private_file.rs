@@ -200,16 +200,30 @@ fn write_new(path: &Path, mode: u32, bytes: impl FnOnce(&Identity) -> Vec<u8>) -
     file.sync_all()
 }
 
-/// Makes the directory with mode 0700, or takes the one there is if it is ours alone. Its parent must exist.
+/// Makes the directory with mode 0700, or takes the one there is if it is ours alone. Its parent must exist; its name there
+/// is durable when this returns.
 ///
 /// # Errors
 /// See [`PrivateFileError`].
 pub fn create_directory(path: &Path) -> Result<(), PrivateFileError> {
+    let io = |error| PrivateFileError::Io(path.to_owned(), error);
     match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => judge_directory(path),
-        Err(error) => Err(PrivateFileError::Io(path.to_owned(), error)),
+        Ok(()) => sync_parent(path).map_err(io),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            judge_directory(path)?;
+            // Whoever made it may have died before this. One whose parent we may not read was made by somebody else.
+            match sync_parent(path) {
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(io(error)),
+                _ => Ok(()),
+            }
+        }
+        Err(error) => Err(io(error)),
     }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Takes a directory only if it is ours alone: owned by the daemon's user, no right for group and others.

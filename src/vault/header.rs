@@ -163,6 +163,7 @@ impl Header {
             PrivateFileError::Loose(..) | PrivateFileError::NotRegular(_) | PrivateFileError::Owner(..) => {
                 HeaderError::Insecure(why.to_string())
             }
+            PrivateFileError::TooLarge(..) => HeaderError::Damaged("it is longer than it can be".to_owned()),
             why => HeaderError::Io(why.to_string()),
         })?;
         Self::parse(path, &text, environment, root).map(Some)

@@ -142,7 +142,7 @@ impl Lease {
         }
         let journal_stands = written.journal.as_ref().is_none_or(|(name, named)| {
             let is_a_name = !name.contains('/');
-            is_a_name && (stands(named, &self.journal().join(name)) || self.was_retired(name))
+            is_a_name && (stands(named, &self.journal().join(name)) || self.was_removed_since(name))
         });
         let is_whole = stands(&written.itself, &self.path()) && journal_stands;
         let is_older = sequence < written.sequence || incarnation < written.incarnation;
@@ -195,27 +195,32 @@ impl Lease {
         self.directory.join(FILE_NAME)
     }
 
-    /// Whether all that is left of the journal begins after that segment: then the store itself has removed it since.
-    fn was_retired(&self, name: &str) -> bool {
-        let Ok(entries) = std::fs::read_dir(self.journal()) else { return false };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let oldest = names.filter(|name| name.ends_with(".journal")).min();
-        oldest.is_some_and(|oldest| *oldest > *name)
-    }
-
     fn journal(&self) -> PathBuf {
         self.directory.join("journal")
     }
 
-    /// Its files are numbered in their names and are never removed.
-    fn newest_of_journal(&self) -> std::io::Result<Option<(String, Identity)>> {
-        let mut newest: Option<String> = None;
+    /// Whether a segment is gone as those go that snapshots cover: what is there has all come after it. What was put
+    /// back in its stead would be older, or its lease would.
+    fn was_removed_since(&self, name: &str) -> bool {
+        self.segments().is_ok_and(|segments| {
+            !segments.is_empty() && segments.iter().all(|segment| segment.as_str() > name)
+        })
+    }
+
+    /// The files of the journal; their names are numbers of one length.
+    fn segments(&self) -> std::io::Result<Vec<String>> {
+        let mut names = Vec::new();
         for entry in std::fs::read_dir(self.journal())? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".journal") && newest.as_ref().is_none_or(|newest| *newest < name) {
-                newest = Some(name);
+            if name.ends_with(".journal") {
+                names.push(name);
             }
         }
+        Ok(names)
+    }
+
+    fn newest_of_journal(&self) -> std::io::Result<Option<(String, Identity)>> {
+        let newest = self.segments()?.into_iter().max();
         let found = newest.map(|name| Ok((name.clone(), Identity::at(&self.journal().join(name))?)));
         found.transpose()
     }

@@ -8,11 +8,12 @@
 #![allow(dead_code, reason = "each test binary uses its share")]
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// The directory of a vault for development; its daemon runs or does not.
 pub struct Place {
     root: PathBuf,
+    /// Variables of the daemon's environment.
+    variables: Vec<(&'static str, OsString)>,
 }
 
 /// A daemon that runs.
@@ -39,7 +42,17 @@ pub struct Daemon {
 impl Place {
     /// Below `scratch`; the daemon makes the directory itself, with the mode that it demands.
     pub fn new(scratch: &Path) -> Self {
-        Self { root: scratch.join("vault") }
+        Self { root: scratch.join("vault"), variables: Vec::new() }
+    }
+
+    /// With this in the daemon's environment.
+    pub fn with(mut self, variable: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((variable, value.into()));
+        self
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn state(&self) -> PathBuf {
@@ -73,6 +86,7 @@ impl Place {
         Command::new(env!("CARGO_BIN_EXE_tokenkeepd"))
             .arg("--dev")
             .arg(&self.root)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -91,7 +105,7 @@ impl Place {
     /// Starts the daemon and waits until it serves.
     pub fn start(&self) -> Result<Daemon, String> {
         let began = Instant::now();
-        let place = Self { root: self.root.clone() };
+        let place = Self { root: self.root.clone(), variables: self.variables.clone() };
         let mut daemon = Daemon { child: self.spawn(), place, started_in: Duration::ZERO };
         while !daemon.serves() {
             if let Some(status) = daemon.child.try_wait().unwrap() {
@@ -136,6 +150,28 @@ impl Daemon {
     /// A connection as an admin.
     pub fn admin(&self) -> Line {
         Line::to(&self.place.admin_socket()).unwrap()
+    }
+
+    /// How it ended, if it does so by itself within the time that is given to answers.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let began = Instant::now();
+        while began.elapsed() < ANSWER_DEADLINE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        None
+    }
+
+    /// How it ended, if it has.
+    pub fn ended_by_now(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// SIGKILL, and leaves the rest to others.
+    pub fn kill_now(&mut self) {
+        self.child.kill().unwrap();
     }
 
     /// SIGKILL, and waits until it is gone.

@@ -114,6 +114,17 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What a ledger tells whoever listens, as it happens.
+#[allow(dead_code, reason = "not every test listens")]
+pub(crate) enum Told<'a> {
+    Acknowledged(&'a Thing),
+    Begun(&'a Thing, &'a State),
+    /// What a lost answer left open is as it was found.
+    Settled(&'a Thing, &'a State),
+}
+
+pub(crate) type Listener = Box<dyn FnMut(Told<'_>) + Send>;
+
 #[derive(Debug)]
 struct Entry {
     acknowledged: State,
@@ -121,9 +132,10 @@ struct Entry {
 }
 
 /// The ledger of one writer.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Ledger {
     entries: BTreeMap<Thing, Entry>,
+    pub(crate) listener: Option<Listener>,
     /// The last change that was begun.
     sequence: u64,
     pub(crate) acknowledged: u64,
@@ -150,6 +162,7 @@ impl Ledger {
 
     /// Before the change is sent.
     pub(crate) fn begin(&mut self, thing: &Thing, state: State) {
+        self.listener.iter_mut().for_each(|listener| listener(Told::Begun(thing, &state)));
         let entry = self.entry(thing);
         assert_eq!(entry.begun, None, "one change at a time of {thing:?}");
         entry.begun = Some(state);
@@ -157,6 +170,7 @@ impl Ledger {
 
     /// After its answer.
     pub(crate) fn acknowledge(&mut self, thing: &Thing) {
+        self.listener.iter_mut().for_each(|listener| listener(Told::Acknowledged(thing)));
         let entry = self.entry(thing);
         entry.acknowledged = entry.begun.take().expect("begun");
         self.acknowledged += 1;
@@ -174,6 +188,10 @@ impl Ledger {
 
     /// After a restart: holds what was found against what may be. What was open is settled by it.
     pub(crate) fn settle(&mut self, thing: &Thing, found: State) -> Result<(), Finding> {
+        let is_open = self.entries.get(thing).is_some_and(|entry| entry.begun.is_some());
+        if is_open {
+            self.listener.iter_mut().for_each(|listener| listener(Told::Settled(thing, &found)));
+        }
         let entry = self.entry(thing);
         let begun = entry.begun.take();
         if found == entry.acknowledged {
