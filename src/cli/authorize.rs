@@ -92,17 +92,18 @@ fn came_back(address: &[u8], state: &str) -> Result<CompleteRequest, Failure> {
 mod tests {
     use super::*;
 
-    fn told(address: &str) -> Result<(String, Option<String>), String> {
+    /// What is handed in.
+    fn told(address: &str) -> Result<String, String> {
         let back = came_back(address.as_bytes(), "s1").map_err(|failure| format!("{failure:?}"))?;
-        Ok((back.code.expose().to_owned(), back.iss))
+        Ok(String::from_utf8_lossy(&back.body()).into_owned())
     }
 
     #[test]
     fn an_address_is_taken_for_its_own_authorization_alone() {
-        let fine = Ok(("a b".to_owned(), Some("https://idp.example".to_owned())));
+        let fine = Ok(r#"{"code":"a b","iss":"https://idp.example"}"#.to_owned());
         let whole = "http://127.0.0.1/cb?x=1&code=a%20b&state=s1&iss=https%3A%2F%2Fidp.example#f\n";
         assert_eq!(told(whole), fine);
-        assert_eq!(told("app:/cb?state=s1&code=c"), Ok(("c".to_owned(), None)));
+        assert_eq!(told("app:/cb?state=s1&code=c"), Ok(r#"{"code":"c"}"#.to_owned()));
         for (bad, word) in [
             ("http://127.0.0.1/cb?code=c&state=s2", "another"),
             ("http://127.0.0.1/cb?state=s1&error=access_denied", "declined"),
