@@ -44,6 +44,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("landlock", "os"),
     ("libc", "os"),
     ("libc", "room"),
+    ("mimalloc", "os"),
     ("nix", "os"),
     ("prometheus_client", "metrics"),
     ("psm", "room"),

@@ -84,13 +84,13 @@ pub fn empty(status: StatusCode) -> Answer {
 /// Bytes that may be secret.
 #[must_use]
 pub fn text(body: WipedBytes) -> Answer {
-    with_body(StatusCode::OK, Some(TEXT), Some(Piece::bare(Bytes::from_owner(body))))
+    with_body(StatusCode::OK, Some(TEXT), Some(Piece::bare(body)))
 }
 
 /// JSON that is written already and may be secret.
 #[must_use]
 pub fn json_bytes(body: WipedBytes) -> Answer {
-    with_body(StatusCode::OK, Some(JSON), Some(Piece::json(Bytes::from_owner(body))))
+    with_body(StatusCode::OK, Some(JSON), Some(Piece::json(body)))
 }
 
 /// The page of metrics.

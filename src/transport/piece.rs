@@ -12,6 +12,7 @@
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
+use tokenkeep_client::secret::WipedBytes;
 
 use super::pulse::InFlight;
 
@@ -25,8 +26,44 @@ static BLANKS: [u8; COPIED] = [b' '; COPIED];
 pub struct Piece {
     /// So many blanks before them.
     blanks: usize,
-    bytes: Bytes,
+    held: Held,
     kind: Kind,
+}
+
+/// Who has the bytes.
+#[derive(Debug)]
+enum Held {
+    /// This piece alone, as they were made: a read is answered without a block for counting who else has them. So many of them
+    /// have been taken.
+    Alone(WipedBytes, usize),
+    /// This piece and others.
+    Shared(Bytes),
+}
+
+impl Held {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Alone(bytes, taken) => &bytes[*taken..],
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    fn shared(self) -> Bytes {
+        match self {
+            Self::Alone(bytes, taken) => Bytes::from_owner(bytes).split_off(taken),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Alone(bytes, taken) => {
+                assert!(count <= bytes.len() - *taken, "no more is taken than there is");
+                *taken += count;
+            }
+            Self::Shared(bytes) => bytes.advance(count),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +78,18 @@ enum Kind {
 
 impl Piece {
     /// A value that may be secret, and nothing else.
-    pub(super) fn bare(bytes: Bytes) -> Self {
-        Self { blanks: 0, bytes, kind: Kind::Bare }
+    pub(super) fn bare(bytes: WipedBytes) -> Self {
+        Self { blanks: 0, held: Held::Alone(bytes, 0), kind: Kind::Bare }
     }
 
     /// JSON that may be secret.
-    pub(super) fn json(bytes: Bytes) -> Self {
-        Self { blanks: 0, bytes, kind: Kind::Json }
+    pub(super) fn json(bytes: WipedBytes) -> Self {
+        Self { blanks: 0, held: Held::Alone(bytes, 0), kind: Kind::Json }
     }
 
     /// What is no secret.
     pub(super) fn open(bytes: Bytes) -> Self {
-        Self { blanks: 0, bytes, kind: Kind::Open }
+        Self { blanks: 0, held: Held::Shared(bytes), kind: Kind::Open }
     }
 
     /// As this request's answer goes out.
@@ -64,21 +101,21 @@ impl Piece {
             request.be_the_last();
         }
         let blanks = if self.kind == Kind::Json { COPIED } else { 0 };
-        Self { blanks, bytes: request.until_sent(self.bytes), kind: self.kind }
+        Self { blanks, held: Held::Shared(request.until_sent(self.held.shared())), kind: self.kind }
     }
 }
 
 impl Buf for Piece {
     fn remaining(&self) -> usize {
-        self.blanks + self.bytes.len()
+        self.blanks + self.held.bytes().len()
     }
 
     fn chunk(&self) -> &[u8] {
-        if self.blanks > 0 { &BLANKS[..self.blanks] } else { &self.bytes }
+        if self.blanks > 0 { &BLANKS[..self.blanks] } else { self.held.bytes() }
     }
 
     fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
-        let chunks = [&BLANKS[..self.blanks], &self.bytes];
+        let chunks = [&BLANKS[..self.blanks], self.held.bytes()];
         let mut filled = 0;
         for (slot, chunk) in dst.iter_mut().zip(chunks.into_iter().filter(|chunk| !chunk.is_empty())) {
             *slot = IoSlice::new(chunk);
@@ -90,7 +127,7 @@ impl Buf for Piece {
     fn advance(&mut self, count: usize) {
         let blanks = count.min(self.blanks);
         self.blanks -= blanks;
-        self.bytes.advance(count - blanks);
+        self.held.advance(count - blanks);
     }
 }
 
@@ -110,16 +147,23 @@ mod tests {
             assert!(!piece.has_remaining());
             (length, bytes.trim_ascii_start().len())
         };
-        let bytes = Bytes::from_static(b"{\"a\":1}");
-        assert_eq!(went(Piece::json(bytes.clone()), true), (COPIED + 7, 7));
-        assert_eq!(went(Piece::json(bytes.clone()), false), (7, 7));
-        assert_eq!(went(Piece::bare(bytes.clone()), true), (7, 7));
-        assert_eq!(went(Piece::open(bytes), true), (7, 7));
+        let bytes = || WipedBytes::from(b"{\"a\":1}".to_vec());
+        assert_eq!(went(Piece::json(bytes()), true), (COPIED + 7, 7));
+        assert_eq!(went(Piece::json(bytes()), false), (7, 7));
+        assert_eq!(went(Piece::bare(bytes()), true), (7, 7));
+        assert_eq!(went(Piece::open(Bytes::from_static(b"{\"a\":1}")), true), (7, 7));
     }
 
     #[test]
     fn what_is_left_is_the_same_whichever_way_it_is_looked_at() {
-        let mut piece = Piece { blanks: 3, bytes: Bytes::from_static(b"abc"), kind: Kind::Json };
+        for held in
+            [Held::Shared(Bytes::from_static(b"abc")), Held::Alone(WipedBytes::from(b"abc".to_vec()), 0)]
+        {
+            taken_byte_by_byte(Piece { blanks: 3, held, kind: Kind::Json });
+        }
+    }
+
+    fn taken_byte_by_byte(mut piece: Piece) {
         for left in ["   abc", "  abc", " abc", "abc", "bc", "c", ""] {
             let mut slices = [IoSlice::new(&[]); 4];
             let filled = piece.chunks_vectored(&mut slices);

@@ -115,7 +115,8 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_sendto,
     libc::SYS_setsockopt,
     libc::SYS_shutdown,
-    // Questions.
+    // Questions. The allocator asks on which node of the memory it is.
+    libc::SYS_getcpu,
     libc::SYS_getegid,
     libc::SYS_geteuid,
     libc::SYS_getgid,
