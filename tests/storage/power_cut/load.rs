@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -100,11 +100,6 @@ impl Recording {
             listen(number, &mut writer.ledger, &pen, &steps);
         }
         for life in 0..3 {
-            if life == 1 {
-                let mut file =
-                    File::options().append(true).open(place.root().join("tokenkeep.toml")).unwrap();
-                file.write_all(SIZES.as_bytes()).unwrap();
-            }
             live(life, &place, &mut writers, &pen, &faults);
         }
         drop(writers);
