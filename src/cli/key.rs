@@ -46,7 +46,7 @@ pub(super) enum Command {
     },
     /// Has the daemon read its key list again
     Reload,
-    /// Retires a key that nothing in the store or in a kept backup needs; that of an org then opens ciphertexts alone
+    /// Retires a key that nothing in the store needs; that of an org then opens ciphertexts alone
     Retire(Retire),
     /// Re-wraps every org key under the first root key, or makes new org keys and seals everything under them anew; goes on
     /// where an earlier run ended
