@@ -102,6 +102,7 @@ impl Shapes {
             }),
             Kind::Moment => self.r#in.subschema_for::<Moment>().to_value(),
             Kind::Number => json!({ "type": "integer", "format": "uint64", "minimum": 0 }),
+            Kind::Org => self.r#in.subschema_for::<OrgId>().to_value(),
             Kind::Place => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
             Kind::Provider => self.r#in.subschema_for::<ProviderId>().to_value(),
             Kind::State => self.r#in.subschema_for::<wire::ConnectionState>().to_value(),

@@ -116,6 +116,8 @@ pub enum Kind {
     Moment,
     /// A number from 0.
     Number,
+    /// The id of an org.
+    Org,
     /// Where a page over all orgs ended.
     Place,
     /// The id of a provider.

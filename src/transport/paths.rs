@@ -44,7 +44,7 @@ pub const MIN_TTL: Parameter =
 /// Which issuer.
 pub const PROVIDER: Parameter = parameter("provider", Kind::Provider, "Only connections of this issuer.");
 const OF_ORG: Parameter =
-    parameter("org", Kind::Text, "Only the keys of this org, its current one among them.");
+    parameter("org", Kind::Org, "Only the keys of this org, its current one among them.");
 const REVOKE: Parameter =
     parameter("revoke", Kind::Flag, "`false`: its tokens live on at the provider. `true` where left out.");
 const STATE: Parameter = parameter("state", Kind::State, "Only connections in this state.");

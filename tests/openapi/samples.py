@@ -11,8 +11,18 @@ import jsonschema_rs
 ORDER = ["put", "post", "get", "delete"]
 
 
-# What this daemon refuses, as its document says: it has no webhook, and no client of ours at a provider.
-REFUSED = {"testAlerts": 404, "beginAuthorization": 400, "completeAuthorization": 404}
+# What this daemon refuses, as its document says: it has no webhook, no client of ours at a provider, no backups, and no key
+# but those in use.
+REFUSED = {
+    "testAlerts": 404,
+    "beginAuthorization": 400,
+    "completeAuthorization": 404,
+    "listBackups": 404,
+    "createBackup": 404,
+    "drillBackup": 404,
+    "verifyBackups": 404,
+    "retireKey": 404,
+}
 
 
 def hold(path, line, over_tls):

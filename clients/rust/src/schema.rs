@@ -169,6 +169,19 @@ pub(crate) fn one_form_each(schema: &mut Schema) {
     schema.insert("not".to_owned(), not.to_value());
 }
 
+/// Exactly one of them is named.
+pub(crate) fn one_org_or_all(schema: &mut Schema) {
+    let one = json_schema!({
+        "required": ["org"],
+        "properties": { "org": { "not": { "type": "null" } }, "all": { "const": false } },
+    });
+    let all = json_schema!({
+        "required": ["all"],
+        "properties": { "org": { "type": "null" }, "all": { "const": true } },
+    });
+    schema.insert("oneOf".to_owned(), vec![one.to_value(), all.to_value()].into());
+}
+
 /// A batch answers each item with one of the two.
 pub(crate) fn token_or_problem(schema: &mut Schema) {
     either(schema, "token");

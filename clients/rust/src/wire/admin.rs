@@ -91,6 +91,7 @@ pub struct OrgRotationOut {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::one_org_or_all))]
 pub struct OrgRotationIn {
     /// This one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +101,7 @@ pub struct OrgRotationIn {
     pub all: bool,
     /// At most so many records a second are sealed anew: 1 to 1,000,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000)))]
     pub records_per_second: Option<u64>,
 }
 
