@@ -142,9 +142,9 @@ fn access_token() -> String {
 
 fn token_set() -> String {
     format!(
-        "{{\"access_token\":\"{}\",\"refresh_token\":\"ghr_{}\",\"expires_in\":864000,\"scope\":\"read:org repo:status\"}}",
+        "{{\"access_token\":\"{}\",\"refresh_token\":\"ghr_OOOOSSSSSS{}\",\"expires_in\":864000,\"scope\":\"read:org repo:status\"}}",
         access_token(),
-        "r".repeat(76)
+        "r".repeat(66)
     )
 }
 
