@@ -64,6 +64,8 @@ pub(super) struct Findings {
     lost_though_arrived: Vec<String>,
     sent_though_spent: Vec<String>,
     probed_twice: Vec<String>,
+    /// Of which nobody knows whether they were used up.
+    unsure_probes: usize,
     probed_early: Vec<String>,
     dead_without_cause: Vec<String>,
     unnecessary: Vec<String>,
@@ -156,8 +158,10 @@ impl Story {
             if spent || refused || call.at < not_before {
                 findings.unnecessary.push(format!("{call:?}, not before {not_before}"));
             }
-            // A provider that says it is busy, or down, has not used the probe up.
-            let says_no = fate == Fate::Arrived && call.result.starts_with("status");
+            // A provider that says it is busy, or down, has not used the probe up. Where that was cut off, nobody knows
+            // whether the daemon was told; where it is lost, it was not, and must not ask again.
+            let says_no = fate != Fate::Lost && call.result.starts_with("status");
+            findings.unsure_probes += usize::from(unknown && says_no && fate == Fate::CutOff);
             if unknown && !says_no {
                 probes += 1;
                 if probes == 2 {
@@ -274,6 +278,11 @@ impl fmt::Display for Findings {
         ] {
             writeln!(f, "{count:6} {what}")?;
         }
+        let unsure = self.unsure_probes;
+        writeln!(
+            f,
+            "{unsure:6} probes that were told to come again just before a kill: nobody knows whether that arrived"
+        )?;
         write!(
             f,
             "{:6.3} calls for each necessary one ({} unnecessary)",
