@@ -14,6 +14,7 @@ use tokenkeep_client::wire::Finding;
 
 use super::Vault;
 use super::ask::Ask;
+use super::door::Became;
 use super::orgs::Org;
 use super::place::{OrgBlind, Table};
 use super::record::RecordView;
@@ -74,14 +75,14 @@ impl Vault {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn scrub(&self, after: &mut Option<Key>, most: usize) -> Result<(), Refusal> {
+    pub fn scrub(&self, after: &mut Option<Key>, most: usize) -> Result<(), Refusal> {
         let records = self.store.scan(&[], after.as_ref(), most)?;
         let mut passed = None;
         for (key, record) in &records {
             match self.open_all(key, record, &mut passed) {
                 Ok(()) => self.scrub.is_well(key),
                 Err(_) if self.has_changed(key, record) => {}
-                Err(refusal) => self.record_bad(key, refusal).await,
+                Err(refusal) => self.record_bad(key, &refusal),
             }
             self.scrub.opened.fetch_add(1, Ordering::Relaxed);
         }
@@ -118,7 +119,7 @@ impl Vault {
         Ok(())
     }
 
-    async fn record_bad(&self, key: &Key, refusal: Refusal) {
+    fn record_bad(&self, key: &Key, refusal: &Refusal) {
         if !self.scrub.is_bad(*key) {
             return;
         }
@@ -126,8 +127,9 @@ impl Vault {
             (self.task("scrub"), RequestIds::new().next(), format!("record {}", hex::encode(&key.0)));
         tracing::error!(%target, code = refusal.code.as_str(), "a sealed value does not open in its place");
         let ask = Ask::new(&request, Action::VaultRun).on(&target);
-        if let Ok(permit) = self.admit(&task, ask) {
-            let _recorded: Result<(), Refusal> = permit.settle(Err(refusal), |()| None).await;
+        let entry = self.entry(&task, &ask, Became::refused(refusal), None, None);
+        if let Err(why) = self.audit.append(&entry) {
+            tracing::error!(%why, "what the scrub found could not be recorded");
         }
     }
 

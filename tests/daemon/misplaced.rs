@@ -4,6 +4,7 @@
 pub(crate) mod attacker;
 mod bytes;
 mod ciphertexts;
+mod scrubbed;
 
 use serde_json::json;
 
