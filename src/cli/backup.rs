@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokenkeep_client::Request;
 use tokenkeep_client::moment::Moment;
+use tokenkeep_client::problem::Code;
 use tokenkeep_client::wire::{BackupRun, BackupSet, BackupsOut};
 use zeroize::Zeroizing;
 
@@ -31,6 +32,9 @@ use crate::service::backup::restore::{Restored, Step, Wanted, restore};
 
 /// How often a task is looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// What to do where there are none.
+const CONFIGURE: &str =
+    "give the configuration a [backup] with a place and recipients, and restart the daemon: docs/backup.md";
 /// Far more than a key list or a file of identities has.
 const LONGEST_KEYS: usize = escrow::LONGEST;
 
@@ -117,7 +121,7 @@ impl Session {
     }
 
     async fn list_backups(&mut self) -> Result<Exit, Failure> {
-        let list: BackupsOut = self.client.send(&Request::get("/admin/v1/backups")).await?.read()?;
+        let list = self.backups().await?;
         let head = ["SET", "FROM", "TO", "PARTS", "BYTES", "CHANGE", "RECORDS"];
         self.screen.show_table(&list, head, |list| list.items.iter().map(row).collect());
         if let Some(behind) = list.behind_seconds {
@@ -145,8 +149,15 @@ impl Session {
     }
 
     async fn backup_run(&self, what: &str) -> Result<Option<BackupRun>, Failure> {
-        let list: BackupsOut = self.client.send(&Request::get("/admin/v1/backups")).await?.read()?;
-        Ok(list.last.into_iter().find(|run| run.what == what))
+        Ok(self.backups().await?.last.into_iter().find(|run| run.what == what))
+    }
+
+    async fn backups(&self) -> Result<BackupsOut, Failure> {
+        let answer = self.client.send(&Request::get("/admin/v1/backups")).await?;
+        answer.read().map_err(|why| {
+            let failure = Failure::from(why);
+            if failure.is(Code::NotFound) { failure.mend(CONFIGURE) } else { failure }
+        })
     }
 
     fn restore(&mut self, wanted: &Restore) -> Result<Exit, Failure> {

@@ -59,6 +59,11 @@ impl Failure {
         Self { exit: Exit::Daemon, ..Self::here(code, detail) }
     }
 
+    /// Whether the daemon refused with this code.
+    pub(super) fn is(&self, code: Code) -> bool {
+        self.code == code.as_str()
+    }
+
     /// Says what to do.
     pub(super) fn mend(self, mend: impl Into<String>) -> Self {
         Self { mend: mend.into(), ..self }

@@ -90,7 +90,7 @@ enum Command {
     /// Says what is wrong and how to mend it; exits with 1 where a check fails
     Doctor,
     Import(Box<import::Command>),
-    /// Root keys
+    /// Root keys, the keys of orgs, and a way back to them
     #[command(subcommand)]
     Key(key::Command),
     /// Writes the manual

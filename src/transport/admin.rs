@@ -125,7 +125,7 @@ pub(super) async fn serve(exchange: &Exchange<'_>, route: &Route) -> Result<Answ
 
 impl Exchange<'_> {
     fn backups(&self, action: Action) -> Result<&Arc<Backups>, Refusal> {
-        let none = || Refusal::new(Code::NotFound, "no backups are configured; add [backup]");
+        let none = || Refusal::new(Code::NotFound, "no backups are configured");
         let found = self.application.admin.backups.as_ref().ok_or_else(none);
         found.map_err(|refusal| self.vault().refuse_unfound(self.caller, self.ask(action), refusal))
     }

@@ -4,6 +4,7 @@
 
 mod alert;
 mod audit;
+mod backup;
 mod connection;
 mod import;
 mod key;
