@@ -4,7 +4,7 @@
 //! One ships, turn by turn, into the set there is; the other does what takes long, and hands over the new set when it is
 //! whole.
 //!
-//! Never two pieces of one lane at once.
+//! Never two pieces of one lane at once, and never a lock held over the network that anybody on the event loop may wait for.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,10 @@ pub(super) struct Work {
     settings: Settings,
     repository: Box<dyn Repository>,
     standing: Arc<Standing>,
+    /// How far it has come. Held for no longer than it takes to look: the event loop does.
     course: Mutex<Option<Course>>,
+    /// Held by the piece that makes the course go on, for as long as that takes.
+    going_on: Mutex<()>,
 }
 
 /// What a piece did: in words, or nothing worth them.
@@ -69,6 +72,7 @@ impl Work {
             repository,
             standing: Arc::clone(standing),
             course: Mutex::new(course),
+            going_on: Mutex::new(()),
         })
     }
 
@@ -86,6 +90,11 @@ impl Work {
 
     fn course(&self) -> MutexGuard<'_, Option<Course>> {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For a thread that may wait.
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.going_on.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn sets(&self) -> Result<Vec<BackupSet>, BackupError> {
@@ -189,8 +198,9 @@ impl Work {
         let mut fresh = self.fresh(now, snapshot.as_ref())?;
         let shipped = self.shipping().ship(&mut fresh, snapshot.as_ref(), now)?;
         let manifest = shipped.ok_or_else(|| BackupError::Absent("there is nothing to back up".into()))?;
-        let mut course = self.course();
-        if let Some(mut before) = course.take() {
+        let _alone = self.alone();
+        let before = self.course().clone();
+        if let Some(mut before) = before {
             (fresh.first_at, fresh.drilled_at) = (before.first_at, before.drilled_at);
             // What came between its last part and the beginning of this set: without it, those seconds would be in none.
             if let Err(why) = self.shipping().ship(&mut before, None, self.vault.moment()) {
@@ -201,7 +211,7 @@ impl Work {
         self.standing.shipped(&fresh.set, now, manifest.sealed_bytes());
         let detail = format!("set {}, up to change {}", fresh.set, manifest.journal.sequence);
         self.store.backed_up(fresh.journal.sequence);
-        *course = Some(fresh);
+        *self.course() = Some(fresh);
         kept.map_err(|why| BackupError::Io(why.to_string()))?;
         Ok(Some(detail))
     }
@@ -248,11 +258,12 @@ impl Work {
     /// Ships what has changed.
     fn ship(&self) -> Done {
         let now = self.vault.moment();
-        let mut standing = self.course();
-        let Some(course) = standing.as_mut() else { return Ok(None) };
-        match self.shipping().ship(course, None, now) {
+        let _alone = self.alone();
+        let Some(mut course) = self.course().clone() else { return Ok(None) };
+        match self.shipping().ship(&mut course, None, now) {
             Ok(manifest) => {
                 let bytes = manifest.map_or(0, |manifest| manifest.sealed_bytes());
+                *self.course() = Some(course.clone());
                 course.keep(&self.state).map_err(|why| BackupError::Io(why.to_string()))?;
                 self.standing.shipped(&course.set, now, bytes);
                 self.store.backed_up(course.journal.sequence);
@@ -260,7 +271,7 @@ impl Work {
             }
             Err(why @ BackupError::Damaged(_)) => {
                 // What does not go on from there is another life of the vault, or was put back: a new set is begun.
-                *standing = None;
+                *self.course() = None;
                 Err(why)
             }
             Err(why) => Err(why),
@@ -294,6 +305,7 @@ impl Work {
         let begun_at = Instant::now();
         let restored = Drill { vault, state, repository, course: &course }.hold()?;
         let now = self.vault.moment();
+        let _alone = self.alone();
         if let Some(course) = self.course().as_mut() {
             course.drilled_at = Some(now);
             course.keep(&self.state).map_err(|why| BackupError::Io(why.to_string()))?;

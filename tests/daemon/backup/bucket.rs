@@ -118,6 +118,49 @@ fn a_vault_comes_back_from_a_bucket_whatever_the_network_does() {
     assert_eq!(secret["value"].as_str().map(str::len), Some(60_000));
 }
 
+/// On one processor, where the daemon has one thread for all who ask: whatever waits there keeps everybody waiting.
+#[test]
+fn a_bucket_that_does_not_answer_keeps_nobody_waiting() {
+    let Some(s3) = S3::start() else { return };
+    let backed_up = on_one_processor(|| s3.backed_up());
+    backed_up.vault.create_org("acme");
+    backed_up.wait_for_all();
+    s3.server.misbehave(&json!({ "method": "PUT", "times": 1, "drop": "never" }));
+    backed_up.vault.put_pair("acme", "github/main", "at-1", "rt-1");
+    let puts = s3.of("PUT").len();
+    poll("the bucket to be asked", || (s3.of("PUT").len() > puts).then_some(()));
+    // Long enough for whatever is looked at once a second.
+    let began = std::time::Instant::now();
+    let mut longest = std::time::Duration::ZERO;
+    while began.elapsed() < std::time::Duration::from_secs(4) {
+        let asked = std::time::Instant::now();
+        assert_eq!(backed_up.vault.access_token("acme", "github/main"), "at-1");
+        longest = longest.max(asked.elapsed());
+    }
+    assert_eq!(
+        s3.of("PUT").len(),
+        puts + 1,
+        "the bucket still keeps its answer back; a read waited {longest:?}"
+    );
+    s3.server.go_on();
+    backed_up.wait_for_all();
+}
+
+/// What it starts has one processor.
+fn on_one_processor<T>(start: impl FnOnce() -> T) -> T {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+    let own = Pid::from_raw(0);
+    let all = sched_getaffinity(own).expect("affinity");
+    let first = (0..CpuSet::count()).find(|cpu| all.is_set(*cpu) == Ok(true)).expect("a processor");
+    let mut one = CpuSet::new();
+    one.set(first).expect("a processor");
+    sched_setaffinity(own, &one).expect("affinity");
+    let started = start();
+    sched_setaffinity(own, &all).expect("affinity");
+    started
+}
+
 #[test]
 fn who_may_not_is_told_what_is_missing() {
     let Some(s3) = S3::start() else { return };

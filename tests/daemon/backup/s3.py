@@ -4,8 +4,8 @@
 
 It makes a bucket, a user who may use it and one who may not; prints what it made as one line of JSON; and serves until
 its standard input ends. `POST /_fault` with {"times", "method", "status" | "cut" | "drop"} makes the next answers to that
-method something else: a status, an answer that breaks off after so many bytes, or a connection that is closed when the
-request was read. Every request is a line of LOG_FILE.
+method something else: a status, an answer that breaks off after so many bytes, a connection that is closed when the
+request was read, or nothing ("drop": "never") until `POST /_go_on`. Every request is a line of LOG_FILE.
 """
 import json
 import os
@@ -27,6 +27,7 @@ BUCKET = "tokenkeep-backups"
 log = open(sys.argv[1], "a", buffering=1)
 backends = DomainDispatcherApplication(create_backend_app)
 faults = []
+going_on = threading.Event()
 
 
 def read(environ):
@@ -49,6 +50,10 @@ def application(environ, start):
         faults.append(json.loads(read(environ)))
         start("200 OK", [("Content-Length", "0")])
         return []
+    if path == "/_go_on":
+        going_on.set()
+        start("200 OK", [("Content-Length", "0")])
+        return []
     if faults and faults[0]["method"] == method:
         fault = faults[0]
         fault["times"] -= 1
@@ -58,6 +63,9 @@ def application(environ, start):
             read(environ)
             start(f"{fault['status']} Said", [("Content-Length", "0")])
             return []
+        if fault.get("drop") == "never":
+            going_on.wait()
+            return backends(environ, start)
         if fault.get("drop") == "before":
             read(environ)
             return shut(environ)

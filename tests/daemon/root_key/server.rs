@@ -77,11 +77,20 @@ impl Server {
 
     /// Has the next answers be something else. For servers without TLS.
     pub(crate) fn misbehave(&self, fault: &Value) {
+        self.post("_fault", fault);
+    }
+
+    /// Ends what never answers.
+    pub(crate) fn go_on(&self) {
+        self.post("_go_on", &Value::Null);
+    }
+
+    fn post(&self, path: &str, body: &Value) {
         let place = self.text("/address").strip_prefix("http://").expect("no TLS");
         let mut stream = TcpStream::connect(place).expect("it listens");
-        let body = fault.to_string();
+        let body = body.to_string();
         let head = format!(
-            "POST /_fault HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "POST /{path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all((head + &body).as_bytes()).expect("written");
