@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! commit -> queue -> committer: journal (write, one sync a group) -> late, cache -> answer; applier: late -> index
-//! read   -> cache -> late -> index
+//! read   -> cache -> late -> index -> the value in a snapshot or a segment
 //! open   -> journal held against the audit log; index held against the journal, or made anew
 //! upkeep -> snapshot before + journal -> snapshot; segments that two of them cover are removed
 //! ```
@@ -21,6 +21,7 @@ mod recovery;
 mod refusal;
 mod standing;
 mod upkeep;
+mod values;
 
 use std::fs::DirBuilder;
 use std::io;
@@ -259,6 +260,7 @@ impl EmbeddedStore {
             digester: &digester,
             workshop: &workshop,
             snapshots: Vec::new(),
+            unfit: Vec::new(),
             laid: None,
         };
         let recovered = recovery.run()?;
