@@ -108,15 +108,18 @@ impl Values {
         held: &mut Held,
     ) -> Result<Arc<[u8]>, Missed> {
         let file = base.path().display();
-        let what = match base.find(key, held) {
-            Ok(Some((revision, value))) if revision == pointer.revision => {
-                if self.digester.digest(key, revision, value) == pointer.digest {
-                    return Ok(Arc::from(value));
-                }
-                "a record has not the digest that the index says".to_owned()
-            }
+        let digest = |value: &[u8]| self.digester.digest(key, pointer.revision, value);
+        // Of the revision that is pointed to: the value, or that it is not the one.
+        let found = base.find(key, held).map(|found| {
+            let (_, value) = found.filter(|(revision, _)| *revision == pointer.revision)?;
+            Some((digest(value) == pointer.digest).then(|| Arc::from(value)))
+        });
+        let what = match found {
+            Ok(Some(Some(value))) => return Ok(value),
+            Ok(Some(None)) => "a record has not the digest that the index says".to_owned(),
+            Ok(None) if !held.is_sound() => "the checksum of a block does not hold".to_owned(),
             // Whoever points there may have been overtaken, and looks again.
-            Ok(_) => return Err(Missed(format!("{file}: a record is not in it"))),
+            Ok(None) => return Err(Missed(format!("{file}: a record is not in it"))),
             Err(error) => error.to_string(),
         };
         if base.doubt() {

@@ -43,6 +43,14 @@ pub(crate) struct Held {
     bytes: Vec<u8>,
 }
 
+impl Held {
+    /// Whether the checksum of the block holds.
+    pub(crate) fn is_sound(&self) -> bool {
+        let split = self.bytes.split_last_chunk();
+        split.is_some_and(|(summed, checksum)| crc32c::crc32c(summed).to_le_bytes() == *checksum)
+    }
+}
+
 impl Base {
     /// Opens it and finds its blocks. What is in them is not verified.
     pub(crate) fn open(snapshot: &Snapshot, identity: &Identity) -> Result<Self, Trouble> {
