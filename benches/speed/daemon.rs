@@ -23,6 +23,33 @@ pub(crate) struct Daemon {
     sockets: tempfile::TempDir,
 }
 
+/// A vault whose daemon does not run.
+pub(crate) struct Asleep {
+    state: tempfile::TempDir,
+    sockets: tempfile::TempDir,
+    mtls: Address,
+}
+
+impl Asleep {
+    /// Starts the daemon on it again.
+    pub(crate) fn go_on(self) -> Daemon {
+        let Self { state, sockets, mtls } = self;
+        let program = Path::new(env!("CARGO_BIN_EXE_tokenkeepd"));
+        let server = launch(program, &state.path().join(CONFIGURATION), sockets.path());
+        Daemon { server, socket: sockets.path().join(SOCKET), mtls, _state: state, sockets }
+    }
+}
+
+const CONFIGURATION: &str = "tokenkeep.toml";
+const SOCKET: &str = "tokenkeep.sock";
+
+fn launch(program: &Path, configuration: &Path, sockets: &Path) -> Server {
+    let log = std::fs::File::create(sockets.join("log")).expect("a log");
+    let mut command = Command::new(program);
+    command.arg("--config").arg(configuration).stderr(log);
+    Server::start(command)
+}
+
 impl Daemon {
     /// Starts it. The state is on the disk of the build; sockets have short paths elsewhere.
     pub(crate) fn start() -> Self {
@@ -33,15 +60,12 @@ impl Daemon {
     pub(crate) fn start_program(program: &Path) -> Self {
         let state = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let sockets = tempfile::tempdir().expect("a directory");
-        let socket = sockets.path().join("tokenkeep.sock");
+        let socket = sockets.path().join(SOCKET);
         tls::issue(state.path());
         let port = process::free_port();
         let mtls = Address::Tls(port, state.path().to_owned());
         let file = write_configuration(state.path(), sockets.path(), port);
-        let log = std::fs::File::create(sockets.path().join("log")).expect("a log");
-        let mut command = Command::new(program);
-        command.arg("--config").arg(file).stderr(log);
-        Self { server: Server::start(command), socket, mtls, _state: state, sockets }
+        Self { server: launch(program, &file, sockets.path()), socket, mtls, _state: state, sockets }
     }
 
     /// Stores a token set under each key.
@@ -74,6 +98,23 @@ impl Daemon {
     /// Where its sockets are.
     pub(crate) fn sockets(&self) -> &Path {
         self.sockets.path()
+    }
+
+    /// Its state directory.
+    pub(crate) fn state(&self) -> PathBuf {
+        self._state.path().join("state")
+    }
+
+    /// As [`Daemon::stop`], to go on later.
+    pub(crate) fn pause(self) -> Asleep {
+        self.server.stop();
+        Asleep { state: self._state, sockets: self.sockets, mtls: self.mtls }
+    }
+
+    /// Kills it, to go on later.
+    pub(crate) fn break_off(self) -> Asleep {
+        self.server.kill();
+        Asleep { state: self._state, sockets: self.sockets, mtls: self.mtls }
     }
 
     /// Asks it to stop, and waits.
@@ -118,7 +159,7 @@ fn write_configuration(state: &Path, sockets: &Path, mtls: SocketAddr) -> PathBu
         uid = nix::unistd::geteuid(),
         client = tls::CLIENT,
     );
-    let file = PathBuf::from(format!("{state}/tokenkeep.toml"));
+    let file = PathBuf::from(format!("{state}/{CONFIGURATION}"));
     private(&file, &text);
     file
 }

@@ -1,4 +1,4 @@
-//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal] [reseal] [hygiene] [queue]`, all of them where none is named.
+//! How fast it is: `cargo bench --bench speed -- [read] [flood] [commit] [seal] [reseal] [hygiene] [queue] [disk]`, all of them where none is named.
 //!
 //! The hard problem: a figure of one machine and one moment says nothing about another. The answer: each figure
 //! stands beside a yardstick that was measured in the same run, in turns with it, and the ratio comes first.
@@ -19,6 +19,7 @@ mod address;
 mod bare;
 mod commit;
 mod daemon;
+mod disk;
 mod flood;
 mod handshake;
 mod hygiene;
@@ -93,6 +94,9 @@ fn main() {
     }
     if wanted("queue") {
         queue::measure(extent);
+    }
+    if wanted("disk") {
+        disk::measure(extent);
     }
     println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
 }

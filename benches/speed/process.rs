@@ -99,6 +99,12 @@ impl Server {
         self.end();
     }
 
+    /// Ends it without a word (signal(7), SIGKILL), and waits.
+    pub(crate) fn kill(mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+
     fn end(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let pid = Pid::from_raw(self.child.id() as i32);

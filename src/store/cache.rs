@@ -12,11 +12,11 @@ use std::hash::{BuildHasher, Hasher};
 use quick_cache::sync::{Cache as Entries, DefaultLifecycle, GuardResult};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::index::{Broken, Update};
+use super::index::{Broken, Pointed, Pointer, Written};
 use super::{KEY_LENGTH, Key, Record};
 
-/// What an entry takes beside its value: key, revision, the value's handle, the slots and links of the cache.
-const ENTRY_BYTES: u64 = 160;
+/// What an entry takes beside its value: key, revision, pointer, the value's handle, the slots and links of the cache.
+const ENTRY_BYTES: u64 = 208;
 
 /// An entry of usual size, to guess how many there will be.
 const USUAL_BYTES: u64 = 768;
@@ -26,7 +26,7 @@ const LARGEST_SHARE: u64 = 64;
 
 /// Records by key, bounded by their bytes.
 pub(crate) struct Cache {
-    entries: Entries<Key, Record, Bytes, KeyHashing>,
+    entries: Entries<Key, Pointed, Bytes, KeyHashing>,
     largest: u64,
 }
 
@@ -48,48 +48,48 @@ impl Cache {
     pub(crate) fn read(
         &self,
         key: &Key,
-        load: impl FnOnce() -> Result<Option<Record>, Broken>,
+        load: impl FnOnce() -> Result<Option<Pointed>, Broken>,
     ) -> Result<Option<Record>, Broken> {
         let claim = match self.entries.get_value_or_guard(key, None) {
-            GuardResult::Value(record) => return Ok(Some(record)),
+            GuardResult::Value(pointed) => return Ok(Some(pointed.record)),
             GuardResult::Guard(claim) => claim,
             // Cannot be: we set no limit. The index knows anyway.
-            GuardResult::Timeout => return load(),
+            GuardResult::Timeout => return Ok(load()?.map(|pointed| pointed.record)),
         };
         let found = load()?;
-        if let Some(record) = found.as_ref().filter(|record| weight(record) <= self.largest) {
+        if let Some(pointed) = found.as_ref().filter(|pointed| weight(pointed) <= self.largest) {
             // Refused where the committer was here since: what it wrote is newer.
-            drop(claim.insert(record.clone()));
+            drop(claim.insert(pointed.clone()));
         }
-        Ok(found)
+        Ok(found.map(|pointed| pointed.record))
     }
 
-    /// The record, if it is here; does not count as a use.
-    pub(crate) fn peek(&self, key: &Key) -> Option<Record> {
-        self.entries.peek(key)
+    /// What points to the record, if it is here; does not count as a use.
+    pub(crate) fn peek(&self, key: &Key) -> Option<Pointer> {
+        self.entries.peek(key).map(|pointed| pointed.pointer)
     }
 
     /// Takes over what the index has just taken. By the one committer only, and only after the index.
-    pub(crate) fn renew(&self, updates: Vec<Update>) {
-        for (key, record) in updates {
-            match record.filter(|record| weight(record) <= self.largest) {
-                Some(record) => self.entries.insert(key, record),
+    pub(crate) fn renew(&self, updates: Vec<Written>) {
+        for (key, pointed) in updates {
+            match pointed.filter(|pointed| weight(pointed) <= self.largest) {
+                Some(pointed) => self.entries.insert(key, pointed),
                 None => drop(self.entries.remove(&key)),
             }
         }
     }
 }
 
-fn weight(record: &Record) -> u64 {
-    ENTRY_BYTES + record.value.len() as u64
+fn weight(pointed: &Pointed) -> u64 {
+    ENTRY_BYTES + pointed.record.value.len() as u64
 }
 
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Key, Record> for Bytes {
-    fn weight(&self, _: &Key, record: &Record) -> u64 {
-        weight(record)
+impl Weighter<Key, Pointed> for Bytes {
+    fn weight(&self, _: &Key, pointed: &Pointed) -> u64 {
+        weight(pointed)
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Never durable.
 
+use std::collections::BTreeMap;
 use std::future::ready;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::index::memory::Memory;
+use super::index::memory::first_of;
 use super::index::pending::Pending;
 use super::index::tally::Digester;
-use super::index::{Applied, Broken, Index};
+use super::index::{Applied, Broken, Pointed, Pointer};
 use super::journal::record;
 use super::{Batch, Change, Commit, CommitError, Health, Key, Precondition, ReadError, Record, State, Store};
 use crate::chain::Mark;
@@ -16,7 +18,7 @@ use crate::crypto::mac::MacKey;
 
 /// Records in memory.
 pub(super) struct MemoryStore {
-    records: Memory,
+    records: Mutex<BTreeMap<Key, Pointed>>,
     chain: MacKey,
     digester: Digester,
     inner: Mutex<Inner>,
@@ -40,7 +42,7 @@ impl MemoryStore {
         // Nobody holds these marks against another log that was written by somebody else: any key will do.
         let key = MacKey::new(&[0; 32]);
         Self {
-            records: Memory::default(),
+            records: Mutex::default(),
             digester: Digester::new(&key).unwrap(),
             chain: key,
             inner: Mutex::new(Inner { applied: Applied::NOTHING, state: State::Ok }),
@@ -85,9 +87,9 @@ impl MemoryStore {
         }
         for precondition in &batch.preconditions {
             let holds = match precondition {
-                Precondition::Absent(key) => self.look(key)?.is_none(),
+                Precondition::Absent(key) => self.pointer(key).is_none(),
                 Precondition::Unchanged(key, revision) => {
-                    self.look(key)?.is_some_and(|it| it.revision == *revision)
+                    self.pointer(key).is_some_and(|it| it.revision == *revision)
                 }
             };
             if !holds {
@@ -97,17 +99,28 @@ impl MemoryStore {
         let sequence = inner.applied.mark.sequence + 1;
         let mut pending = Pending::new(&self.digester, inner.applied.tally);
         for change in &batch.changes {
-            pending.take(change, sequence, &|key| self.records.read(key)).map_err(failed)?;
+            pending.take(change, sequence, 0, &|key| Ok(self.pointer(key))).map_err(failed)?;
         }
         let chain = self.link(&inner.applied.mark, batch);
         let applied = Applied { mark: Mark { sequence, chain }, tally: pending.tally };
-        self.records.apply(pending.drain(), &applied).map_err(failed)?;
+        let mut records = self.records();
+        for (key, pointed) in pending.drain() {
+            match pointed {
+                Some(pointed) => drop(records.insert(key, pointed)),
+                None => drop(records.remove(&key)),
+            }
+        }
+        drop(records);
         inner.applied = applied;
         Ok(applied.mark)
     }
 
-    fn look(&self, key: &Key) -> Result<Option<Record>, CommitError> {
-        self.records.read(key).map_err(failed)
+    fn records(&self) -> MutexGuard<'_, BTreeMap<Key, Pointed>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pointer(&self, key: &Key) -> Option<Pointer> {
+        self.records().get(key).map(|pointed| pointed.pointer)
     }
 
     fn link(&self, before: &Mark, batch: &Batch) -> [u8; 32] {
@@ -125,11 +138,19 @@ fn failed(broken: Broken) -> CommitError {
 
 impl Store for MemoryStore {
     fn read(&self, key: &Key) -> Result<Option<Record>, ReadError> {
-        self.records.read(key).map_err(|broken| ReadError(broken.0))
+        Ok(self.records().get(key).map(|pointed| pointed.record.clone()))
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, ReadError> {
-        self.records.scan(prefix, after, most).map_err(|broken| ReadError(broken.0))
+        let from = first_of(prefix);
+        let from = match after {
+            Some(after) if *after >= from => Bound::Excluded(*after),
+            _ => Bound::Included(from),
+        };
+        let records = self.records();
+        let matching =
+            records.range((from, Bound::Unbounded)).take_while(|(key, _)| key.0.starts_with(prefix));
+        Ok(matching.take(most).map(|(key, pointed)| (*key, pointed.record.clone())).collect())
     }
 
     fn commit(&self, batch: Batch) -> Commit {

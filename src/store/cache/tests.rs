@@ -1,19 +1,24 @@
 //! The cache against readers that come late.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use super::*;
-use crate::chain::Mark;
-use crate::store::index::memory::Memory;
-use crate::store::index::{Applied, Index};
 
 fn key(number: u8) -> Key {
     Key([number; KEY_LENGTH])
 }
 
-fn record(revision: u64) -> Record {
-    Record { revision, value: revision.to_le_bytes().to_vec().into() }
+fn pointed(revision: u64, value: &[u8]) -> Pointed {
+    let length = u32::try_from(value.len()).unwrap();
+    let pointer = Pointer { revision, offset: 0, length, digest: 0 };
+    Pointed { record: Record { revision, value: value.into() }, pointer }
+}
+
+fn record(revision: u64) -> Pointed {
+    pointed(revision, &revision.to_le_bytes())
 }
 
 #[test]
@@ -26,14 +31,14 @@ fn a_reader_that_looked_before_a_change_does_not_store_what_it_saw_after_it() {
             Ok(Some(record(1)))
         });
         assert_eq!(seen.unwrap().unwrap().revision, 1);
-        assert_eq!(cache.peek(&key(1)).map(|record| record.revision), after.map(|record| record.revision));
+        assert_eq!(cache.peek(&key(1)).map(|pointer| pointer.revision), after.map(|it| it.pointer.revision));
     }
 }
 
 #[test]
 fn a_record_too_large_to_keep_voids_claims_all_the_same() {
     let cache = Cache::new(1 << 16);
-    let large = Record { revision: 2, value: vec![0; 1 << 15].into() };
+    let large = pointed(2, &[0; 1 << 15]);
     let seen = cache.read(&key(1), || {
         cache.renew(vec![(key(1), Some(large.clone()))]);
         Ok(Some(record(1)))
@@ -50,7 +55,7 @@ fn it_stays_within_its_bound() {
     for number in 0..20_000_u64 {
         let mut bytes = [0; KEY_LENGTH];
         bytes[1..9].copy_from_slice(&number.to_le_bytes());
-        let full = Record { revision: number, value: vec![0; 500].into() };
+        let full = pointed(number, &[0; 500]);
         cache.read(&Key(bytes), || Ok(Some(full))).unwrap();
     }
     assert!(cache.entries.weight() <= 1 << 20);
@@ -60,7 +65,7 @@ fn it_stays_within_its_bound() {
 #[test]
 fn what_is_read_never_goes_back_under_many_readers() {
     let cache = Cache::new(1 << 14);
-    let index = Memory::default();
+    let index = Mutex::new(HashMap::new());
     let published = [const { AtomicU64::new(0) }; 4];
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -69,7 +74,9 @@ fn what_is_read_never_goes_back_under_many_readers() {
                 while !done.load(Ordering::Relaxed) {
                     for number in 0..4_u8 {
                         let least = published[usize::from(number)].load(Ordering::SeqCst);
-                        let found = cache.read(&key(number), || index.read(&key(number))).unwrap();
+                        let found = cache
+                            .read(&key(number), || Ok(index.lock().unwrap().get(&key(number)).cloned()))
+                            .unwrap();
                         let revision = found.map_or(0, |record| record.revision);
                         // Every fourth revision is an absence.
                         assert!(revision == 0 || revision >= least, "{revision} after {least}");
@@ -84,9 +91,12 @@ fn what_is_read_never_goes_back_under_many_readers() {
         }
         for revision in 1..40_000_u64 {
             for number in 0..4_u8 {
-                let update = vec![(key(number), (!revision.is_multiple_of(4)).then(|| record(revision)))];
-                index.apply(update.clone(), &Applied { mark: Mark::START, ..Applied::NOTHING }).unwrap();
-                cache.renew(update);
+                let update = (!revision.is_multiple_of(4)).then(|| record(revision));
+                match update.clone() {
+                    Some(pointed) => drop(index.lock().unwrap().insert(key(number), pointed)),
+                    None => drop(index.lock().unwrap().remove(&key(number))),
+                }
+                cache.renew(vec![(key(number), update)]);
                 published[usize::from(number)].store(revision, Ordering::SeqCst);
             }
         }

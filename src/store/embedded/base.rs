@@ -5,16 +5,17 @@
 //!
 //! Never gives out an index that holds a part of a snapshot.
 
+use std::sync::Arc;
+
 use crate::chain::Mark;
 use crate::store::index::tally::{Digester, Tally};
-use crate::store::index::{Applied, Broken, Index, Update};
+use crate::store::index::{Applied, Broken, Index, Pointer, Update};
 use crate::store::journal::segment::Identity;
 use crate::store::journal::walk::{Segment, Trouble};
-use crate::store::snapshot::{Reader, Snapshot};
+use crate::store::snapshot::{Base, Reader, Snapshot};
 
-/// Records, and bytes of values, put into an index at once.
+/// Pointers put into an index at once.
 const PART: usize = 4096;
-const PART_BYTES: usize = 4 << 20;
 
 /// Why an index could not be made from a snapshot.
 pub(crate) enum Unfit {
@@ -48,6 +49,17 @@ pub(crate) fn reaches_back(segments: &[Segment]) -> bool {
     segments.first().is_none_or(|first| first.before == Mark::START)
 }
 
+/// A snapshot to read values from; none where it is damaged, which is said.
+pub(crate) fn open(snapshot: &Snapshot, identity: &Identity) -> Option<Arc<Base>> {
+    match Base::open(snapshot, identity) {
+        Ok(base) => Some(Arc::new(base)),
+        Err(trouble) => {
+            tracing::error!(%trouble, "a snapshot is damaged");
+            None
+        }
+    }
+}
+
 /// Fills an empty index. `read` is told how many bytes of the snapshot were read.
 pub(crate) fn lay(
     index: &dyn Index,
@@ -58,14 +70,13 @@ pub(crate) fn lay(
 ) -> Result<Applied, Unfit> {
     let mut reader = Reader::open(&snapshot.path, identity)?;
     let mut tally = Tally::default();
-    let (mut part, mut bytes): (Vec<Update>, _) = (Vec::with_capacity(PART), 0);
+    let mut part: Vec<Update> = Vec::with_capacity(PART);
     while let Some((key, record)) = reader.next()? {
-        digester.add(&mut tally, &key, record.revision, &record.value);
-        bytes += record.value.len();
-        part.push((key, Some(record)));
-        if part.len() >= PART || bytes >= PART_BYTES {
+        let pointer = Pointer::to(digester, &key, record.revision, 0, &record.value);
+        tally.add(pointer.digest);
+        part.push((key, Some(pointer)));
+        if part.len() >= PART {
             index.apply(std::mem::take(&mut part), &Applied::NOTHING)?;
-            bytes = 0;
             read(reader.bytes_read());
         }
     }

@@ -69,6 +69,8 @@ pub(crate) struct Committer {
 /// Batches that will share a sync.
 struct Group<'a> {
     bytes: Vec<u8>,
+    /// Where in the segment they go.
+    offset: u64,
     pending: Pending<'a>,
     head: Mark,
     witness: Mark,
@@ -161,6 +163,7 @@ impl Committer {
         let since = shared.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Group {
             bytes,
+            offset: self.writer.offset(),
             pending: Pending::new(&shared.digester, self.tally),
             head: self.head,
             witness: shared.witness.durable_head(),
@@ -184,7 +187,7 @@ impl Committer {
             let holds = match precondition {
                 Precondition::Absent(_) => there.is_none(),
                 Precondition::Unchanged(_, revision) => {
-                    there.is_some_and(|record| record.revision == *revision)
+                    there.is_some_and(|pointer| pointer.revision == *revision)
                 }
             };
             if !holds {
@@ -192,8 +195,12 @@ impl Committer {
             }
         }
         let sequence = group.head.sequence.saturating_add(1);
-        for change in &batch.changes {
-            self.insist(|shared| group.pending.take(change, sequence, &|key| shared.front.peek(key)))?;
+        let start = group.offset + group.bytes.len() as u64;
+        for (change, at) in batch.changes.iter().zip(record::values_behind(batch.note.len(), &batch.changes))
+        {
+            // A segment is never as long as that: its length is bounded where it is configured.
+            let at = u32::try_from(start + at as u64).unwrap_or(0);
+            self.insist(|shared| group.pending.take(change, sequence, at, &|key| shared.front.peek(key)))?;
         }
         let entry = Entry {
             sequence,
@@ -262,6 +269,7 @@ impl Committer {
     fn roll(&mut self) -> Result<(), CommitError> {
         match self.writer.roll(&self.head) {
             Ok(()) => {
+                self.shared.front.values().begun(self.head.sequence.saturating_add(1));
                 self.shared.condition.turn(State::Ok);
                 // Where nobody listens, the store is closing.
                 drop(self.shared.tasks.send(Task::Rolled));

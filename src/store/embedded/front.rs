@@ -1,16 +1,18 @@
-//! What readers see: the cache, behind it what the index has not got yet, behind that the index, and in its place, should
-//! it break, one in memory.
+//! What readers see: the cache, behind it what the index has not got yet, behind that the index and the values that it points to; and in
+//! its place, should it break, one in memory.
 //!
 //! Never shows a change before it is durable.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::late::{Closed, Late};
+use super::values::{Bases, Missed, Values};
 use crate::store::cache::Cache;
 use crate::store::index::memory::Memory;
-use crate::store::index::{Applied, Broken, Index, Update};
+use crate::store::index::{Applied, Broken, Index, Pointed, Pointer, Written};
+use crate::store::snapshot::Held;
 use crate::store::{Key, Record};
 
 /// Cache and index as one index.
@@ -21,29 +23,32 @@ pub(crate) struct Front {
     memory: OnceLock<Memory>,
     broken: AtomicBool,
     late: Late,
+    values: Values,
     /// Held while the index is changed: a broken one is replaced before or after, never within.
     changing: Mutex<()>,
 }
 
 impl Front {
-    pub(crate) fn over_tree(tree: Box<dyn Index>, cache_bytes: u64) -> Self {
+    pub(crate) fn over_tree(tree: Box<dyn Index>, values: Values, cache_bytes: u64) -> Self {
         Self {
             cache: Cache::new(cache_bytes),
             tree: Some(tree),
             memory: OnceLock::new(),
             broken: AtomicBool::new(false),
             late: Late::new(),
+            values,
             changing: Mutex::new(()),
         }
     }
 
-    pub(crate) fn over_memory(memory: Memory, cache_bytes: u64) -> Self {
+    pub(crate) fn over_memory(memory: Memory, values: Values, cache_bytes: u64) -> Self {
         Self {
             cache: Cache::new(cache_bytes),
             tree: None,
             memory: OnceLock::from(memory),
             broken: AtomicBool::new(false),
             late: Late::new(),
+            values,
             changing: Mutex::new(()),
         }
     }
@@ -53,6 +58,11 @@ impl Front {
         let _nobody_changes_it = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.memory.set(memory));
         self.late.forget();
+    }
+
+    /// Where the values are.
+    pub(crate) fn values(&self) -> &Values {
+        &self.values
     }
 
     /// `sled` or `memory`.
@@ -66,23 +76,46 @@ impl Front {
     }
 
     /// What the committer sees: takes no claims in the cache.
-    pub(crate) fn peek(&self, key: &Key) -> Result<Option<Record>, Broken> {
+    pub(crate) fn peek(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
         match self.cache.peek(key) {
-            Some(record) => Ok(Some(record)),
-            None => self.look(key),
+            Some(pointer) => Ok(Some(pointer)),
+            None => self.look(key).map(|found| found.map(|found| *found.pointer())),
         }
     }
 
     /// As [`crate::store::Store::read`].
     pub(crate) fn read(&self, key: &Key) -> Result<Option<Record>, Broken> {
-        self.cache.read(key, || self.look(key))
+        self.cache.read(key, || self.load(key, &mut Held::default()))
     }
 
-    fn look(&self, key: &Key) -> Result<Option<Record>, Broken> {
+    fn look(&self, key: &Key) -> Result<Option<Found>, Broken> {
         match self.late.read(key) {
-            Some(waiting) => Ok(waiting),
+            Some(waiting) => Ok(waiting.map(Found::Whole)),
             // What stopped waiting since is in the index.
-            None => self.index()?.read(key),
+            None => Ok(self.index()?.read(key)?.map(Found::Pointer)),
+        }
+    }
+
+    /// The record with its value. What is missed where it should be may have been overtaken, or its file removed: it is called broken
+    /// only when a second look at index and files finds the same of both.
+    fn load(&self, key: &Key, held: &mut Held) -> Result<Option<Pointed>, Broken> {
+        let mut before = None;
+        loop {
+            let pointer = match self.look(key)? {
+                None => return Ok(None),
+                Some(Found::Whole(pointed)) => return Ok(Some(pointed)),
+                Some(Found::Pointer(pointer)) => pointer,
+            };
+            let bases = self.values.bases();
+            let Missed(why) = match self.values.read(&bases, key, &pointer, held) {
+                Ok(value) => return Ok(Some(pointer.with(value))),
+                Err(missed) => missed,
+            };
+            let is_same = |(other, stood): &(Pointer, Bases)| *other == pointer && Arc::ptr_eq(stood, &bases);
+            if before.as_ref().is_some_and(is_same) {
+                return Err(Broken(why));
+            }
+            before = Some((pointer, bases));
         }
     }
 
@@ -93,13 +126,26 @@ impl Front {
         after: Option<&Key>,
         most: usize,
     ) -> Result<Vec<(Key, Record)>, Broken> {
+        let (mut found, mut held) = (Vec::new(), Held::default());
+        let bases = self.values.bases();
+        for (key, at) in self.range(prefix, after, most)? {
+            let record = match at {
+                Found::Whole(pointed) => Some(pointed.record),
+                Found::Pointer(pointer) => match self.values.read(&bases, &key, &pointer, &mut held) {
+                    Ok(value) => Some(pointer.with(value).record),
+                    Err(Missed(_)) => self.load(&key, &mut held)?.map(|pointed| pointed.record),
+                },
+            };
+            found.extend(record.map(|record| (key, record)));
+        }
+        Ok(found)
+    }
+
+    fn range(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Found)>, Broken> {
         // First: what stops waiting meanwhile is then found in the index.
         let late = self.late.range(prefix, after);
-        if late.is_empty() {
-            return self.index()?.scan(prefix, after, most);
-        }
-        // Each that waits may take one away.
         let asked = most.saturating_add(late.len());
+        // Each that waits may take one away.
         let found = self.index()?.scan(prefix, after, asked)?;
         let end = found.last().filter(|_| found.len() >= asked).map(|(key, _)| *key);
         let mut merged = merge(found, late);
@@ -110,7 +156,7 @@ impl Front {
     }
 
     /// Takes on a group that is durable: seen from now on, and in the index soon.
-    pub(crate) fn bring(&self, updates: Vec<Update>, applied: &Applied) {
+    pub(crate) fn bring(&self, updates: Vec<Written>, applied: &Applied) {
         self.late.bring(&updates, applied);
         self.cache.renew(updates);
     }
@@ -148,20 +194,41 @@ impl Front {
     }
 }
 
+/// What is known of a record before its value is looked for.
+enum Found {
+    Pointer(Pointer),
+    Whole(Pointed),
+}
+
+impl Found {
+    fn pointer(&self) -> &Pointer {
+        match self {
+            Self::Pointer(pointer) => pointer,
+            Self::Whole(pointed) => &pointed.pointer,
+        }
+    }
+}
+
+impl Pointer {
+    fn with(self, value: Arc<[u8]>) -> Pointed {
+        Pointed { record: Record { revision: self.revision, value }, pointer: self }
+    }
+}
+
 /// Both in key order; of a key in both, the newer one.
-fn merge(found: Vec<(Key, Record)>, late: Vec<Update>) -> Vec<(Key, Record)> {
+fn merge(found: Vec<(Key, Pointer)>, late: Vec<Written>) -> Vec<(Key, Found)> {
     let mut merged = Vec::with_capacity(found.len() + late.len());
-    let mut found = found.into_iter().peekable();
+    let mut found = found.into_iter().map(|(key, pointer)| (key, Found::Pointer(pointer))).peekable();
     for (key, waiting) in late {
         while let Some(before) = found.next_if(|(other, _)| *other < key) {
             merged.push(before);
         }
-        let same = found.next_if(|(other, _)| *other == key).map(|(_, record)| record);
+        let same = found.next_if(|(other, _)| *other == key).map(|(_, same)| same);
         let newest = match (waiting, same) {
-            (Some(waiting), Some(same)) if same.revision > waiting.revision => Some(same),
-            (waiting, _) => waiting,
+            (Some(waiting), Some(same)) if same.pointer().revision > waiting.pointer.revision => Some(same),
+            (waiting, _) => waiting.map(Found::Whole),
         };
-        merged.extend(newest.map(|record| (key, record)));
+        merged.extend(newest.map(|found| (key, found)));
     }
     merged.extend(found);
     merged

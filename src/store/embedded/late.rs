@@ -11,9 +11,9 @@ use std::ops::Bound;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::store::Key;
 use crate::store::index::memory::first_of;
-use crate::store::index::{Applied, Update};
-use crate::store::{Key, Record};
+use crate::store::index::{Applied, Pointed, Update, Written};
 
 /// Bytes that may wait: some thousand records. Beyond, the committer waits too.
 const MOST: usize = 16 << 20;
@@ -22,7 +22,7 @@ const MOST: usize = 16 << 20;
 #[derive(Debug, Clone)]
 struct Waiting {
     group: u64,
-    record: Option<Record>,
+    pointed: Option<Pointed>,
 }
 
 /// What waits.
@@ -61,13 +61,13 @@ impl Late {
     }
 
     /// The change of the key that waits, if one does: its record, or that there is none any more.
-    pub(crate) fn read(&self, key: &Key) -> Option<Option<Record>> {
+    pub(crate) fn read(&self, key: &Key) -> Option<Option<Pointed>> {
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        changes.get(key).map(|waiting| waiting.record.clone())
+        changes.get(key).map(|waiting| waiting.pointed.clone())
     }
 
     /// Those whose key starts with `prefix`, after `after`, in key order.
-    pub(crate) fn range(&self, prefix: &[u8], after: Option<&Key>) -> Vec<Update> {
+    pub(crate) fn range(&self, prefix: &[u8], after: Option<&Key>) -> Vec<Written> {
         let from = first_of(prefix);
         let from = match after {
             Some(after) if *after >= from => Bound::Excluded(*after),
@@ -76,20 +76,20 @@ impl Late {
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
         let matching =
             changes.range((from, Bound::Unbounded)).take_while(|(key, _)| key.0.starts_with(prefix));
-        matching.map(|(key, waiting)| (*key, waiting.record.clone())).collect()
+        matching.map(|(key, waiting)| (*key, waiting.pointed.clone())).collect()
     }
 
     /// Takes a durable group on. By the committer alone.
-    pub(crate) fn bring(&self, updates: &[Update], applied: &Applied) {
+    pub(crate) fn bring(&self, updates: &[Written], applied: &Applied) {
         let mut queue = self.queue();
         while queue.bytes > MOST && !queue.closed {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.group += 1;
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, record) in updates {
-            queue.bytes += key.0.len() + record.as_ref().map_or(0, |record| record.value.len());
-            changes.insert(*key, Waiting { group: queue.group, record: record.clone() });
+        for (key, pointed) in updates {
+            queue.bytes += key.0.len() + pointed.as_ref().map_or(0, |pointed| pointed.record.value.len());
+            changes.insert(*key, Waiting { group: queue.group, pointed: pointed.clone() });
         }
         drop(changes);
         queue.applied = Some(*applied);
@@ -111,7 +111,8 @@ impl Late {
         let mut queue = self.queue();
         let applied = queue.applied.take()?;
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        let updates = changes.iter().map(|(key, waiting)| (*key, waiting.record.clone())).collect();
+        let pointer = |waiting: &Waiting| waiting.pointed.as_ref().map(|pointed| pointed.pointer);
+        let updates = changes.iter().map(|(key, waiting)| (*key, pointer(waiting))).collect();
         let bytes = std::mem::take(&mut queue.bytes);
         self.changed.notify_all();
         Some(Load { group: queue.group, updates, applied, bytes })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! commit -> queue -> committer: journal (write, one sync a group) -> late, cache -> answer; applier: late -> index
-//! read   -> cache -> late -> index
+//! read   -> cache -> late -> index -> the value in a snapshot or a segment
 //! open   -> journal held against the audit log; index held against the journal, or made anew
 //! upkeep -> snapshot before + journal -> snapshot; segments that two of them cover are removed
 //! ```
@@ -21,6 +21,7 @@ mod recovery;
 mod refusal;
 mod standing;
 mod upkeep;
+mod values;
 
 use std::fs::DirBuilder;
 use std::io;
@@ -59,8 +60,9 @@ use crate::crypto::mac::MacKey;
 use crate::os::lock::{Lock, LockError};
 use crate::room::RoomError;
 
-/// Length of a journal segment: long enough that making one is rare, short enough to be read in 20 ms.
-pub const SEGMENT_BYTES: u64 = 16 << 20;
+/// Length of a journal segment: long enough that making one is rare, short enough that the one in use and the next one, which is there
+/// beforehand, are little beside the data.
+pub const SEGMENT_BYTES: u64 = 8 << 20;
 
 /// How long segments are, and when a snapshot is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,14 +80,13 @@ impl Default for Sizes {
 }
 
 /// Bytes of closed segments after which a snapshot is made, where the live data is less.
-pub const SNAPSHOT_AFTER: u64 = 64 << 20;
+pub const SNAPSHOT_AFTER: u64 = 16 << 20;
 
 /// What the cache of sealed records may take.
 pub const CACHE_BYTES: u64 = 256 << 20;
 
-/// What sled's page cache may take. At 100,000 records of 500 bytes, 64 MiB made it read its file for every other
-/// page and halved the commits per second.
-pub const INDEX_CACHE_BYTES: u64 = 256 << 20;
+/// What sled's page cache may take: the pointers of a million records.
+pub const INDEX_CACHE_BYTES: u64 = 128 << 20;
 
 /// How far the making of an index has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,6 +260,7 @@ impl EmbeddedStore {
             digester: &digester,
             workshop: &workshop,
             snapshots: Vec::new(),
+            unfit: Vec::new(),
             laid: None,
         };
         let recovered = recovery.run()?;

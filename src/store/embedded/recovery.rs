@@ -10,23 +10,26 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::base::{self, Unfit};
 use super::front::Front;
+use super::values::Values;
 use super::{OpenError, Options, Rebuild, Shared};
 use crate::chain::Mark;
 use crate::store::Unwitnessed;
 use crate::store::index::memory::Memory;
 use crate::store::index::pending::Pending;
 use crate::store::index::tally::Digester;
-use crate::store::index::tree::Tree;
+use crate::store::index::tree::{self, Tree};
 use crate::store::index::{Applied, Broken, Index};
+use crate::store::journal::record;
 use crate::store::journal::segment::{Identity, RECORDS_AT};
 use crate::store::journal::tail;
 use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk, containing};
 use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
-use crate::store::snapshot::{self, Snapshot};
+use crate::store::snapshot::{self, Base, Snapshot};
 
 /// Bytes of values gathered before they go into the index during a replay.
 const CHUNK: usize = 16 << 20;
@@ -54,6 +57,8 @@ pub(crate) struct Recovery<'a> {
     pub(crate) workshop: &'a Workshop,
     /// By their heads, oldest first.
     pub(crate) snapshots: Vec<Snapshot>,
+    /// Those of them that turned out to be damaged.
+    pub(crate) unfit: Vec<Snapshot>,
     /// Bytes of the snapshot that an index is made from; none while there is no making.
     pub(crate) laid: Option<u64>,
 }
@@ -101,7 +106,8 @@ impl Recovery<'_> {
         let fresh = segments.len() == 1 && self.snapshots.is_empty() && !self.index().exists();
         let (front, pass, rebuilt, start) = match self.try_index(&segments) {
             Ok((tree, pass, start)) => {
-                (Front::over_tree(Box::new(tree), self.options.cache_bytes), pass, None, start)
+                let values = self.values(&segments);
+                (Front::over_tree(Box::new(tree), values, self.options.cache_bytes), pass, None, start)
             }
             Err(Failure::Journal(trouble)) => return Err(trouble.into()),
             Err(Failure::Index(why)) => {
@@ -156,12 +162,31 @@ impl Recovery<'_> {
         Ok(walk::segments(directory, self.identity)?)
     }
 
+    /// Where the values are.
+    fn values(&self, segments: &[Segment]) -> Values {
+        let firsts = segments.iter().map(|segment| segment.before.sequence.saturating_add(1)).collect();
+        let values = Values::new(&self.workshop.directory, self.digester, firsts);
+        values.stand_on(self.bases(segments));
+        values
+    }
+
+    /// Snapshots to read from, newest first: those that the journal goes on after.
+    fn bases(&self, segments: &[Segment]) -> Vec<Arc<Base>> {
+        base::candidates(&self.snapshots, segments)
+            .filter(|snapshot| !self.unfit.contains(snapshot))
+            .filter_map(|snapshot| base::open(snapshot, self.identity))
+            .collect()
+    }
+
     /// The index as it lies there, brought up to the journal's end; and the segment that reading started with.
     fn try_index(&mut self, segments: &[Segment]) -> Result<(Tree, Pass, usize), Failure> {
         if !self.index().exists() {
             return Err(Failure::Index("there was no index".into()));
         }
-        let (tree, survey) = Tree::open(&self.index(), self.options.index_cache_bytes, self.digester)?;
+        if !base::reaches_back(segments) && self.bases(segments).is_empty() {
+            return Err(Failure::Index("there is no snapshot that the journal goes on after".into()));
+        }
+        let (tree, survey) = Tree::open(&self.index(), self.options.index_cache_bytes)?;
         let applied =
             survey.applied.ok_or_else(|| Failure::Index("it does not say how far it has come".into()))?;
         if applied.tally != survey.tally {
@@ -193,6 +218,7 @@ impl Recovery<'_> {
                 }
                 Err(Unbuilt::Snapshot(trouble)) => {
                     tracing::error!(%trouble, "a snapshot is damaged; trying the one before");
+                    self.unfit.push(snapshot.clone());
                     damaged.get_or_insert(trouble);
                 }
             }
@@ -229,7 +255,9 @@ impl Recovery<'_> {
         match self.lay_tree(snapshot, why, left) {
             Ok((tree, applied)) => match self.pass(&tree, &applied, segments, start) {
                 Ok(pass) => {
-                    return Ok((Front::over_tree(Box::new(tree), self.options.cache_bytes), pass, start));
+                    let front =
+                        Front::over_tree(Box::new(tree), self.values(segments), self.options.cache_bytes);
+                    return Ok((front, pass, start));
                 }
                 Err(Failure::Journal(trouble)) => return Err(Unbuilt::Journal(trouble)),
                 Err(Failure::Index(again)) => self.warn_of_memory(why, &again),
@@ -248,7 +276,7 @@ impl Recovery<'_> {
             Failure::Journal(trouble) => Unbuilt::Journal(trouble),
             Failure::Index(why) => Unbuilt::Index(why),
         })?;
-        Ok((Front::over_memory(memory, self.options.cache_bytes), pass, start))
+        Ok((Front::over_memory(memory, self.values(segments), self.options.cache_bytes), pass, start))
     }
 
     fn warn_of_memory(&self, why: &str, again: &str) {
@@ -285,10 +313,10 @@ impl Recovery<'_> {
             self.plant(&memory, &pass, why)
         };
         let front = match planted {
-            Ok(tree) => Front::over_tree(Box::new(tree), self.options.cache_bytes),
+            Ok(tree) => Front::over_tree(Box::new(tree), self.values(segments), self.options.cache_bytes),
             Err(again) => {
                 self.warn_of_memory(why, &again.0);
-                Front::over_memory(memory, self.options.cache_bytes)
+                Front::over_memory(memory, self.values(segments), self.options.cache_bytes)
             }
         };
         Ok((front, pass))
@@ -303,12 +331,28 @@ impl Recovery<'_> {
         let unfit = |error: io::Error| Broken(error.to_string());
         let index = self.index();
         if index.exists() {
+            if why == tree::EARLIER {
+                return self.replant();
+            }
             let since = self.options.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let aside = set_aside(&self.options.directory, &index, since).map_err(unfit)?;
             tracing::warn!(%why, aside = %aside.display(), "the index is of no use; made anew from the journal");
         }
-        super::make_directory(&index).map_err(unfit)?;
-        let (tree, _) = Tree::open(&index, self.options.index_cache_bytes, self.digester)?;
+        self.empty_tree()
+    }
+
+    /// A new, empty tree in the place of a sound one that an earlier version has made: it holds all values, and there may be no room
+    /// for them beside the new one.
+    fn replant(&self) -> Result<Tree, Broken> {
+        tracing::info!("the index is of an earlier version; made anew");
+        fs::remove_dir_all(self.index()).map_err(|error| Broken(error.to_string()))?;
+        self.empty_tree()
+    }
+
+    fn empty_tree(&self) -> Result<Tree, Broken> {
+        let index = self.index();
+        super::make_directory(&index).map_err(|error| Broken(error.to_string()))?;
+        let (tree, _) = Tree::open(&index, self.options.index_cache_bytes)?;
         Ok(tree)
     }
 
@@ -322,7 +366,7 @@ impl Recovery<'_> {
             after = Some(*last);
             // Until it is whole it says that it holds nothing, so a start that finds it half done makes it anew.
             tree.apply(
-                part.into_iter().map(|(key, record)| (key, Some(record))).collect(),
+                part.into_iter().map(|(key, pointer)| (key, Some(pointer))).collect(),
                 &Applied::NOTHING,
             )?;
         }
@@ -440,12 +484,13 @@ impl<'a> Replay<'a> {
             };
         }
         self.said = says;
-        for change in &found.entry.changes {
-            self.pending.take(change, found.mark.sequence, &|key| self.index.read(key))?;
+        for (change, at) in found.entry.changes.iter().zip(record::values_at(&found.entry)) {
+            let offset = u32::try_from(found.offset + at).unwrap_or(0);
+            self.pending.take(change, found.mark.sequence, offset, &|key| self.index.read(key))?;
         }
         self.applied = Applied { mark: found.mark, tally: self.pending.tally };
         if self.pending.bytes() >= CHUNK {
-            self.index.apply(self.pending.drain(), &self.applied)?;
+            self.apply()?;
         }
         Ok(())
     }
@@ -465,8 +510,14 @@ impl<'a> Replay<'a> {
                 "the journal adds up to something else than its last record says; going by its records"
             );
         }
-        self.index.apply(self.pending.drain(), &self.applied)?;
+        self.apply()?;
         Ok(self.applied)
+    }
+
+    fn apply(&mut self) -> Result<(), Broken> {
+        let written = self.pending.drain().into_iter();
+        let updates = written.map(|(key, pointed)| (key, pointed.map(|pointed| pointed.pointer)));
+        self.index.apply(updates.collect(), &self.applied)
     }
 }
 
@@ -485,7 +536,7 @@ fn check_snapshots(snapshots: &[Snapshot], walk: &Walk<'_>) -> Result<(), Troubl
 pub(crate) fn in_memory(shared: &Shared, head: &Mark) -> Result<Memory, OpenError> {
     let _nothing_is_removed = shared.files();
     let segments = walk::segments(&shared.journal, &shared.identity)?;
-    let (memory, from) = memory_of_snapshot(shared, &segments)?;
+    let (memory, from, bases) = memory_of_snapshot(shared, &segments)?;
     let start = containing(&segments, from.mark.sequence.saturating_add(1));
     let mut walk = Walk::new(&shared.identity, segments.get(start..).unwrap_or_default(), None)?;
     let mut replay = Replay::new(&shared.digester, &memory, from);
@@ -502,22 +553,29 @@ pub(crate) fn in_memory(shared: &Shared, head: &Mark) -> Result<Memory, OpenErro
         return Err(walk.damaged(what).into());
     }
     replay.finish(&end).map_err(unusable)?;
+    shared.front.values().stand_on(bases);
     Ok(memory)
 }
 
+/// What is read from where it stands, beside an index made of it.
+type Made = (Memory, Applied, Vec<Arc<Base>>);
+
 /// What the newest whole snapshot holds that the journal goes on after; nothing where the journal needs none.
-fn memory_of_snapshot(shared: &Shared, segments: &[Segment]) -> Result<(Memory, Applied), OpenError> {
+fn memory_of_snapshot(shared: &Shared, segments: &[Segment]) -> Result<Made, OpenError> {
     let (snapshots, _) = snapshot::list(&shared.snapshots, &shared.identity)?;
     for snapshot in base::candidates(&snapshots, segments) {
         let memory = Memory::default();
         match base::lay(&memory, snapshot, &shared.identity, &shared.digester, &mut |_| {}) {
-            Ok(applied) => return Ok((memory, applied)),
+            Ok(applied) => {
+                let bases = base::open(snapshot, &shared.identity).into_iter().collect();
+                return Ok((memory, applied, bases));
+            }
             Err(Unfit::Snapshot(trouble)) => tracing::error!(%trouble, "a snapshot is damaged"),
             Err(Unfit::Index(broken)) => tracing::error!(%broken, "an index in memory broke"),
         }
     }
     if base::reaches_back(segments) {
-        return Ok((Memory::default(), Applied::NOTHING));
+        return Ok((Memory::default(), Applied::NOTHING, Vec::new()));
     }
     let what = "there is no whole snapshot that the journal goes on after".to_owned();
     Err(OpenError::Damaged { file: shared.snapshots.clone(), offset: 0, what })

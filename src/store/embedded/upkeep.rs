@@ -1,14 +1,16 @@
 //! The thread that keeps the journal short: it makes snapshots and removes the segments that they cover.
 //!
-//! The hard problem: whatever is removed is gone, so it must be certain that nobody will need it. The answer: a segment goes
-//! only when *both* kept snapshots hold all of it, each read back from the disk and counted, so that a damaged newest one
+//! The hard problem: whatever is removed is gone, so it must be certain that nobody will need it; and what is kept takes room. The
+//! answer: a segment goes only when *both* kept snapshots hold all of it, each read back from the disk and counted, so that a damaged newest one
 //! still leaves a whole truth; and, where there are backups, only when a backup has it too. They go oldest first, one durable
-//! removal after the other, so that no crash leaves a gap.
+//! removal after the other, so that no crash leaves a gap. Three snapshots never lie side by side: before another is made, the newest is
+//! read once more, whole, and the one before it goes.
 //!
 //! Never stops who writes, never writes a record, and never removes the segment that is being written to.
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
@@ -22,6 +24,10 @@ use crate::chain::Mark;
 use crate::store::journal::walk::{self, Segment, Trouble};
 use crate::store::journal::writer::{RESERVE, sync_directory};
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
+
+/// Of the last snapshot, the part after which journal there is another: two snapshots and twice that much journal, the index and two
+/// segments are to stay within three times the live data.
+const SHARE: u64 = 5;
 
 /// How often it looks at what nobody told it: a backup that has come further, a disk with room again.
 const LOOK: Duration = Duration::from_secs(2);
@@ -81,11 +87,13 @@ pub(crate) struct Upkeep {
     tasks: Receiver<Task>,
     /// Those that are whole, oldest first.
     whole: Vec<Snapshot>,
+    /// Damaged ones that stay where they are until there is a whole one: much in them can still be read.
+    needed: Vec<PathBuf>,
 }
 
 impl Upkeep {
     pub(crate) fn new(shared: Arc<Shared>, tasks: Receiver<Task>) -> Self {
-        Self { shared, tasks, whole: Vec::new() }
+        Self { shared, tasks, whole: Vec::new(), needed: Vec::new() }
     }
 
     /// Works until it is told to close.
@@ -119,26 +127,63 @@ impl Upkeep {
             Ok(listed) => listed,
             Err(trouble) => return self.failed(&trouble),
         };
-        bad.into_iter().for_each(|trouble| self.set_aside(trouble));
+        let mut damaged = bad;
         for snapshot in found {
             if shared.closing.load(Ordering::Relaxed) {
                 return;
             }
             match snapshot::verify(&snapshot.path, &shared.identity, &shared.digester) {
                 Ok(snapshot) => self.whole.push(snapshot),
-                Err(trouble @ Trouble::Damaged { .. }) => self.set_aside(trouble),
+                Err(trouble @ Trouble::Damaged { .. }) => damaged.push(trouble),
                 Err(trouble) => self.failed(&trouble),
             }
         }
+        damaged.into_iter().for_each(|trouble| self.set_aside(&trouble));
+        self.stand();
         self.look();
     }
 
-    fn set_aside(&self, trouble: Trouble) {
-        let Trouble::Damaged { file, .. } = &trouble else { return self.failed(&trouble) };
-        let file = file.clone();
-        self.failed(&trouble);
-        if let Err(error) = snapshot::set_aside(&file) {
-            tracing::warn!(%error, file = %file.display(), "a damaged snapshot could not be set aside");
+    /// Takes a damaged one out of the way, where what it holds is elsewhere; otherwise once it is.
+    fn set_aside(&mut self, trouble: &Trouble) {
+        self.failed(trouble);
+        let Trouble::Damaged { file, .. } = trouble else { return };
+        self.needed.push(file.clone());
+        if !self.whole.is_empty() || self.reaches_back() {
+            self.set_needed_aside();
+        }
+    }
+
+    fn set_needed_aside(&mut self) {
+        for file in self.needed.drain(..) {
+            if let Err(error) = snapshot::set_aside(&file) {
+                tracing::warn!(%error, file = %file.display(), "a damaged snapshot could not be set aside");
+            }
+        }
+    }
+
+    /// Lets readers read from those that are whole, and from no others. Where none is, from what there is.
+    fn stand(&self) {
+        if self.whole.is_empty() && !self.reaches_back() {
+            return;
+        }
+        let values = self.shared.front.values();
+        let before = values.bases();
+        let open = |snapshot: &Snapshot| {
+            let known = before.iter().find(|base| base.snapshot == *snapshot && !base.is_doubted());
+            known.cloned().or_else(|| base::open(snapshot, &self.shared.identity))
+        };
+        values.stand_on(self.whole.iter().rev().filter_map(open).collect());
+    }
+
+    /// Where a reader found something in the newest one that must not be there, all of it is looked at.
+    fn heed_readers(&mut self) {
+        let bases = self.shared.front.values().bases();
+        for base in bases.iter().filter(|base| base.is_doubted()) {
+            let shared = Arc::clone(&self.shared);
+            match snapshot::verify(base.path(), &shared.identity, &shared.digester) {
+                Err(trouble @ Trouble::Damaged { .. }) => self.doubt(&trouble),
+                _ => self.stand(),
+            }
         }
     }
 
@@ -150,6 +195,7 @@ impl Upkeep {
 
     /// Makes a snapshot where one is due, and removes what is not needed any more.
     fn look(&mut self) {
+        self.heed_readers();
         match self.journal_since() {
             Ok((since, end)) if since >= self.due() => {
                 // Why it failed was noted; it is tried again.
@@ -165,10 +211,10 @@ impl Upkeep {
         self.retire();
     }
 
-    /// Bytes of journal after which a snapshot is made: as many as rebuilding from the last one would read beside it.
+    /// Bytes of journal after which a snapshot is made.
     fn due(&self) -> u64 {
         let live = self.whole.last().map_or(0, |newest| newest.bytes);
-        (live / 2).max(self.shared.snapshot_after)
+        (live / SHARE).max(self.shared.snapshot_after)
     }
 
     /// Bytes of closed segments that the newest snapshot does not cover, and where they end.
@@ -199,6 +245,7 @@ impl Upkeep {
             self.shared.standing.note(|it| it.failure = Some("there is no room for a snapshot".into()));
             return Err(SnapshotError::Full);
         }
+        self.make_way();
         let shared = Arc::clone(&self.shared);
         let fold = Fold {
             identity: &shared.identity,
@@ -226,7 +273,9 @@ impl Upkeep {
                 );
                 self.whole.push(snapshot);
                 shared.standing.note(|it| (it.failure, it.made) = (None, it.made + 1));
-                self.prune();
+                self.stand();
+                self.set_needed_aside();
+                self.prune_to(KEPT);
                 self.standing();
                 Ok(())
             }
@@ -254,11 +303,28 @@ impl Upkeep {
     /// Where it was the snapshot before that is damaged, the next attempt begins with the one before that.
     fn doubt(&mut self, trouble: &Trouble) {
         let Trouble::Damaged { file, .. } = trouble else { return };
-        if self.whole.last().is_some_and(|newest| newest.path == *file) {
-            self.whole.pop();
-            if let Err(error) = snapshot::set_aside(file) {
-                tracing::warn!(%error, "a damaged snapshot could not be set aside");
+        if self.whole.iter().any(|whole| whole.path == *file) {
+            self.whole.retain(|whole| whole.path != *file);
+            self.stand();
+            self.set_aside(trouble);
+        }
+    }
+
+    /// Three side by side would take more room than is promised. So the older one goes before there is another; but only when all of the
+    /// newest was just read, and the journal goes on after it.
+    fn make_way(&mut self) {
+        if self.whole.len() < KEPT {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let Some(newest) = self.whole.last() else { return };
+        match snapshot::verify(&newest.path, &shared.identity, &shared.digester) {
+            Ok(found) => {
+                self.prune_to(1);
+                self.retire_up_to(found.at.sequence);
             }
+            // The one before serves.
+            Err(trouble) => self.doubt(&trouble),
         }
     }
 
@@ -270,11 +336,15 @@ impl Upkeep {
         self.shared.device.free(&self.shared.snapshots).map_or(true, |free| free >= needed)
     }
 
-    fn prune(&mut self) {
+    fn prune_to(&mut self, most: usize) {
         let shared = Arc::clone(&self.shared);
         let _nobody_reads = shared.files();
-        match snapshot::prune(std::mem::take(&mut self.whole)) {
-            Ok(kept) => self.whole = kept,
+        let go = self.whole.len().saturating_sub(most);
+        let gone: Vec<Snapshot> = self.whole.drain(..go).collect();
+        // An open file keeps its room.
+        self.stand();
+        match snapshot::remove(&gone) {
+            Ok(()) => {}
             Err(error) => {
                 tracing::warn!(%error, "an old snapshot could not be removed");
                 self.begin_again();
@@ -289,17 +359,26 @@ impl Upkeep {
         }
     }
 
-    fn retire(&mut self) {
+    fn retire(&self) {
+        self.retire_up_to(self.covered());
+    }
+
+    /// Removes the segments that hold nothing beyond that record, as far as no backup needs them.
+    fn retire_up_to(&self, covered: u64) {
         let _nobody_reads = self.shared.files();
+        let limit = match self.shared.retention {
+            Retention::BackedUp => covered.min(self.shared.backed_up.load(Ordering::Acquire)),
+            Retention::Covered => covered,
+        };
         let removed = self.segments().map_err(OpenError::from).and_then(|segments| {
-            let limit = self.limit();
             let mut removed = 0;
             for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
                 if !may_retire(next, limit) || !is_settled(segment) {
                     break;
                 }
                 let io = |error| OpenError::Io { file: segment.path.clone(), error };
-                fs::remove_file(&segment.path).map_err(io)?;
+                let first = segment.before.sequence.saturating_add(1);
+                self.shared.front.values().remove(&segment.path, first).map_err(io)?;
                 // One by one: after a crash, none may be gone before those older than it.
                 sync_directory(&self.shared.journal).map_err(io)?;
                 removed += 1;
@@ -313,16 +392,10 @@ impl Upkeep {
         }
     }
 
-    /// The last record that nobody needs the journal for.
-    fn limit(&self) -> u64 {
-        let covered = match self.whole.len().checked_sub(KEPT).and_then(|older| self.whole.get(older)) {
-            Some(older) => older.at.sequence,
-            None => 0,
-        };
-        match self.shared.retention {
-            Retention::BackedUp => covered.min(self.shared.backed_up.load(Ordering::Acquire)),
-            Retention::Covered => covered,
-        }
+    /// The last record that two snapshots hold.
+    fn covered(&self) -> u64 {
+        let older = self.whole.len().checked_sub(KEPT).and_then(|older| self.whole.get(older));
+        older.map_or(0, |older| older.at.sequence)
     }
 
     fn segments(&self) -> Result<Vec<Segment>, Trouble> {

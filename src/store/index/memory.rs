@@ -6,36 +6,36 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
-use super::{Applied, Broken, Index, Update};
-use crate::store::{KEY_LENGTH, Key, Record};
+use super::{Applied, Broken, Index, Pointer, Update};
+use crate::store::{KEY_LENGTH, Key};
 
-/// Records in a sorted map.
+/// Pointers in a sorted map.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(RwLock<BTreeMap<Key, Record>>);
+pub(crate) struct Memory(RwLock<BTreeMap<Key, Pointer>>);
 
 impl Index for Memory {
-    fn read(&self, key: &Key) -> Result<Option<Record>, Broken> {
-        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+    fn read(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
+        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).copied())
     }
 
-    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, Broken> {
+    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken> {
         let from = first_of(prefix);
         let from = match after {
             Some(after) if *after >= from => Bound::Excluded(*after),
             _ => Bound::Included(from),
         };
-        let records = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pointers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let matching =
-            records.range((from, Bound::Unbounded)).take_while(|(key, _)| key.0.starts_with(prefix));
-        Ok(matching.take(most).map(|(key, record)| (*key, record.clone())).collect())
+            pointers.range((from, Bound::Unbounded)).take_while(|(key, _)| key.0.starts_with(prefix));
+        Ok(matching.take(most).map(|(key, pointer)| (*key, *pointer)).collect())
     }
 
     fn apply(&self, updates: Vec<Update>, _: &Applied) -> Result<(), Broken> {
-        let mut records = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, record) in updates {
-            match record {
-                Some(record) => records.insert(key, record),
-                None => records.remove(&key),
+        let mut pointers = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, pointer) in updates {
+            match pointer {
+                Some(pointer) => pointers.insert(key, pointer),
+                None => pointers.remove(&key),
             };
         }
         Ok(())

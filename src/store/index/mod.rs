@@ -1,8 +1,12 @@
-//! Where the records are found: what the journal adds up to.
+//! Where the records are found: of each its revision, where its value stands, and the digest that it must have there.
+//!
+//! The hard problem: an index that holds the values holds them a third time, beside journal and snapshots, and sled takes three
+//! times their room. The answer: it points (as in Bitcask and WiscKey). The place of a record never changes: it is where the journal has
+//! put it, and once a snapshot covers that, the snapshot has it under the same key and revision. So nothing is ever pointed anew.
 //!
 //! The journal is the truth; an index may be lost, late or wrong, and is then made again.
 //!
-//! Never ahead of what is durable in the journal.
+//! Never ahead of what is durable in the journal, and never believed about a value: what is read there must have its digest.
 
 pub mod tally;
 
@@ -14,7 +18,7 @@ use std::fmt;
 
 use crate::chain::Mark;
 use crate::store::{Key, Record};
-use tally::Tally;
+use tally::{Digester, Tally};
 
 /// How far an index has come, and what it should then hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +41,47 @@ impl fmt::Display for Broken {
     }
 }
 
-/// The new state of a record, or that there is none.
-pub(crate) type Update = (Key, Option<Record>);
+/// What an index holds of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pointer {
+    /// The journal record that wrote it.
+    pub(crate) revision: u64,
+    /// Where its value starts in the segment that holds that record; 0 where only a snapshot is known to have it.
+    pub(crate) offset: u32,
+    /// Of the value, in bytes.
+    pub(crate) length: u32,
+    /// Of key, revision and value, under a key ([`Digester`]).
+    pub(crate) digest: u128,
+}
 
-/// Records by key.
+impl Pointer {
+    /// To a value.
+    pub(crate) fn to(digester: &Digester, key: &Key, revision: u64, offset: u32, value: &[u8]) -> Self {
+        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        Self { revision, offset, length, digest: digester.digest(key, revision, value) }
+    }
+}
+
+/// A record, and what points to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Pointed {
+    pub(crate) record: Record,
+    pub(crate) pointer: Pointer,
+}
+
+/// The new state of a record, or that there is none.
+pub(crate) type Written = (Key, Option<Pointed>);
+
+/// What an index is told of it.
+pub(crate) type Update = (Key, Option<Pointer>);
+
+/// Pointers by key.
 pub(crate) trait Index: Send + Sync {
-    /// The record under the key.
-    fn read(&self, key: &Key) -> Result<Option<Record>, Broken>;
+    /// To the record under the key.
+    fn read(&self, key: &Key) -> Result<Option<Pointer>, Broken>;
 
     /// As [`crate::store::Store::scan`].
-    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, Broken>;
+    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken>;
 
     /// Applies all updates and notes how far it has come, or nothing of it.
     fn apply(&self, updates: Vec<Update>, applied: &Applied) -> Result<(), Broken>;

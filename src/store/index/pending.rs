@@ -9,16 +9,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::tally::{Digester, Tally};
-use super::{Broken, Update};
+use super::{Broken, Pointed, Pointer, Written};
 use crate::store::{Change, Key, Record};
 
-/// How to find the record that the index holds.
-pub(crate) type Look<'a> = &'a dyn Fn(&Key) -> Result<Option<Record>, Broken>;
+/// How to find what the index holds of a record.
+pub(crate) type Look<'a> = &'a dyn Fn(&Key) -> Result<Option<Pointer>, Broken>;
 
 /// Updates not yet in the index, and the tally with them.
 pub(crate) struct Pending<'a> {
     digester: &'a Digester,
-    updates: HashMap<Key, Option<Record>>,
+    updates: HashMap<Key, Option<Pointed>>,
     bytes: usize,
     pub(crate) tally: Tally,
 }
@@ -29,30 +29,39 @@ impl<'a> Pending<'a> {
         Self { digester, updates: HashMap::new(), bytes: 0, tally }
     }
 
-    /// The record as it will be.
-    pub(crate) fn read(&self, key: &Key, look: Look<'_>) -> Result<Option<Record>, Broken> {
+    /// What points to the record as it will be.
+    pub(crate) fn read(&self, key: &Key, look: Look<'_>) -> Result<Option<Pointer>, Broken> {
         match self.updates.get(key) {
-            Some(update) => Ok(update.clone()),
+            Some(update) => Ok(update.as_ref().map(|pointed| pointed.pointer)),
             None => look(key),
         }
     }
 
-    /// Takes a change on, made by the journal record `revision`.
-    pub(crate) fn take(&mut self, change: &Change, revision: u64, look: Look<'_>) -> Result<(), Broken> {
+    /// Takes a change on, made by the journal record `revision`, whose value stands at `offset` of its segment.
+    pub(crate) fn take(
+        &mut self,
+        change: &Change,
+        revision: u64,
+        offset: u32,
+        look: Look<'_>,
+    ) -> Result<(), Broken> {
         let (key, value) = match change {
             Change::Delete(key) => (*key, None),
             Change::Put(key, value) => (*key, Some(value)),
         };
         if let Some(old) = self.read(&key, look)? {
-            self.digester.remove(&mut self.tally, &key, old.revision, &old.value);
+            self.tally.remove(old.digest);
         }
-        let record = value.map(|value| Record { revision, value: Arc::from(value.as_slice()) });
-        if let Some(record) = &record {
-            self.digester.add(&mut self.tally, &key, revision, &record.value);
-            self.bytes += record.value.len();
+        let pointed = value.map(|value| Pointed {
+            record: Record { revision, value: Arc::from(value.as_slice()) },
+            pointer: Pointer::to(self.digester, &key, revision, offset, value),
+        });
+        if let Some(pointed) = &pointed {
+            self.tally.add(pointed.pointer.digest);
+            self.bytes += pointed.record.value.len();
         }
         self.bytes += key.0.len();
-        self.updates.insert(key, record);
+        self.updates.insert(key, pointed);
         Ok(())
     }
 
@@ -62,9 +71,9 @@ impl<'a> Pending<'a> {
     }
 
     /// What to apply, in key order: neighbours share a page of the index. Gathers anew from here.
-    pub(crate) fn drain(&mut self) -> Vec<Update> {
+    pub(crate) fn drain(&mut self) -> Vec<Written> {
         self.bytes = 0;
-        let mut updates: Vec<Update> = self.updates.drain().collect();
+        let mut updates: Vec<Written> = self.updates.drain().collect();
         updates.sort_unstable_by_key(|(key, _)| *key);
         updates
     }

@@ -6,7 +6,8 @@
 //! same sum (AdHash, Bellare and Micciancio 1997).
 //!
 //! Tells accident, never forgery: whoever can write the index without the key cannot aim at a sum, but the
-//! proof of a record is the seal on its value.
+//! proof of a record is the seal on its value. The index holds each digest, so that the sum is kept up, and a value checked where it
+//! is read, without the one before.
 
 use crate::crypto::mac::MacKey;
 use crate::room::RoomError;
@@ -19,6 +20,20 @@ pub struct Tally {
     pub records: u64,
     /// Sum of their digests modulo 2^128.
     pub digest: u128,
+}
+
+impl Tally {
+    /// Counts a record of this digest in.
+    pub(crate) fn add(&mut self, digest: u128) {
+        self.records = self.records.wrapping_add(1);
+        self.digest = self.digest.wrapping_add(digest);
+    }
+
+    /// Counts a record of this digest out.
+    pub(crate) fn remove(&mut self, digest: u128) {
+        self.records = self.records.wrapping_sub(1);
+        self.digest = self.digest.wrapping_sub(digest);
+    }
 }
 
 /// Makes digests of records.
@@ -34,20 +49,15 @@ impl Digester {
         key.derive(b"index digest").map(Self)
     }
 
-    fn digest(&self, key: &Key, revision: u64, value: &[u8]) -> u128 {
+    /// What the record adds to the sum.
+    #[must_use]
+    pub fn digest(&self, key: &Key, revision: u64, value: &[u8]) -> u128 {
         let tag = self.0.tag(&[&key.0, &revision.to_le_bytes(), value]);
         tag.first_chunk().map_or(0, |half| u128::from_le_bytes(*half))
     }
 
     /// Counts the record in.
     pub fn add(&self, tally: &mut Tally, key: &Key, revision: u64, value: &[u8]) {
-        tally.records = tally.records.wrapping_add(1);
-        tally.digest = tally.digest.wrapping_add(self.digest(key, revision, value));
-    }
-
-    /// Counts the record out.
-    pub fn remove(&self, tally: &mut Tally, key: &Key, revision: u64, value: &[u8]) {
-        tally.records = tally.records.wrapping_sub(1);
-        tally.digest = tally.digest.wrapping_sub(self.digest(key, revision, value));
+        tally.add(self.digest(key, revision, value));
     }
 }

@@ -1,9 +1,11 @@
 //! The index in sled.
 //!
 //! ```text
-//! key   33 bytes                     value  8 revision, little-endian; then the record's value
-//! key   empty (how far it has come)  value  8 sequence, 32 chain value, 8 records, 16 digest
+//! key   33 bytes                     value  8 revision, 4 offset, 4 length, 16 digest, 4 CRC32C over the key and those
+//! key   empty (how far it has come)  value  8 sequence, 32 chain value, 8 records, 16 digest, 1 format (2)
 //! ```
+//!
+//! Integers are little-endian. Before format 2 it held the values, and the last entry had no format: such a one is made anew.
 //!
 //! The hard problem: sled answers damage with a panic, a hang, or silence (docs/storage.md). The answer: every
 //! call is fenced against panics, opening has a time limit, and what it holds is counted and digested before it
@@ -18,15 +20,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::memory::first_of;
-use super::tally::{Digester, Tally};
-use super::{Applied, Broken, Index, Update};
+use super::tally::Tally;
+use super::{Applied, Broken, Index, Pointer, Update};
 use crate::chain::Mark;
-use crate::store::{KEY_LENGTH, Key, Record};
+use crate::store::{KEY_LENGTH, Key};
 
 /// Under which key it says how far it has come: no record has a key of this length.
 const APPLIED_KEY: &[u8] = b"";
@@ -37,6 +39,18 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// How long to wait for a sled of this process that is still letting go of its lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What it is written in.
+const FORMAT: u8 = 2;
+
+/// Length of a pointer as it is stored.
+const POINTER: usize = 36;
+
+/// Length of [`Applied`] as it was stored before there was a format.
+const WITHOUT_FORMAT: usize = 64;
+
+/// Why an index of an earlier version is not used.
+pub(crate) const EARLIER: &str = "it is of an earlier version";
 
 /// Records between two signs of life.
 const PULSE: u64 = 10_000;
@@ -63,16 +77,12 @@ enum Sign {
 
 impl Tree {
     /// Opens it, with so much of it in memory, and counts what it holds, on a thread of its own that is left behind if it hangs.
-    pub(crate) fn open(
-        directory: &Path,
-        cache_bytes: u64,
-        digester: &Digester,
-    ) -> Result<(Self, Survey), Broken> {
+    pub(crate) fn open(directory: &Path, cache_bytes: u64) -> Result<(Self, Survey), Broken> {
         let (signs, received) = mpsc::channel();
-        let (directory, digester) = (directory.to_owned(), digester.clone());
+        let directory = directory.to_owned();
         let work = move || {
             let opened = Self::open_here(&directory, cache_bytes).and_then(|tree| {
-                let survey = tree.survey(&digester, &|| drop(signs.send(Sign::Alive)))?;
+                let survey = tree.survey(&|| drop(signs.send(Sign::Alive)))?;
                 Ok((tree, survey))
             });
             // Where nobody listens any more, the tree is dropped here.
@@ -106,7 +116,10 @@ impl Tree {
         Ok(tree)
     }
 
-    fn survey(&self, digester: &Digester, pulse: &dyn Fn()) -> Result<Survey, Broken> {
+    fn survey(&self, pulse: &dyn Fn()) -> Result<Survey, Broken> {
+        if self.is_of_earlier()? {
+            return Err(Broken(EARLIER.into()));
+        }
         self.fenced(|tree| {
             let mut survey = Survey { applied: None, tally: Tally::default() };
             for entry in tree {
@@ -116,14 +129,17 @@ impl Tree {
                     continue;
                 }
                 let key = Key(key.as_ref().try_into().map_err(|_| misshapen())?);
-                let (revision, value) = split(&value).ok_or_else(misshapen)?;
-                digester.add(&mut survey.tally, &key, revision, value);
+                survey.tally.add(decode(&key, &value)?.digest);
                 if survey.tally.records.is_multiple_of(PULSE) {
                     pulse();
                 }
             }
             Ok(survey)
         })
+    }
+
+    fn is_of_earlier(&self) -> Result<bool, Broken> {
+        self.fenced(|tree| Ok(tree.get(APPLIED_KEY)?.is_some_and(|applied| applied.len() == WITHOUT_FORMAT)))
     }
 
     fn fenced<T>(&self, act: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, Broken> {
@@ -139,11 +155,11 @@ impl Tree {
 }
 
 impl Index for Tree {
-    fn read(&self, key: &Key) -> Result<Option<Record>, Broken> {
-        self.fenced(|tree| tree.get(key.0)?.map(|value| record(&value)).transpose())
+    fn read(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
+        self.fenced(|tree| tree.get(key.0)?.map(|value| decode(key, &value)).transpose())
     }
 
-    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, Broken> {
+    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken> {
         let from = first_of(prefix);
         let from = match after {
             Some(after) if *after >= from => Bound::Excluded(after.0),
@@ -156,7 +172,8 @@ impl Index for Tree {
                 if !key.starts_with(prefix) {
                     break;
                 }
-                found.push((Key(key.as_ref().try_into().map_err(|_| misshapen())?), record(&value)?));
+                let key = Key(key.as_ref().try_into().map_err(|_| misshapen())?);
+                found.push((key, decode(&key, &value)?));
             }
             Ok(found)
         })
@@ -164,14 +181,9 @@ impl Index for Tree {
 
     fn apply(&self, updates: Vec<Update>, applied: &Applied) -> Result<(), Broken> {
         let mut batch = sled::Batch::default();
-        for (key, record) in updates {
-            match record {
-                Some(record) => {
-                    let mut value = Vec::with_capacity(8 + record.value.len());
-                    value.extend_from_slice(&record.revision.to_le_bytes());
-                    value.extend_from_slice(&record.value);
-                    batch.insert(&key.0[..], value);
-                }
+        for (key, pointer) in updates {
+            match pointer {
+                Some(pointer) => batch.insert(&key.0[..], encode(&key, &pointer)),
                 None => batch.remove(&key.0[..]),
             }
         }
@@ -217,22 +229,48 @@ fn misshapen() -> sled::Error {
     sled::Error::Unsupported("an entry has not the shape that was written".into())
 }
 
-fn split(stored: &[u8]) -> Option<(u64, &[u8])> {
-    let (revision, value) = stored.split_first_chunk()?;
-    Some((u64::from_le_bytes(*revision), value))
+fn encode(key: &Key, pointer: &Pointer) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(POINTER);
+    encoded.extend_from_slice(&pointer.revision.to_le_bytes());
+    encoded.extend_from_slice(&pointer.offset.to_le_bytes());
+    encoded.extend_from_slice(&pointer.length.to_le_bytes());
+    encoded.extend_from_slice(&pointer.digest.to_le_bytes());
+    let checksum = checksum(key, &encoded);
+    encoded.extend_from_slice(&checksum.to_le_bytes());
+    encoded
 }
 
-fn record(stored: &[u8]) -> sled::Result<Record> {
-    let (revision, value) = split(stored).ok_or_else(misshapen)?;
-    Ok(Record { revision, value: Arc::from(value) })
+/// The sum of the digests says nothing of the other fields, and nothing of the key: the checksum does.
+fn checksum(key: &Key, encoded: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&key.0), encoded)
+}
+
+fn decode(key: &Key, stored: &[u8]) -> sled::Result<Pointer> {
+    let decoded = || {
+        let (covered, sum) = stored.split_last_chunk()?;
+        if stored.len() != POINTER || u32::from_le_bytes(*sum) != checksum(key, covered) {
+            return None;
+        }
+        let (revision, rest) = covered.split_first_chunk()?;
+        let (offset, rest) = rest.split_first_chunk()?;
+        let (length, digest) = rest.split_first_chunk()?;
+        Some(Pointer {
+            revision: u64::from_le_bytes(*revision),
+            offset: u32::from_le_bytes(*offset),
+            length: u32::from_le_bytes(*length),
+            digest: u128::from_le_bytes(digest.try_into().ok()?),
+        })
+    };
+    decoded().ok_or_else(misshapen)
 }
 
 fn encode_applied(applied: &Applied) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(64);
+    let mut encoded = Vec::with_capacity(WITHOUT_FORMAT + 1);
     encoded.extend_from_slice(&applied.mark.sequence.to_le_bytes());
     encoded.extend_from_slice(&applied.mark.chain);
     encoded.extend_from_slice(&applied.tally.records.to_le_bytes());
     encoded.extend_from_slice(&applied.tally.digest.to_le_bytes());
+    encoded.push(FORMAT);
     encoded
 }
 
@@ -240,10 +278,13 @@ fn decode_applied(encoded: &[u8]) -> Option<Applied> {
     let (sequence, rest) = encoded.split_first_chunk()?;
     let (chain, rest) = rest.split_first_chunk()?;
     let (records, rest) = rest.split_first_chunk()?;
-    let digest = rest.try_into().ok()?;
+    let (digest, format) = rest.split_first_chunk()?;
+    if format != [FORMAT] {
+        return None;
+    }
     Some(Applied {
         mark: Mark { sequence: u64::from_le_bytes(*sequence), chain: *chain },
-        tally: Tally { records: u64::from_le_bytes(*records), digest: u128::from_le_bytes(digest) },
+        tally: Tally { records: u64::from_le_bytes(*records), digest: u128::from_le_bytes(*digest) },
     })
 }
 

@@ -113,8 +113,13 @@ fn change_length(change: &Change) -> usize {
 
 /// Where in its record the value of each change of `entry` stands; of a deletion, where one would.
 pub fn values_at(entry: &Entry) -> impl Iterator<Item = usize> + '_ {
-    let mut at = HEAD + entry.note.len() + 4;
-    entry.changes.iter().map(move |change| {
+    values_behind(entry.note.len(), &entry.changes)
+}
+
+/// The same for changes that are going to be a record with a note of so many bytes.
+pub fn values_behind(note: usize, changes: &[Change]) -> impl Iterator<Item = usize> + '_ {
+    let mut at = HEAD + note + 4;
+    changes.iter().map(move |change| {
         let begins = at;
         at += change_length(change);
         begins + 1 + KEY_LENGTH + 4

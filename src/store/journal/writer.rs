@@ -126,6 +126,11 @@ impl Writer {
         Ok(Self { workshop, identity, file, offset: offset as u64, length, next })
     }
 
+    /// Where in the segment the next record goes.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Whether so many bytes still go into the segment.
     pub(crate) fn fits(&self, bytes: usize) -> bool {
         self.offset.saturating_add(bytes as u64) <= self.length

@@ -34,8 +34,8 @@ pub const FORMAT: u32 = 1;
 /// Length of the head.
 pub const HEAD: usize = CHECKSUM_AT + 4;
 
-/// A block is closed at this length: small enough to be held, large enough that its MAC costs nothing beside it.
-pub const BLOCK: usize = 64 << 10;
+/// A block is closed at this length: whoever wants one record of it reads it whole, and beside it its MAC costs little.
+pub const BLOCK: usize = 16 << 10;
 
 /// No block is longer: one record of the largest size fits in.
 pub const MOST: usize = 2 << 20;

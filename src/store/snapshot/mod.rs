@@ -9,6 +9,7 @@
 
 pub mod format;
 
+mod base;
 mod reader;
 mod writer;
 
@@ -16,6 +17,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::base::{Base, Held};
 use self::format::Head;
 pub use self::reader::Reader;
 pub(crate) use self::writer::Writer;
@@ -24,7 +26,7 @@ use super::journal::segment::Identity;
 use super::journal::walk::Trouble;
 use crate::chain::Mark;
 
-/// How many are kept: the newest, and the one before for the day on which the newest is damaged.
+/// How many are kept: the newest, and the one before for the day on which the newest is damaged. While another is made, only the newest.
 pub const KEPT: usize = 2;
 
 /// The one that is being written, under a name that no reader takes for one.
@@ -124,12 +126,9 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<()> {
     fs::rename(path, name)
 }
 
-/// Removes all but the newest [`KEPT`] of `snapshots`, oldest first; what is left of them.
-pub(crate) fn prune(mut snapshots: Vec<Snapshot>) -> io::Result<Vec<Snapshot>> {
-    while snapshots.len() > KEPT {
-        fs::remove_file(&snapshots.remove(0).path)?;
-    }
-    Ok(snapshots)
+/// Removes their files, in that order.
+pub(crate) fn remove(snapshots: &[Snapshot]) -> io::Result<()> {
+    snapshots.iter().try_for_each(|snapshot| fs::remove_file(&snapshot.path))
 }
 
 #[cfg(test)]

@@ -125,8 +125,8 @@ impl<'a> Writer<'a> {
         // Its length too, before its name: a name may be durable before what it names (fsync(2)).
         self.file.sync_all().map_err(|error| self.failed(error))?;
         space::forget_cached(&self.file);
+        // What was read back stays in the kernel's cache: from now on records are read from here.
         let found = verify(&self.underway(), self.identity, digester)?;
-        space::forget_cached(&self.file);
         if found.at != self.head.at || found.tally != self.head.tally {
             return Err(Trouble::Damaged {
                 file: self.underway(),

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::AtomicU64;
 
+use super::super::values::Values;
 use super::*;
 use crate::store::index::memory::Memory;
-use crate::store::index::{Broken, Index, Update};
+use crate::store::index::{Broken, Index, Pointer, Update};
 
 /// A place with some history, what it holds, and its last mark.
 fn history() -> (Place, Held, Mark) {
@@ -182,11 +183,11 @@ impl Breaking {
 }
 
 impl Index for Breaking {
-    fn read(&self, key: &Key) -> Result<Option<Record>, Broken> {
+    fn read(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
         self.call()?.read(key)
     }
 
-    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, Broken> {
+    fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken> {
         self.call()?.scan(prefix, after, most)
     }
 
@@ -214,11 +215,13 @@ fn breaking(place: &Place, breaks_at: u64) -> EmbeddedStore {
         digester: &digester,
         workshop: &workshop,
         snapshots: Vec::new(),
+        unfit: Vec::new(),
         laid: None,
     };
     let mut recovered = recovery.run().unwrap();
     let index = Breaking { behind: Memory::default(), calls: AtomicU64::new(0), breaks_at };
-    recovered.front = Front::over_tree(Box::new(index), 1 << 20);
+    let values = Values::new(&workshop.directory, &digester, vec![1]);
+    recovered.front = Front::over_tree(Box::new(index), values, 1 << 20);
     EmbeddedStore::assemble(options, Ground { workshop, identity, digester, lock }, recovered).unwrap().0
 }
 

@@ -4,6 +4,7 @@ mod damage;
 mod faults;
 mod index;
 mod kill;
+mod places;
 mod power;
 mod snapshots;
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::store::snapshot;
 
-fn short(place: &Place, expected: Mark) -> Options {
+pub(super) fn short(place: &Place, expected: Mark) -> Options {
     Options { snapshot_after: 100 << 10, ..place.options(expected) }
 }
 
-fn open(place: &Place, expected: Mark) -> (EmbeddedStore, Opened) {
+pub(super) fn open(place: &Place, expected: Mark) -> (EmbeddedStore, Opened) {
     EmbeddedStore::open(short(place, expected)).unwrap()
 }
 
@@ -22,12 +22,12 @@ fn firsts(place: &Place) -> Vec<u64> {
     firsts
 }
 
-fn without_index(place: &Place) {
+pub(super) fn without_index(place: &Place) {
     fs::remove_dir_all(place.directory().join("index")).unwrap();
 }
 
 /// A store that has two snapshots, has let go of segments, and has records after both.
-fn worn(place: &Place) -> (Held, Mark) {
+pub(super) fn worn(place: &Place) -> (Held, Mark) {
     let (store, _) = open(place, Mark::START);
     fill(&store, 1000);
     let older = wait(store.snapshot()).unwrap();
@@ -119,7 +119,7 @@ fn where_the_newest_snapshot_is_damaged_the_one_before_serves() {
     assert_eq!(store.standing().snapshots.len(), 2);
 }
 
-fn newest(place: &Place) -> PathBuf {
+pub(super) fn newest(place: &Place) -> PathBuf {
     let mut names: Vec<PathBuf> = fs::read_dir(place.directory().join("snapshots"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
