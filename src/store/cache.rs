@@ -96,9 +96,9 @@ impl Weighter<Key, Pointed> for Bytes {
 /// Folds a key that is already as good as random (blind keys are MACs). A fixed hash is safe for the same
 /// reason: without the key of the MAC nobody can aim at a slot.
 #[derive(Clone, Copy)]
-struct KeyHashing;
+pub(crate) struct KeyHashing;
 
-struct KeyHasher(u64);
+pub(crate) struct KeyHasher(u64);
 
 impl BuildHasher for KeyHashing {
     type Hasher = KeyHasher;

@@ -32,7 +32,8 @@ impl Applier {
     /// Works until there is nothing more.
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        while let Ok(bytes) = shared.front.apply_late(IDLE) {
+        let mut patience = Duration::ZERO;
+        while let Ok(bytes) = shared.front.apply_late(patience) {
             match bytes {
                 Ok(Some(bytes)) => self.unflushed += bytes,
                 Ok(None) if self.unflushed == 0 => {}
@@ -42,6 +43,14 @@ impl Applier {
             if self.unflushed >= FLUSH_BYTES {
                 self.flush();
             }
+            patience = match shared.front.read_keys(shared.records()) {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => IDLE,
+                Err(broken) => {
+                    self.report(broken);
+                    IDLE
+                }
+            };
         }
         self.flush();
     }

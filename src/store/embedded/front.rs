@@ -8,12 +8,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::late::{Closed, Late};
+use super::presence::Presence;
 use super::values::{Bases, Missed, Values};
 use crate::store::cache::Cache;
 use crate::store::index::memory::Memory;
 use crate::store::index::{Applied, Broken, Index, Pointed, Pointer, Written};
 use crate::store::snapshot::Held;
 use crate::store::{Key, Record};
+
+/// Keys read at once for [`Presence`]: a few milliseconds.
+const KEYS_AT_ONCE: usize = 4096;
 
 /// Cache and index as one index.
 pub(crate) struct Front {
@@ -23,6 +27,7 @@ pub(crate) struct Front {
     memory: OnceLock<Memory>,
     broken: AtomicBool,
     late: Late,
+    presence: Presence,
     values: Values,
     /// Held while the index is changed: a broken one is replaced before or after, never within.
     changing: Mutex<()>,
@@ -36,6 +41,7 @@ impl Front {
             memory: OnceLock::new(),
             broken: AtomicBool::new(false),
             late: Late::new(),
+            presence: Presence::new(),
             values,
             changing: Mutex::new(()),
         }
@@ -48,6 +54,7 @@ impl Front {
             memory: OnceLock::from(memory),
             broken: AtomicBool::new(false),
             late: Late::new(),
+            presence: Presence::new(),
             values,
             changing: Mutex::new(()),
         }
@@ -79,6 +86,7 @@ impl Front {
     pub(crate) fn peek(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
         match self.cache.peek(key) {
             Some(pointer) => Ok(Some(pointer)),
+            None if !self.presence.may_have(key) => Ok(None),
             None => self.look(key).map(|found| found.map(|found| *found.pointer())),
         }
     }
@@ -158,6 +166,7 @@ impl Front {
     /// Takes on a group that is durable: seen from now on, and in the index soon.
     pub(crate) fn bring(&self, updates: Vec<Written>, applied: &Applied) {
         self.late.bring(&updates, applied);
+        self.presence.note(updates.iter().filter(|(_, pointed)| pointed.is_some()).map(|(key, _)| key));
         self.cache.renew(updates);
     }
 
@@ -173,6 +182,15 @@ impl Front {
             self.late.done(group);
         }
         Ok(applied.map(|()| Some(load.bytes)))
+    }
+
+    /// Reads on in the keys for [`Presence`], where it wants them; whether it wants more. `records` is about how many there are.
+    pub(crate) fn read_keys(&self, records: u64) -> Result<bool, Broken> {
+        let Some(after) = self.presence.wants(records) else { return Ok(false) };
+        let part = self.range(&[], after.as_ref(), KEYS_AT_ONCE)?;
+        let keys: Vec<Key> = part.into_iter().map(|(key, _)| key).collect();
+        self.presence.learn(&keys);
+        Ok(!keys.is_empty())
     }
 
     /// No more is brought.

@@ -18,6 +18,11 @@ use crate::store::index::{Applied, Pointed, Update, Written};
 /// Bytes that may wait: some thousand records. Beyond, the committer waits too.
 const MOST: usize = 16 << 20;
 
+/// Bytes that are worth a turn of the index, and how long it waits for so many. sled takes as long for one change as for fifty, and
+/// wakes all its threads for each turn.
+const ENOUGH: usize = 1 << 20;
+const LINGER: Duration = Duration::from_millis(5);
+
 /// A change that waits, by the group that brought it.
 #[derive(Debug, Clone)]
 struct Waiting {
@@ -92,18 +97,31 @@ impl Late {
             changes.insert(*key, Waiting { group: queue.group, pointed: pointed.clone() });
         }
         drop(changes);
-        queue.applied = Some(*applied);
+        let is_first = queue.applied.replace(*applied).is_none();
+        let is_enough = queue.bytes >= ENOUGH;
         drop(queue);
-        self.changed.notify_all();
+        // Between the two the thread would only look and lie down again.
+        if is_first || is_enough {
+            self.changed.notify_all();
+        }
     }
 
-    /// Waits until a group has come, or for so long. `Err` once it is closed and empty.
+    /// Waits until a group has come, or for so long, and then a moment for others. `Err` once it is closed and empty.
     pub(crate) fn wait(&self, patience: Duration) -> Result<(), Closed> {
         let waited = self
             .changed
             .wait_timeout_while(self.queue(), patience, |queue| queue.applied.is_none() && !queue.closed);
         let queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-        if queue.applied.is_none() && queue.closed { Err(Closed) } else { Ok(()) }
+        match (queue.applied.is_some(), queue.closed) {
+            (true, false) => {
+                let more =
+                    |queue: &mut Queue| queue.bytes < ENOUGH && !queue.closed && queue.applied.is_some();
+                drop(self.changed.wait_timeout_while(queue, LINGER, more));
+                Ok(())
+            }
+            (false, true) => Err(Closed),
+            _ => Ok(()),
+        }
     }
 
     /// Takes all that there are; none where none has come.

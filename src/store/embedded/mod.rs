@@ -17,6 +17,7 @@ mod fold;
 mod front;
 mod inspection;
 mod late;
+mod presence;
 mod recovery;
 mod refusal;
 mod standing;
@@ -212,6 +213,11 @@ impl Shared {
     /// The last record that is durable and applied.
     fn head(&self) -> Mark {
         self.published.lock().unwrap_or_else(PoisonError::into_inner).mark
+    }
+
+    /// How many records there are.
+    fn records(&self) -> u64 {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).tally.records
     }
 
     fn files(&self) -> MutexGuard<'_, ()> {
