@@ -24,9 +24,18 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 /// Beyond this an answer does not come any more.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
+/// The daemon of this build, or that of `TOKENKEEP_TEST_DAEMON`.
+fn program() -> OsString {
+    std::env::var_os("TOKENKEEP_TEST_DAEMON").unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenkeepd").into())
+}
+
 /// The directory of a vault for development; its daemon runs or does not.
+#[derive(Clone)]
 pub struct Place {
     root: PathBuf,
+    log: PathBuf,
+    /// Options of prlimit(1), where the daemon is to run within limits.
+    limits: Vec<String>,
     /// Variables of the daemon's environment.
     variables: Vec<(&'static str, OsString)>,
 }
@@ -42,7 +51,20 @@ pub struct Daemon {
 impl Place {
     /// Below `scratch`; the daemon makes the directory itself, with the mode that it demands.
     pub fn new(scratch: &Path) -> Self {
-        Self { root: scratch.join("vault"), variables: Vec::new() }
+        let root = scratch.join("vault");
+        Self { log: root.with_extension("log"), root, limits: Vec::new(), variables: Vec::new() }
+    }
+
+    /// With what its daemons say in this file, on another file system.
+    pub fn logging_to(mut self, log: &Path) -> Self {
+        log.clone_into(&mut self.log);
+        self
+    }
+
+    /// With this limit, as prlimit(1) has it; an empty one takes the limits away.
+    pub fn within(mut self, limit: &str) -> Self {
+        self.limits = if limit.is_empty() { Vec::new() } else { vec![limit.to_owned()] };
+        self
     }
 
     /// With this in the daemon's environment.
@@ -71,19 +93,23 @@ impl Place {
         self.root.join("admin.sock")
     }
 
-    fn log(&self) -> PathBuf {
-        self.root.with_extension("log")
-    }
-
     /// What all daemons of this place said, the end of it.
     pub fn last_words(&self) -> String {
-        let log = fs::read(self.log()).unwrap_or_default();
+        let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned()
     }
 
     fn spawn(&self) -> Child {
-        let log = File::options().create(true).append(true).open(self.log()).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_tokenkeepd"))
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = match self.limits.as_slice() {
+            [] => Command::new(program()),
+            limits => {
+                let mut limited = Command::new("prlimit");
+                limited.args(limits).arg(program());
+                limited
+            }
+        };
+        command
             .arg("--dev")
             .arg(&self.root)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -105,8 +131,7 @@ impl Place {
     /// Starts the daemon and waits until it serves.
     pub fn start(&self) -> Result<Daemon, String> {
         let began = Instant::now();
-        let place = Self { root: self.root.clone(), variables: self.variables.clone() };
-        let mut daemon = Daemon { child: self.spawn(), place, started_in: Duration::ZERO };
+        let mut daemon = Daemon { child: self.spawn(), place: self.clone(), started_in: Duration::ZERO };
         while !daemon.serves() {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 return Err(format!("the daemon does not start: {status}\n{}", self.last_words()));

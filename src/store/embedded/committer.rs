@@ -52,7 +52,17 @@ pub(crate) struct Ask {
     pub(crate) batch: Batch,
     /// As a record.
     pub(crate) length: usize,
+    pub(crate) weight: Weight,
     pub(crate) answer: Answer,
+}
+
+/// What a refusal would cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Nobody can ask for it again: it may go into the last room there is.
+    Precious,
+    /// Who asked asks again.
+    Usual,
 }
 
 /// The thread's own state.
@@ -134,7 +144,11 @@ impl Committer {
             return asks.into_iter().for_each(|ask| ask.refuse(refusal.clone()));
         }
         if !asks.is_empty() && !self.has_room() {
-            return asks.into_iter().for_each(|ask| ask.refuse(CommitError::Full));
+            // The segment is written out: what is precious goes into it while it lasts.
+            let (precious, usual): (VecDeque<_>, VecDeque<_>) =
+                asks.into_iter().partition(|ask| ask.weight == Weight::Precious);
+            usual.into_iter().for_each(|ask| ask.refuse(CommitError::Full));
+            asks = precious;
         }
         while let Some(next) = asks.front() {
             if !self.writer.fits(next.length)
