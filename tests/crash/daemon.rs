@@ -33,7 +33,6 @@ fn program() -> OsString {
 #[derive(Clone)]
 pub struct Place {
     root: PathBuf,
-    log: PathBuf,
     /// Options of prlimit(1), where the daemon is to run within limits.
     limits: Vec<String>,
     /// Variables of the daemon's environment.
@@ -51,14 +50,7 @@ pub struct Daemon {
 impl Place {
     /// Below `scratch`; the daemon makes the directory itself, with the mode that it demands.
     pub fn new(scratch: &Path) -> Self {
-        let root = scratch.join("vault");
-        Self { log: root.with_extension("log"), root, limits: Vec::new(), variables: Vec::new() }
-    }
-
-    /// With what its daemons say in this file, on another file system.
-    pub fn logging_to(mut self, log: &Path) -> Self {
-        log.clone_into(&mut self.log);
-        self
+        Self { root: scratch.join("vault"), limits: Vec::new(), variables: Vec::new() }
     }
 
     /// With this limit, as prlimit(1) has it; an empty one takes the limits away.
@@ -93,14 +85,18 @@ impl Place {
         self.root.join("admin.sock")
     }
 
+    fn log(&self) -> PathBuf {
+        self.root.with_extension("log")
+    }
+
     /// What all daemons of this place said, the end of it.
     pub fn last_words(&self) -> String {
-        let log = fs::read(&self.log).unwrap_or_default();
+        let log = fs::read(self.log()).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned()
     }
 
     fn spawn(&self) -> Child {
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = match self.limits.as_slice() {
             [] => Command::new(program()),
             limits => {

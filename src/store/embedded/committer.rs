@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -314,7 +315,8 @@ impl Committer {
 
     /// Puts an index in memory, made from the journal, in the place of the broken one.
     fn replace_index(&mut self, why: &str) {
-        if self.shared.front.kind() == "memory" {
+        // Who closes needs none: the next start sees to it.
+        if self.shared.front.kind() == "memory" || self.shared.closing.load(Ordering::Relaxed) {
             return;
         }
         tracing::error!(%why, "the index has broken; making one in memory from the journal");

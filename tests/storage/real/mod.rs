@@ -29,7 +29,7 @@ const WRITERS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn place_on(disk: &Mounted) -> Place {
-    Place::new(&disk.path()).logging_to(&disk.beside().join("log"))
+    Place::new(disk.room())
 }
 
 fn writers(chance: &mut Chance) -> Vec<Writer> {

@@ -2,8 +2,9 @@
 //!
 //! Never left mounted.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,7 +19,7 @@ pub(crate) enum System {
 pub(crate) struct Mounted {
     system: System,
     mebibytes: u64,
-    /// Holds the mount point, and the image.
+    /// Holds the vault, whose state directory is the mount point, and the image.
     room: TempDir,
 }
 
@@ -26,7 +27,8 @@ impl Mounted {
     /// The error says why it cannot be had here: it takes root.
     pub(crate) fn new(system: System, mebibytes: u64) -> Result<Self, String> {
         let room = crate::power_cut::roomy();
-        fs::create_dir(room.path().join("m")).unwrap();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(room.path().join("vault/state"));
+        made.unwrap();
         let mounted = Self { system, mebibytes, room };
         if system == System::Ext4 {
             File::create(mounted.image()).unwrap().set_len(mebibytes << 20).unwrap();
@@ -40,13 +42,13 @@ impl Mounted {
         self.room.path().join("image")
     }
 
-    /// Outside of it.
-    pub(crate) fn beside(&self) -> &Path {
+    /// Where a vault is to be, so that its state directory is this file system.
+    pub(crate) fn room(&self) -> &Path {
         self.room.path()
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.room.path().join("m")
+    fn path(&self) -> PathBuf {
+        self.room.path().join("vault/state")
     }
 
     pub(crate) fn mount(&self) -> Result<(), String> {
@@ -55,7 +57,8 @@ impl Mounted {
             System::Ext4 => command.args(["-o", "loop,errors=remount-ro"]).arg(self.image()),
             System::Tmpfs => command.args(["-t", "tmpfs", "-o", &size, "none"]),
         };
-        run(command.arg(self.path()))
+        run(command.arg(self.path()))?;
+        fs::set_permissions(self.path(), Permissions::from_mode(0o700)).map_err(|error| error.to_string())
     }
 
     /// As an administrator does it.
