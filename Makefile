@@ -2,12 +2,12 @@
 
 PYTHON ?= python3
 SECONDS ?= 60
-ROUNDS ?= 300
+ROUNDS ?= 2000
 EXAMPLES ?= 300
 ROWS ?= 100000
 VENV := $(CURDIR)/target/venv
 
-.PHONY: demo refresh-simulation refresh-torture rotate run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash power-cut damage import tls-scan \
+.PHONY: demo refresh-simulation refresh-torture rotate run build install test test-openbao test-systemd lint unit units catalogue openapi openapi-check schemathesis bench bench-short fuzz fuzz-short crash power-cut damage faults released import tls-scan \
 	tls-scan-short memory memory-without fault-points clean
 
 # The main job on real input, step by step, from a fresh clone.
@@ -201,20 +201,34 @@ fuzz:
 fuzz-short:
 	JOBS=2 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 fuzz/run.sh 3
 
+# The long forms of what is done to the store start thousands of daemons: those of a release build.
+RELEASED := $(CURDIR)/target/release/tokenkeepd
+AGAINST_RELEASE = TOKENKEEP_TEST_DAEMON=$(RELEASED) cargo test --locked --package tokenkeep
+released:
+	cargo build --release --locked --bin tokenkeepd
+
 # ROUNDS of kill -9 under eight writers, each restart held to its bound.
-crash:
-	TOKENKEEP_CRASH_ROUNDS=$(ROUNDS) cargo test --release --locked --test crash -- --nocapture
+crash: released
+	TOKENKEEP_CRASH_ROUNDS=$(ROUNDS) $(AGAINST_RELEASE) --test crash -- --nocapture
 
 # CUTS moments at which the power goes, each with four shares of what was not synced; the daemon starts on what is left.
 # The short form is in `unit`.
 CUTS ?= 500
-power-cut:
-	TOKENKEEP_POWER_CUTS=$(CUTS) cargo test --locked --package tokenkeep --test storage power_cut -- --nocapture
+power-cut: released
+	TOKENKEEP_POWER_CUTS=$(CUTS) $(AGAINST_RELEASE) --test storage power_cut -- --nocapture
 
 # TRIALS of each way to damage a file; each must be harmless, or refused with the file and the way back.
 TRIALS ?= 100
-damage:
-	TOKENKEEP_DAMAGE_TRIALS=$(TRIALS) cargo test --locked --package tokenkeep --test storage damage -- --nocapture
+damage: released
+	TOKENKEEP_DAMAGE_TRIALS=$(TRIALS) $(AGAINST_RELEASE) --test storage damage -- --nocapture
+
+# FAULTS of each kind: calls that fail, and then real ones, for which it takes root: full file systems (in memory and ext4), one that turns
+# read-only, limits of the process, a refresh on a full disk.
+FAULTS ?= 50
+faults: released demo/node_modules/oidc-provider
+	TOKENKEEP_FAULT_TRIALS=$(FAULTS) $(AGAINST_RELEASE) --test storage faults:: -- --nocapture
+	TOKENKEEP_REAL_TRIALS=$(FAULTS) $(AGAINST_RELEASE) --test storage real:: -- --nocapture --test-threads=1
+	$(AGAINST_RELEASE) --test daemon brim -- --nocapture
 
 # What lies in the daemon's memory: the release build, then the swap, then what a program gets that cores are piped into, then builds that lack one part each, whose scans must
 # find what is missing. Needs root and gdb. The short form is in `unit`.

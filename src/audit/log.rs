@@ -261,6 +261,17 @@ impl Log {
         Health { state: writer.state(), head: writer.head() }
     }
 
+    /// Ready once the kernel would not write or sync the log, with why: the process should exit. Not where somebody has
+    /// touched its file: that is for a person to look at.
+    pub fn device_failure(&self) -> impl Future<Output = String> + Send + 'static + use<> {
+        let mut progress = self.shared.progress();
+        async move {
+            let failed = progress.wait_for(|progress| progress.device_failed).await;
+            let reason = failed.ok().and_then(|progress| progress.failed.as_deref().map(str::to_owned));
+            reason.unwrap_or_else(|| "its thread is gone".to_owned())
+        }
+    }
+
     /// How often its thread has gone round: at least four times a second unless it is stuck. For a watchdog.
     #[must_use]
     pub fn rounds(&self) -> u64 {

@@ -25,6 +25,8 @@ const WATCH: Duration = Duration::from_millis(250);
 pub(super) struct Progress {
     pub(super) durable: Mark,
     pub(super) failed: Option<Arc<str>>,
+    /// What has failed is the device: this process can do nothing about it.
+    pub(super) device_failed: bool,
 }
 
 /// What the log and its thread share.
@@ -51,7 +53,7 @@ struct Signal {
 
 impl Shared {
     pub(super) fn new(writer: Writer, interval: Duration) -> Self {
-        let progress = Progress { durable: writer.head(), failed: None };
+        let progress = Progress { durable: writer.head(), failed: None, device_failed: false };
         Self {
             writer: Mutex::new(writer),
             progress: watch::Sender::new(progress),
@@ -111,10 +113,20 @@ impl Shared {
 
     /// Takes nothing more, and lets all who wait know.
     pub(super) fn fail(&self, reason: &str) {
-        let reason = self.writer().fail(reason);
+        let mut writer = self.writer();
+        let reason = writer.fail(reason);
+        let device_failed = writer.is_failed_of_device();
+        drop(writer);
         self.progress.send_modify(|progress| {
             progress.failed.get_or_insert(reason);
+            progress.device_failed |= device_failed;
         });
+    }
+
+    /// As [`Self::fail`], where the kernel would not sync.
+    fn fail_of_device(&self, reason: &str) {
+        let reason = self.writer().fail_of_device(reason);
+        self.fail(&reason);
     }
 
     /// The thread.
@@ -134,7 +146,7 @@ impl Shared {
             self.rounds.fetch_add(1, Ordering::Relaxed);
             let (sync, stop) = self.rest(watch_at);
             if sync && let Err(error) = self.sync() {
-                self.fail(&format!("a sync failed: {error}"));
+                self.fail_of_device(&format!("a sync failed: {error}"));
             }
             if stop || Instant::now() >= watch_at {
                 self.look();

@@ -61,6 +61,8 @@ pub(super) struct Writer {
     /// Who waits for `lines`.
     turn: Option<Arc<Turn>>,
     failed: Option<Arc<str>>,
+    /// It is the device that has failed, and not somebody who has touched the file.
+    device_failed: bool,
     /// Room could not be set aside.
     low: bool,
     /// The next segment could not be begun for want of room: not tried again before the next [`Self::retry`].
@@ -105,6 +107,7 @@ impl Writer {
             lines: Vec::with_capacity(GATHERED_MOST + line::LINE_MOST),
             turn: None,
             failed: None,
+            device_failed: false,
             low: false,
             deferred: false,
             identity: (found.dev(), found.ino(), found.mode()),
@@ -151,6 +154,17 @@ impl Writer {
     /// Takes nothing more. The first reason stays.
     pub(super) fn fail(&mut self, reason: &str) -> Arc<str> {
         Arc::clone(self.failed.get_or_insert_with(|| reason.into()))
+    }
+
+    /// As [`Self::fail`], where the kernel would not write or sync.
+    pub(super) fn fail_of_device(&mut self, reason: &str) -> Arc<str> {
+        self.device_failed |= self.failed.is_none();
+        self.fail(reason)
+    }
+
+    /// Whether it is the device that has failed.
+    pub(super) fn is_failed_of_device(&self) -> bool {
+        self.device_failed
     }
 
     /// Writes one line, and before it whatever was gathered.
@@ -253,12 +267,13 @@ impl Writer {
                 Err(error) => error,
             };
             if !is_full(&error) {
-                return Err(self.give_up(&format!("a write failed: {error}")));
+                return Err(self.give_up_on_device(&format!("a write failed: {error}")));
             }
             self.low = true;
             if rest.len() < self.lines.len() {
                 if let Err(error) = self.file.set_len(self.size) {
-                    return Err(self.give_up(&format!("a part of a write cannot be cut back: {error}")));
+                    let why = format!("a part of a write cannot be cut back: {error}");
+                    return Err(self.give_up_on_device(&why));
                 }
                 self.reserved = self.size;
             }
@@ -274,7 +289,7 @@ impl Writer {
         // Before the next one is begun: a crash must not leave a hole between two segments. Most of it was
         // synced in the last interval; the readers wait for the rest once in 64 MiB.
         if let Err(error) = self.file.sync_data() {
-            return Err(self.give_up(&format!("a sync failed: {error}")));
+            return Err(self.give_up_on_device(&format!("a sync failed: {error}")));
         }
         let name = Name { number: self.name.number + 1, day: Day::of(at).max(self.name.day) };
         let previous = Previous { file: self.name.to_string(), mac: self.written.head.chain };
@@ -300,7 +315,7 @@ impl Writer {
                 (self.low, self.deferred) = (true, true);
                 Ok(())
             }
-            Err(error) => Err(self.give_up(&format!("a segment could not be begun: {error}"))),
+            Err(error) => Err(self.give_up_on_device(&format!("a segment could not be begun: {error}"))),
         }
     }
 
@@ -355,6 +370,10 @@ impl Writer {
         if self.failed.is_none() && self.watch().is_ok() {
             let _kept = self.file.set_len(self.size);
         }
+    }
+
+    fn give_up_on_device(&mut self, reason: &str) -> AuditError {
+        AuditError::Unavailable(self.fail_of_device(reason).to_string())
     }
 
     fn give_up(&mut self, reason: &str) -> AuditError {

@@ -59,6 +59,8 @@ use crate::vault::request_id::RequestIds;
 /// What a connection gets beyond the deadline of a body when the daemon is asked to stop: for the work, the answer,
 /// and the second in which it hears of it.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Where the store or the audit log has failed nothing can be answered for any more: this is for the refusals.
+const DRAIN_OF_FAILED: Duration = Duration::from_millis(500);
 /// Beyond the drain: for the last syncs.
 const CLOSE: Duration = Duration::from_secs(10);
 /// Admins are few; their places are their own, so that a flood of applications never locks them out.
@@ -247,7 +249,7 @@ async fn serve(
     let drain_deadline = config.limits.body_deadline + DRAIN;
     let mut reload = Reload { origin, config, vault: Arc::clone(&vault), tls, levels, alerts, own_uid };
     let ended = loop {
-        match until_told(&mut signals, &store, &mut listeners).await {
+        match until_told(&mut signals, (&store, &vault), &mut listeners).await {
             Ok(Told::Reload) => {
                 manager.reloading();
                 let remark =
@@ -263,6 +265,7 @@ async fn serve(
             Err(failure) => break Err(failure),
         }
     };
+    let drain_deadline = if has_failed(&ended) { DRAIN_OF_FAILED } else { drain_deadline };
     say_beside.send_modify(|said| said.phase = "draining");
     manager.stopping(
         "draining: requests in flight are answered first",
@@ -277,9 +280,11 @@ async fn serve(
         task.abort();
     }
     listeners.shutdown().await;
-    refresh.land(ANSWER_DEADLINE).await;
-    authorizations.land(ANSWER_DEADLINE).await;
-    org_rotation.land(ANSWER_DEADLINE).await;
+    // Where the store takes nothing more, nothing can land. Without the audit log it can: the next start writes the entry.
+    let landing = if is_poisoned(&store) { Duration::ZERO } else { ANSWER_DEADLINE };
+    refresh.land(landing).await;
+    authorizations.land(landing).await;
+    org_rotation.land(landing).await;
     close(&vault, store).await;
     files.remove();
     tracing::info!("stopped");
@@ -409,10 +414,18 @@ fn tell_ready(config: &Config, line: &str, manager: &ServiceManager, watchdog: &
     manager.ready(&watchdog.status());
 }
 
-/// Waits for a signal, or for a store that may not go on.
+fn has_failed(ended: &Result<(), Failure>) -> bool {
+    ended.as_ref().is_err_and(|failure| failure.exit == Exit::Storage)
+}
+
+fn is_poisoned(store: &EmbeddedStore) -> bool {
+    matches!(store.health().state, State::Failed(_))
+}
+
+/// Waits for a signal, or for a store or an audit log that may not go on.
 async fn until_told(
     signals: &mut Signals,
-    store: &EmbeddedStore,
+    (store, vault): (&EmbeddedStore, &Vault),
     listeners: &mut JoinSet<std::io::Result<()>>,
 ) -> Result<Told, Failure> {
     let mut state = store.watch();
@@ -424,6 +437,10 @@ async fn until_told(
                 _ => "its thread is gone".to_owned(),
             };
             Err(Failure::new(Exit::Storage, &format_args!("the store has failed: {why}; mend the disk and start again")))
+        }
+        why = vault.audit().device_failure() => {
+            let why = format!("the audit log has failed: {why}; mend the disk and start again");
+            Err(Failure::new(Exit::Storage, &why))
         }
         Some(_) = listeners.join_next() => {
             Err(Failure::new(Exit::Fault, &"a listener ended by itself"))

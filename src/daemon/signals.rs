@@ -4,11 +4,15 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::os::hardening::FILE_SIZE_SIGNAL;
+
 /// The signals of the daemon.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Says nothing that the error of the write does not say (setrlimit(2), `RLIMIT_FSIZE`), but ends who does not catch it.
+    _file_size: Signal,
 }
 
 /// What a signal says.
@@ -30,6 +34,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE_SIGNAL))?,
         })
     }
 

@@ -12,6 +12,9 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
+/// Comes with a write that goes beyond the limit of a file's size: its number.
+pub const FILE_SIZE_SIGNAL: i32 = nix::sys::signal::Signal::SIGXFSZ as i32;
+
 /// A step that the kernel did not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HardeningError {

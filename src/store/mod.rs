@@ -162,6 +162,12 @@ pub trait Store: Send + Sync + 'static {
     /// when this returns: dropping the future changes nothing.
     fn commit(&self, batch: Batch) -> Commit;
 
+    /// As [`Store::commit`], for what nobody can ask for again: where the disk is full it goes into the room that was
+    /// set aside before, as long as there is any.
+    fn commit_precious(&self, batch: Batch) -> Commit {
+        self.commit(batch)
+    }
+
     /// How it is now.
     fn health(&self) -> Health;
 

@@ -175,7 +175,7 @@ impl Vault {
             return Err(refusal);
         }
         fault_points::reach("intent/sealed");
-        let Some(mark) = self.commit_unless_changed(batch).await? else {
+        let Some(mark) = unless_changed(self.commit(batch).await)? else {
             permit.settle_step(Became::because("conflict", "intent"), Some(kept.generation), None).await?;
             return Ok(None);
         };
@@ -249,7 +249,7 @@ impl Vault {
             }
             batch.changes.extend(telling.iter_mut().flat_map(Telling::changes));
             fault_points::reach("answer/sealed");
-            let Some(mark) = self.commit_unless_changed(batch).await? else {
+            let Some(mark) = unless_changed(self.commit_precious(batch).await)? else {
                 permit.settle_step(Became::because("conflict", "answer"), None, None).await?;
                 continue;
             };
@@ -323,8 +323,8 @@ impl Vault {
         custody: &Custody,
     ) -> Result<Option<Mark>, Refusal> {
         let record = self.with_exchange(&kept.org, &kept.key, &kept.record, custody, None)?;
-        let kept_at =
-            self.commit_unless_changed(self.replacement(permit, kept.key, &kept.record, record)).await?;
+        let batch = self.replacement(permit, kept.key, &kept.record, record);
+        let kept_at = unless_changed(self.commit(batch).await)?;
         if kept_at.is_some() {
             self.census.note(kept.key, state_of(custody));
         }
@@ -336,15 +336,6 @@ impl Vault {
             preconditions: vec![standing(key, Some(record))],
             changes: vec![Change::Put(key, next)],
             note: self.note(permit),
-        }
-    }
-
-    /// None where another change of one of the records came first.
-    async fn commit_unless_changed(&self, batch: Batch) -> Result<Option<Mark>, Refusal> {
-        match self.commit(batch).await {
-            Ok(mark) => Ok(Some(mark)),
-            Err(CommitError::Conflict) => Ok(None),
-            Err(why) => Err(why.into()),
         }
     }
 
@@ -371,6 +362,15 @@ impl Vault {
 
     pub(super) fn refresher(&self) -> Caller {
         self.task("refresher")
+    }
+}
+
+/// None where another change of one of the records came first.
+fn unless_changed(committed: Result<Mark, CommitError>) -> Result<Option<Mark>, Refusal> {
+    match committed {
+        Ok(mark) => Ok(Some(mark)),
+        Err(CommitError::Conflict) => Ok(None),
+        Err(why) => Err(why.into()),
     }
 }
 

@@ -2,16 +2,22 @@
 //!
 //! The hard problem: the journal is read with a key, so that key cannot stand in the journal. The answer: it
 //! stands here, under the system key, and the system key under a root key. A crash while a new vault is
-//! made must not look like a vault whose logs were taken away: `complete` is written last.
+//! made must not look like a vault whose logs were taken away: `complete` is written last. A MAC covers all of it.
 //!
 //! Replaced as a whole, never written in place.
 
-use std::fmt;
+mod refusal;
+mod tag;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tokenkeep_client::moment::Moment;
+use tokenkeep_client::wire::to_body;
 
+pub use self::refusal::HeaderError;
+use self::refusal::of_wrap;
+use self::tag::Tagger;
 use super::lease::Doubt;
 use super::place::{Field, Table, vault_place};
 use crate::crypto::hex;
@@ -20,7 +26,7 @@ use crate::crypto::key_list::RootKeys;
 use crate::crypto::mac::MacKey;
 use crate::crypto::random;
 use crate::crypto::seal::Place;
-use crate::crypto::wrap::{WrapError, make_key, make_mac_key, open_key, open_mac_key, rewrap};
+use crate::crypto::wrap::{make_key, make_mac_key, open_key, open_mac_key, rewrap};
 use crate::os::private_file::{self, PrivateFileError};
 
 /// The file in the state directory.
@@ -48,6 +54,9 @@ struct Written {
     index_key: SealedKey,
     journal_key: SealedKey,
     audit_key: SealedKey,
+    /// Over all the others; headers of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
 }
 
 /// Why and since when connections of earlier incarnations are held back.
@@ -73,61 +82,14 @@ struct FormatOnly {
     format: u32,
 }
 
-/// Why a header does not open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeaderError {
-    /// Not readable as a header; the way back is a backup.
-    Damaged(String),
-    /// The store belongs to another environment.
-    ForeignEnvironment {
-        /// Stamped into the store.
-        store: String,
-        /// In the configuration.
-        configured: String,
-    },
-    /// Others may reach the file, or it is not a plain one; with the mend.
-    Insecure(String),
-    /// The file system's word.
-    Io(String),
-    /// Written by a newer program.
-    NewerFormat(u32),
-    /// There is no room for the vault's own keys; with the mend.
-    NoRoom,
-    /// The root key list lacks the key that wraps the system key.
-    RootKeyMissing(KeyId),
-}
-
-impl fmt::Display for HeaderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged(why) => {
-                write!(f, "{FILE_NAME} is damaged ({why}); restore the state directory from a backup")
-            }
-            Self::ForeignEnvironment { store, configured } => write!(
-                f,
-                "the store belongs to environment \"{store}\" and the configuration says \"{configured}\"; correct one of them"
-            ),
-            Self::Insecure(why) => f.write_str(why),
-            Self::Io(why) => write!(f, "{FILE_NAME} cannot be read or written: {why}"),
-            Self::NewerFormat(format) => write!(
-                f,
-                "the store has format {format} and this program reads up to {FORMAT}; start the newer program"
-            ),
-            Self::NoRoom => WrapError::NoRoom.fmt(f),
-            Self::RootKeyMissing(id) => write!(
-                f,
-                "the root key list lacks key {id}, which wraps the system key; put that key back into the list"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for HeaderError {}
-
 /// The header, open.
 pub struct Header {
     path: PathBuf,
+    /// Without its tag, which is made when it is written.
     written: Written,
+    tagger: Tagger,
+    /// Whether the file has a tag.
+    tagged: bool,
     /// Which vault this is.
     pub vault_id: [u8; 16],
     root_key_id: KeyId,
@@ -185,7 +147,7 @@ impl Header {
         if format.format > FORMAT {
             return Err(HeaderError::NewerFormat(format.format));
         }
-        let written: Written =
+        let mut written: Written =
             serde_json::from_slice(text).map_err(|_| damaged("a field is missing or unknown"))?;
         if written.environment != environment {
             return Err(HeaderError::ForeignEnvironment {
@@ -198,7 +160,12 @@ impl Header {
         let root_key_id =
             KeyId::parse(&written.system_key.key_id).ok_or_else(|| damaged("a key id is not an id"))?;
         let keys = open_keys(vault_id, environment, root, root_key_id, &written)?;
-        Ok((Self { path, written, vault_id, root_key_id }, keys))
+        let tagger = Tagger::new(&keys.index).map_err(|_| HeaderError::NoRoom)?;
+        let tag = written.tag.take();
+        if tag.as_ref().is_some_and(|tag| !tagger.verifies(&to_body(&written), tag)) {
+            return Err(damaged("what it says is not what was written"));
+        }
+        Ok((Self { path, written, tagger, tagged: tag.is_some(), vault_id, root_key_id }, keys))
     }
 
     /// Makes the header of a new store.
@@ -224,7 +191,8 @@ impl Header {
         let (index, index_key) = fresh(Field::IndexKey)?;
         let (journal, journal_key) = fresh(Field::JournalKey)?;
         let (audit, audit_key) = fresh(Field::AuditKey)?;
-        let header = Self {
+        let tagger = Tagger::new(&index).map_err(|_| HeaderError::NoRoom)?;
+        let mut header = Self {
             path: directory.join(FILE_NAME),
             written: Written {
                 format: FORMAT,
@@ -239,12 +207,23 @@ impl Header {
                 index_key,
                 journal_key,
                 audit_key,
+                tag: None,
             },
+            tagger,
+            tagged: false,
             vault_id,
             root_key_id: root.primary().id(),
         };
         header.write()?;
         Ok((header, VaultKeys { system, index, journal, audit }))
+    }
+
+    /// Writes a header anew that was written before there were tags.
+    ///
+    /// # Errors
+    /// [`HeaderError::Io`]; the old one stands.
+    pub fn vouch(&mut self) -> Result<(), HeaderError> {
+        if self.tagged { Ok(()) } else { self.write() }
     }
 
     /// Whether both logs were begun: from then on, a log that is missing was taken away.
@@ -349,11 +328,15 @@ impl Header {
         }
     }
 
-    fn write(&self) -> Result<(), HeaderError> {
-        let mut text =
-            serde_json::to_vec_pretty(&self.written).map_err(|why| HeaderError::Io(why.to_string()))?;
+    fn write(&mut self) -> Result<(), HeaderError> {
+        self.written.tag = Some(self.tagger.tag(&to_body(&self.written)));
+        let text = serde_json::to_vec_pretty(&self.written);
+        self.written.tag = None;
+        let mut text = text.map_err(|why| HeaderError::Io(why.to_string()))?;
         text.push(b'\n');
-        private_file::replace(&self.path, &text, 0o600).map_err(|why| HeaderError::Io(why.to_string()))
+        private_file::replace(&self.path, &text, 0o600).map_err(|why| HeaderError::Io(why.to_string()))?;
+        self.tagged = true;
+        Ok(())
     }
 }
 
@@ -385,11 +368,5 @@ fn open_keys(
     })
 }
 
-fn of_wrap(why: WrapError) -> HeaderError {
-    match why {
-        WrapError::Bound => HeaderError::Damaged("the environment was changed by hand".to_owned()),
-        WrapError::NoRoom => HeaderError::NoRoom,
-        WrapError::NotAKey => HeaderError::Damaged("one of its keys is not a key".to_owned()),
-        WrapError::Seal(why) => HeaderError::Damaged(format!("one of its keys: {why}")),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -223,6 +223,9 @@ impl Vault {
         if !vault.header().is_complete() {
             vault.header().complete().map_err(OpenError::Header)?;
         }
+        if let Err(why) = vault.header().vouch() {
+            tracing::warn!(%why, "{FILE_NAME} has no tag yet; tried again at the next start");
+        }
         vault.renew_lease();
         Ok((vault, store))
     }

@@ -144,9 +144,15 @@ impl Vault {
             "{kept} snapshots, the newest after record {newest}; {segments} journal segments, {mebibytes} MiB, from record {}",
             standing.first
         );
-        let snapshots = match standing.failure {
-            None => told("snapshots", "ok", journal, None),
-            Some(why) => told(
+        let snapshots = match (standing.damage, standing.failure) {
+            (None, None) => told("snapshots", "ok", journal, None),
+            (Some(why), _) => told(
+                "snapshots",
+                "warn",
+                format!("{journal}; a snapshot has all of it, but: {why}"),
+                Some("see to the disk; take a backup now: `tokenkeep backup create`: docs/storage.md"),
+            ),
+            (None, Some(why)) => told(
                 "snapshots",
                 "warn",
                 format!("{journal}; {why}"),

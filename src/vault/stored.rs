@@ -55,6 +55,9 @@ impl Stored {
     }
 }
 
+/// How a change goes to the store.
+type Way = fn(&dyn Store, Batch) -> Commit;
+
 /// The orgs whose keys a change relies on, each with the revision of its record.
 type Relied = Vec<(OrgBlind, u64)>;
 
@@ -64,13 +67,29 @@ impl Vault {
         &self,
         batch: Batch,
     ) -> impl Future<Output = Result<Mark, CommitError>> + Send + use<'_> {
-        let mut begun = self.begin(&batch);
+        self.commit_by(<dyn Store>::commit, batch)
+    }
+
+    /// As [`Vault::commit`], by [`Store::commit_precious`].
+    pub(super) fn commit_precious(
+        &self,
+        batch: Batch,
+    ) -> impl Future<Output = Result<Mark, CommitError>> + Send + use<'_> {
+        self.commit_by(<dyn Store>::commit_precious, batch)
+    }
+
+    fn commit_by(
+        &self,
+        way: Way,
+        batch: Batch,
+    ) -> impl Future<Output = Result<Mark, CommitError>> + Send + use<'_> {
+        let mut begun = self.begin(way, &batch);
         async move {
             for _ in 0..TRIES {
                 let (relied, commit) = begun?;
                 match commit.await {
                     Err(CommitError::Conflict) if self.keys_have_changed(&relied)? => {
-                        begun = self.begin(&batch);
+                        begun = self.begin(way, &batch);
                     }
                     ended => return ended,
                 }
@@ -79,7 +98,7 @@ impl Vault {
         }
     }
 
-    fn begin(&self, batch: &Batch) -> Result<(Relied, Commit), CommitError> {
+    fn begin(&self, way: Way, batch: &Batch) -> Result<(Relied, Commit), CommitError> {
         let mut relied = Relied::new();
         let mut batch = batch.clone();
         for change in &mut batch.changes {
@@ -96,7 +115,7 @@ impl Vault {
         }
         let standing = relied.iter().map(|(blind, at)| Precondition::Unchanged(org_key(*blind), *at));
         batch.preconditions.extend(standing);
-        Ok((relied, self.store.0.commit(batch)))
+        Ok((relied, way(&*self.store.0, batch)))
     }
 
     /// The record with what is under another key sealed anew; none where it is as it should be. What does not open is left as

@@ -24,9 +24,17 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 /// Beyond this an answer does not come any more.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
+/// The daemon of this build, or that of `TOKENKEEP_TEST_DAEMON`.
+fn program() -> OsString {
+    std::env::var_os("TOKENKEEP_TEST_DAEMON").unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenkeepd").into())
+}
+
 /// The directory of a vault for development; its daemon runs or does not.
+#[derive(Clone)]
 pub struct Place {
     root: PathBuf,
+    /// Options of prlimit(1), where the daemon is to run within limits.
+    limits: Vec<String>,
     /// Variables of the daemon's environment.
     variables: Vec<(&'static str, OsString)>,
 }
@@ -42,7 +50,13 @@ pub struct Daemon {
 impl Place {
     /// Below `scratch`; the daemon makes the directory itself, with the mode that it demands.
     pub fn new(scratch: &Path) -> Self {
-        Self { root: scratch.join("vault"), variables: Vec::new() }
+        Self { root: scratch.join("vault"), limits: Vec::new(), variables: Vec::new() }
+    }
+
+    /// With this limit, as prlimit(1) has it; an empty one takes the limits away.
+    pub fn within(mut self, limit: &str) -> Self {
+        self.limits = if limit.is_empty() { Vec::new() } else { vec![limit.to_owned()] };
+        self
     }
 
     /// With this in the daemon's environment.
@@ -83,7 +97,15 @@ impl Place {
 
     fn spawn(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_tokenkeepd"))
+        let mut command = match self.limits.as_slice() {
+            [] => Command::new(program()),
+            limits => {
+                let mut limited = Command::new("prlimit");
+                limited.args(limits).arg(program());
+                limited
+            }
+        };
+        command
             .arg("--dev")
             .arg(&self.root)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -105,8 +127,7 @@ impl Place {
     /// Starts the daemon and waits until it serves.
     pub fn start(&self) -> Result<Daemon, String> {
         let began = Instant::now();
-        let place = Self { root: self.root.clone(), variables: self.variables.clone() };
-        let mut daemon = Daemon { child: self.spawn(), place, started_in: Duration::ZERO };
+        let mut daemon = Daemon { child: self.spawn(), place: self.clone(), started_in: Duration::ZERO };
         while !daemon.serves() {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 return Err(format!("the daemon does not start: {status}\n{}", self.last_words()));

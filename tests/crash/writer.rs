@@ -17,7 +17,7 @@ const SECRETS: u64 = 3;
 /// The contract keeps so many versions of a secret.
 const VERSIONS_KEPT: usize = 16;
 /// Orgs are never removed and all are looked at after each restart: they are added slowly.
-const ORGS: usize = 30;
+const ORGS: usize = 10;
 
 /// Why a writer stops.
 enum Stop {
@@ -177,6 +177,9 @@ impl Writer {
     }
 
     fn acknowledged(&mut self, thing: &Thing, answer: &Answer) -> Result<(), Stop> {
+        if answer.status == 507 {
+            self.ledger.refuse(thing);
+        }
         if answer.status >= 300 {
             return Err(Finding::new(Kind::Refused, format!("{thing:?}: {}", answer.refusal())).into());
         }

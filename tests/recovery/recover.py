@@ -74,6 +74,10 @@ class Vault:
             raise SystemExit("vault.json: the environment was changed by hand")
         self.index_key = own(self.system_key, header["index_key"], INDEX_KEY)
         self.journal_key = own(self.system_key, header["journal_key"], JOURNAL_KEY)
+        tag = header.pop("tag", None)
+        said = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if tag is not None and mac(mac(self.index_key, b"vault header"), b"header\0", said).hex() != tag:
+            raise SystemExit("vault.json is not what was written")
 
     def blind(self, label, *parts):
         return mac(self.index_key, label + b"\0", *parts)[:16]

@@ -18,6 +18,7 @@ mod faults;
 #[path = "../crash/ledger.rs"]
 mod ledger;
 mod power_cut;
+mod real;
 #[path = "../crash/writer.rs"]
 mod writer;
 

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -52,7 +53,17 @@ pub(crate) struct Ask {
     pub(crate) batch: Batch,
     /// As a record.
     pub(crate) length: usize,
+    pub(crate) weight: Weight,
     pub(crate) answer: Answer,
+}
+
+/// What a refusal would cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Nobody can ask for it again: it may go into the last room there is.
+    Precious,
+    /// Who asked asks again.
+    Usual,
 }
 
 /// The thread's own state.
@@ -136,7 +147,11 @@ impl Committer {
             return asks.into_iter().for_each(|ask| ask.refuse(refusal.clone()));
         }
         if !asks.is_empty() && !self.has_room() {
-            return asks.into_iter().for_each(|ask| ask.refuse(CommitError::Full));
+            // The segment is written out: what is precious goes into it while it lasts.
+            let (precious, usual): (VecDeque<_>, VecDeque<_>) =
+                asks.into_iter().partition(|ask| ask.weight == Weight::Precious);
+            usual.into_iter().for_each(|ask| ask.refuse(CommitError::Full));
+            asks = precious;
         }
         while let Some(next) = asks.front() {
             if !self.writer.fits(next.length)
@@ -308,7 +323,8 @@ impl Committer {
 
     /// Puts an index in memory, made from the journal, in the place of the broken one.
     fn replace_index(&mut self, why: &str) {
-        if self.shared.front.kind() == "memory" {
+        // Who closes needs none: the next start sees to it.
+        if self.shared.front.kind() == "memory" || self.shared.closing.load(Ordering::Relaxed) {
             return;
         }
         tracing::error!(%why, "the index has broken; making one in memory from the journal");

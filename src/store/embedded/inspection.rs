@@ -1,7 +1,8 @@
 //! Reading, after a start, what the start did not need to read: the older segments of the journal.
 //!
 //! A sound index makes a start fast because most of the journal stays unread; damage in there must all the same
-//! be found while the backups that mend it are still kept.
+//! be found while the backups that mend it are still kept. Where a snapshot holds all that stood there, which is read whole
+//! before it is believed, nothing of the present is lost, and the store goes on; else it fails.
 //!
 //! Never writes, and takes half a core at most.
 
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 use super::{OpenError, Shared};
 use crate::chain::Mark;
 use crate::store::journal::walk::{Segment, Trouble, Walk};
+use crate::store::snapshot;
 
 /// The longest pause between two segments, so that closing does not wait long.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Verifies the segments and that `then` follows; fails the store where they are damaged.
+/// Verifies the segments and that `then` follows; fails the store where they are damaged and nothing else has what they held.
 pub(crate) fn inspect(shared: &Shared, segments: &[Segment], then: Mark) {
     let followers = segments.iter().skip(1).map(|segment| segment.before).chain([then]);
     for (segment, follower) in segments.iter().zip(followers) {
@@ -30,11 +32,27 @@ pub(crate) fn inspect(shared: &Shared, segments: &[Segment], then: Mark) {
             if matches!(&trouble, Trouble::Io { error, .. } if error.kind() == ErrorKind::NotFound) {
                 continue;
             }
-            return shared.condition.fail(OpenError::from(trouble).to_string());
+            let is_held = is_in_a_snapshot(shared, &follower);
+            let why = OpenError::from(trouble).to_string();
+            if !is_held {
+                return shared.condition.fail(why);
+            }
+            tracing::error!(%why, "all that stood there is in a snapshot, and served; no backup of that time can be made any more");
+            shared.standing.note(|standing| standing.damage = Some(why));
         }
         thread::sleep(started_at.elapsed().min(LONGEST_PAUSE));
     }
     tracing::debug!(segments = segments.len(), "the older journal segments are sound");
+}
+
+/// Whether a whole snapshot holds every record before the one after `last`.
+fn is_in_a_snapshot(shared: &Shared, last: &Mark) -> bool {
+    let Ok((found, _)) = snapshot::list(&shared.snapshots, &shared.identity) else { return false };
+    found
+        .iter()
+        .rev()
+        .filter(|snapshot| snapshot.at.sequence >= last.sequence)
+        .any(|snapshot| snapshot::verify(&snapshot.path, &shared.identity, &shared.digester).is_ok())
 }
 
 fn inspect_one(shared: &Shared, segment: &Segment, follower: Mark) -> Result<(), Trouble> {

@@ -37,7 +37,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 
 use self::applier::Applier;
-use self::committer::{Ask, Committer, Request};
+use self::committer::{Ask, Committer, Request, Weight};
 use self::condition::Condition;
 use self::front::Front;
 use self::recovery::{Recovered, Recovery};
@@ -385,20 +385,11 @@ impl Store for EmbeddedStore {
     }
 
     fn commit(&self, batch: Batch) -> Commit {
-        let length = record::length(&batch);
-        if length > self.largest {
-            return Box::pin(std::future::ready(Err(CommitError::TooLarge)));
-        }
-        let (answer, answered) = oneshot::channel();
-        let sent = self.queue.send(Request::Commit(Ask { batch, length, answer }));
-        // Where the committer is gone, so is `answer`, sent or not.
-        drop(sent);
-        let condition = Arc::clone(&self.shared.condition);
-        Box::pin(async move {
-            let gone =
-                || condition.refusal().unwrap_or_else(|| CommitError::Failed("the store is closed".into()));
-            answered.await.unwrap_or_else(|_| Err(gone()))
-        })
+        self.ask(batch, Weight::Usual)
+    }
+
+    fn commit_precious(&self, batch: Batch) -> Commit {
+        self.ask(batch, Weight::Precious)
     }
 
     fn health(&self) -> Health {
@@ -431,6 +422,23 @@ impl Store for EmbeddedStore {
 }
 
 impl EmbeddedStore {
+    fn ask(&self, batch: Batch, weight: Weight) -> Commit {
+        let length = record::length(&batch);
+        if length > self.largest {
+            return Box::pin(std::future::ready(Err(CommitError::TooLarge)));
+        }
+        let (answer, answered) = oneshot::channel();
+        let sent = self.queue.send(Request::Commit(Ask { batch, length, weight, answer }));
+        // Where the committer is gone, so is `answer`, sent or not.
+        drop(sent);
+        let condition = Arc::clone(&self.shared.condition);
+        Box::pin(async move {
+            let gone =
+                || condition.refusal().unwrap_or_else(|| CommitError::Failed("the store is closed".into()));
+            answered.await.unwrap_or_else(|_| Err(gone()))
+        })
+    }
+
     fn report(&self, why: String) -> ReadError {
         if self.shared.front.breaks() {
             drop(self.queue.send(Request::Replace(why.clone())));

@@ -23,6 +23,8 @@ pub struct Standing {
     pub retired: u64,
     /// Why the last snapshot could not be made or is damaged; none once one was made since.
     pub failure: Option<String>,
+    /// A segment that is damaged, and that a snapshot stands for.
+    pub damage: Option<String>,
 }
 
 /// That, for those who ask.

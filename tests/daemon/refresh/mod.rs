@@ -4,6 +4,7 @@
 
 mod ahead;
 mod alerts;
+mod brim;
 mod clones;
 mod custody;
 mod killed;

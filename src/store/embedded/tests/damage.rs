@@ -219,3 +219,25 @@ fn damage_in_an_older_segment_is_found_after_the_start() {
     fs::remove_dir_all(place.directory().join("index")).unwrap();
     assert!(matches!(place.refuses(last), OpenError::Damaged { .. }));
 }
+
+#[test]
+fn damage_in_an_older_segment_that_a_snapshot_holds_stops_nobody() {
+    let (place, last, firsts) = many_segments();
+    let (store, _) = place.open(last);
+    let snapshot = wait(store.snapshot()).unwrap();
+    assert!(snapshot.at.sequence >= last.sequence);
+    drop(store);
+    let harmed = place.segment(firsts[1]);
+    let mut bytes = fs::read(&harmed).unwrap();
+    bytes[RECORDS_AT + 100] ^= 1;
+    fs::write(&harmed, bytes).unwrap();
+    let (store, _) = place.open(last);
+    let told = || store.standing().damage;
+    let began = std::time::Instant::now();
+    while told().is_none() && began.elapsed().as_secs() < 30 {
+        std::thread::yield_now();
+    }
+    assert!(told().unwrap().contains(harmed.to_str().unwrap()));
+    assert_eq!(store.health().state, State::Ok);
+    wait(store.commit(put(1, b"x"))).unwrap();
+}
