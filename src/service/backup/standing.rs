@@ -10,7 +10,9 @@ use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::{BackupRun, Finding};
 
 use super::{BackupError, Settings, Task};
+use crate::crypto::key_list::RootKeys;
 use crate::metrics::{Drilled, Meters};
+use crate::vault::kept::{KeptKeys, Needed};
 
 /// Somebody is woken when what was written is in no backup for so long.
 const LONG_BEHIND: u64 = 300;
@@ -36,6 +38,9 @@ struct Figures {
     /// Of which somebody was told.
     told: BTreeSet<&'static str>,
     drilled_at: Option<Moment>,
+    /// What the sets need of the keys, and when that was asked last.
+    kept: Option<KeptKeys>,
+    looked_at: Option<Instant>,
 }
 
 impl Standing {
@@ -125,6 +130,21 @@ impl Standing {
         self.meters.backup().drilled(Drilled { at: at.unix(), took, age });
     }
 
+    /// Whether it is time to look which keys the sets need.
+    pub(super) fn wants_keys(&self, every: Duration) -> bool {
+        let mut figures = self.figures();
+        let is_due = figures.looked_at.is_none_or(|at| at.elapsed() >= every);
+        if is_due {
+            figures.looked_at = Some(Instant::now());
+        }
+        is_due
+    }
+
+    pub(super) fn keeps(&self, kept: KeptKeys) {
+        let mut figures = self.figures();
+        (figures.kept, figures.looked_at) = (Some(kept), Some(Instant::now()));
+    }
+
     /// Whether somebody is to hear of a failure: of what is shipped once it is late, of the rest at once; and once.
     pub(super) fn is_to_be_told(&self, what: &'static str, now: Moment) -> bool {
         let is_bad = what != "ship" || self.behind(now).is_none_or(|behind| behind >= LONG_BEHIND);
@@ -156,7 +176,7 @@ impl Standing {
     }
 
     /// What `doctor` says.
-    pub(super) fn examine(&self, settings: &Settings, now: Moment) -> Vec<Finding> {
+    pub(super) fn examine(&self, settings: &Settings, now: Moment, root: &RootKeys) -> Vec<Finding> {
         let finding = |check: &str, level: &str, detail: String, mend: Option<&str>| Finding {
             check: check.to_owned(),
             level: level.to_owned(),
@@ -201,6 +221,33 @@ impl Standing {
                 None,
             ),
         };
-        vec![shipped, drilled]
+        [shipped, drilled].into_iter().chain(figures.kept.as_ref().map(|kept| of_keys(kept, root))).collect()
+    }
+}
+
+/// Whether the key list still has what the sets are restored with.
+fn of_keys(kept: &KeptKeys, root: &RootKeys) -> Finding {
+    let missing: Vec<String> = kept
+        .missing_from(root)
+        .map(|(id, Needed { sets, last_set, until })| {
+            format!(
+                "{sets} sets are restored with root key {id}, the last of them, {last_set}, until {until}"
+            )
+        })
+        .collect();
+    let is_well = missing.is_empty();
+    Finding {
+        check: "backup_keys".to_owned(),
+        level: if is_well { "ok" } else { "warn" }.to_owned(),
+        detail: if is_well {
+            "the key list has every root key that the kept backups need".to_owned()
+        } else {
+            format!("not on the key list any more: {}", missing.join("; "))
+        },
+        mend: (!is_well).then(|| {
+            "put it back at the end of the list, or be sure that it is kept elsewhere until then: without it those sets do not \
+             open"
+                .to_owned()
+        }),
     }
 }

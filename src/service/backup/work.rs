@@ -6,6 +6,7 @@
 //!
 //! Never two pieces of one lane at once.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,9 +18,10 @@ use tokio::runtime::Handle;
 use super::course::Course;
 use super::drill::Drill;
 use super::journal::{self, Reached};
+use super::kept::{self, Spans};
 use super::manifest::{Journal, Place};
 use super::repository::Repository;
-use super::shipping::{SPOOL, Shipping};
+use super::shipping::{Beginning, SPOOL, Shipping};
 use super::standing::Standing;
 use super::{BackupError, Settings, Task, retention, sets};
 use crate::chain::Mark;
@@ -29,9 +31,13 @@ use crate::domain::event::{Event, Kind};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::snapshot::Snapshot;
 use crate::vault::Vault;
+use crate::vault::kept::KeptKeys;
 
 /// How long it is left in peace after a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked at which keys the sets need, for `doctor`.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What works.
 pub(super) struct Work {
@@ -42,6 +48,8 @@ pub(super) struct Work {
     repository: Box<dyn Repository>,
     standing: Arc<Standing>,
     course: Mutex<Option<Course>>,
+    /// Held by whoever reads what all sets need.
+    alone: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What a piece did: in words, or nothing worth them.
@@ -69,6 +77,7 @@ impl Work {
             repository,
             standing: Arc::clone(standing),
             course: Mutex::new(course),
+            alone: Arc::default(),
         })
     }
 
@@ -92,6 +101,38 @@ impl Work {
         Ok(sets::list(&*self.repository, &self.folder())?.iter().map(sets::shape).collect())
     }
 
+    pub(super) async fn alone(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.alone).lock_owned().await
+    }
+
+    /// What the sets that are kept need of the keys.
+    pub(super) fn kept_keys(&self) -> Result<KeptKeys, BackupError> {
+        let spans = Spans { keep: self.settings.keep, every: self.settings.every };
+        let open = |sealed: &str| self.vault.open_key_counts(sealed);
+        let kept = kept::keys_of(
+            &*self.repository,
+            &self.folder(),
+            &self.vault.backup_keys().manifests,
+            spans,
+            open,
+        )?;
+        // A mount that is away looks like a place in which nothing ever was.
+        let current = self.standing.set();
+        if !current.as_deref().is_some_and(|set| kept.has(set)) {
+            let set = current.unwrap_or_else(|| "a first set".to_owned());
+            return Err(BackupError::Absent(format!("{}: {set} is not there, or not yet", self.describe())));
+        }
+        Ok(kept)
+    }
+
+    /// For `doctor`, which must not wait: looked at now and then.
+    async fn look_at_keys(self: &Arc<Self>) {
+        match kept::read_in_time(self).await {
+            Ok(kept) => self.standing.keeps(kept),
+            Err(why) => tracing::warn!(%why, "what the kept backups need of the keys could not be read"),
+        }
+    }
+
     /// Ships what has changed.
     pub(super) async fn ship_turn(self: &Arc<Self>) {
         if self.has_changed() {
@@ -106,6 +147,9 @@ impl Work {
         if asked || (self.is_set_due() && self.standing.may_try("create", PATIENCE)) {
             self.piece("create", Self::create).await;
             self.piece("retain", Self::retain).await;
+            self.look_at_keys().await;
+        } else if self.standing.wants_keys(LOOK_AGAIN) {
+            self.look_at_keys().await;
         }
         if self.standing.take(Task::Verify) {
             self.piece("verify", Self::verify).await;
@@ -185,9 +229,13 @@ impl Work {
     /// Begins a set: a whole state first.
     fn create(&self) -> Done {
         let now = self.vault.moment();
-        let snapshot = self.snapshot()?;
-        let mut fresh = self.fresh(now, snapshot.as_ref())?;
-        let shipped = self.shipping().ship(&mut fresh, snapshot.as_ref(), now)?;
+        // Counted before the snapshot is made: a rotation of keys may go on meanwhile, and what is in there is to be counted.
+        let root_keys = self.shipping().root_keys_in_use()?.into_iter().collect();
+        let org_keys =
+            self.vault.seal_key_counts().map_err(|why| BackupError::Io(why.detail.into_owned()))?;
+        let beginning = Beginning { snapshot: self.snapshot()?, org_keys };
+        let mut fresh = Course { root_keys, ..self.fresh(now, beginning.snapshot.as_ref())? };
+        let shipped = self.shipping().ship(&mut fresh, Some(&beginning), now)?;
         let manifest = shipped.ok_or_else(|| BackupError::Absent("there is nothing to back up".into()))?;
         let mut course = self.course();
         if let Some(mut before) = course.take() {
@@ -231,6 +279,7 @@ impl Work {
             audit: Place::from(Mark::START),
             audit_file: None,
             header: String::new(),
+            root_keys: BTreeSet::new(),
             drill_identity: self.vault.seal_drill_identity(&identity),
             drill_recipient: identity.recipient().to_string(),
         })
