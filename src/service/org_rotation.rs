@@ -321,9 +321,10 @@ impl OrgRotation {
             if part.is_empty() {
                 continue;
             }
-            self.keep(task, request, &part).await?;
-            kept += part.len() as u64;
-            self.noted().done += part.len() as u64;
+            let count = part.len() as u64;
+            self.keep(task, request, part).await?;
+            kept += count;
+            self.noted().done += count;
             // Looked at again and again: who is in a hurry says so while it runs.
             let due = || {
                 let rate = self.rate.load(Ordering::Relaxed).clamp(1, HIGHEST_RATE);
@@ -347,20 +348,18 @@ impl OrgRotation {
     }
 
     /// All of a part by one commit; where somebody wrote one of its records meanwhile, each by its own.
-    async fn keep(&self, task: &Caller, request: &RequestId, part: &Part) -> Result<(), Refusal> {
+    async fn keep(&self, task: &Caller, request: &RequestId, part: Part) -> Result<(), Refusal> {
         let ask = Ask::new(request, Action::KeyRotate).on("records");
+        let (keys, count) = (part.keys(), part.len() as u64);
         let permit = self.vault.admit_change(task, ask)?;
         match self.vault.keep_part(&permit, part).await {
             Ok(Some(mark)) => {
-                return permit
-                    .settle_change(Ok((part.len() as u64, mark)), |count| Some(*count))
-                    .await
-                    .map(drop);
+                return permit.settle_change(Ok((count, mark)), |count| Some(*count)).await.map(drop);
             }
             Ok(None) => permit.settle(Ok(()), |()| Some(0)).await?,
             Err(refusal) => return permit.settle(Err(refusal), |()| None).await,
         }
-        self.vault.keep_each(task, ask, part).await
+        self.vault.keep_each(task, ask, &keys).await
     }
 }
 
