@@ -157,6 +157,7 @@ impl Backups {
         loop {
             turns.tick().await;
             self.work.ship_turn().await;
+            self.work.look_for_a_late_drill().await;
         }
     }
 

@@ -17,10 +17,20 @@ use crate::vault::kept::{KeptKeys, Needed};
 /// Somebody is woken when what was written is in no backup for so long.
 const LONG_BEHIND: u64 = 300;
 
+/// A drill may be so much later than it is due before somebody is woken.
+const GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// After a start.
+const REST: Duration = Duration::from_secs(3600);
+
+/// What is told of, beside the pieces of work.
+const LATE_DRILL: &str = "late drill";
+
 /// The figures.
 pub(super) struct Standing {
     figures: Mutex<Figures>,
     meters: Arc<Meters>,
+    begun_at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +48,8 @@ struct Figures {
     /// Of which somebody was told.
     told: BTreeSet<&'static str>,
     drilled_at: Option<Moment>,
+    /// When the last drill of all succeeded, before this start too; or the first set was begun, where none ever did.
+    proved_at: Option<Moment>,
     /// What the sets need of the keys, and when that was asked last.
     kept: Option<KeptKeys>,
     looked_at: Option<Instant>,
@@ -45,7 +57,7 @@ struct Figures {
 
 impl Standing {
     pub(super) fn new(meters: Arc<Meters>) -> Self {
-        Self { figures: Mutex::default(), meters }
+        Self { figures: Mutex::default(), meters, begun_at: Instant::now() }
     }
 
     fn figures(&self) -> MutexGuard<'_, Figures> {
@@ -125,8 +137,24 @@ impl Standing {
         self.meters.backup().falls_behind();
     }
 
+    pub(super) fn proved(&self, at: Moment) {
+        self.figures().proved_at = Some(at);
+    }
+
+    /// Whether somebody is to hear that no drill has succeeded for too long; and once. A start after a long rest holds one at once,
+    /// and is given the time for it.
+    pub(super) fn is_late_drill_to_be_told(&self, every: Duration, now: Moment) -> bool {
+        let mut figures = self.figures();
+        self.begun_at.elapsed() >= REST
+            && figures.proved_at.is_some_and(|at| is_late(at, every, now))
+            && figures.told.insert(LATE_DRILL)
+    }
+
     pub(super) fn drilled(&self, at: Moment, took: Duration, age: u64) {
-        self.figures().drilled_at = Some(at);
+        {
+            let mut figures = self.figures();
+            (figures.drilled_at, figures.proved_at) = (Some(at), Some(at));
+        }
         self.meters.backup().drilled(Drilled { at: at.unix(), took, age });
     }
 
@@ -153,7 +181,9 @@ impl Standing {
 
     /// Whether somebody is to hear that it is over.
     pub(super) fn is_over(&self, what: &'static str) -> bool {
-        self.figures().told.remove(what)
+        let mut figures = self.figures();
+        let was_late = what == "drill" && figures.told.remove(LATE_DRILL);
+        figures.told.remove(what) || was_late
     }
 
     pub(super) fn set(&self) -> Option<String> {
@@ -211,6 +241,15 @@ impl Standing {
                 format!("the last drill failed: {why}"),
                 Some("tokenkeep backup verify; then tokenkeep backup create, and tokenkeep backup drill"),
             ),
+            (None, _) if figures.proved_at.is_some_and(|at| is_late(at, settings.drill, now)) => finding(
+                "backup_drill",
+                "warn",
+                format!(
+                    "none has succeeded for longer than the {} h after which one is due",
+                    settings.drill.as_secs() / 3600
+                ),
+                Some("tokenkeep backup drill, and see the log for what keeps it from being held"),
+            ),
             (None, Some(at)) => {
                 finding("backup_drill", "ok", format!("the newest set was restored at {at}"), None)
             }
@@ -223,6 +262,11 @@ impl Standing {
         };
         [shipped, drilled].into_iter().chain(figures.kept.as_ref().map(|kept| of_keys(kept, root))).collect()
     }
+}
+
+/// Whether the last drill that succeeded is too long ago.
+fn is_late(proved_at: Moment, every: Duration, now: Moment) -> bool {
+    Duration::from_secs(now.unix().saturating_sub(proved_at.unix())) > every + GRACE
 }
 
 /// Whether the key list still has what the sets are restored with.
@@ -249,5 +293,29 @@ fn of_keys(kept: &KeptKeys, root: &RootKeys) -> Finding {
              open"
                 .to_owned()
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_is_late_a_day_after_it_was_due_and_somebody_hears_of_it_once() {
+        let (week, day) = (Duration::from_secs(7 * 86_400), 86_400);
+        let at = |days: u64| Moment::from_unix(days * day).unwrap();
+        assert!(!is_late(at(1), week, at(9)));
+        assert!(is_late(at(1), week, at(10)));
+        let mut standing = Standing::new(Arc::new(Meters::default()));
+        standing.proved(at(1));
+        assert!(!standing.is_late_drill_to_be_told(week, at(10)), "it has only just started");
+        standing.begun_at = Instant::now().checked_sub(REST).unwrap();
+        assert!(!standing.is_late_drill_to_be_told(week, at(9)));
+        assert!(standing.is_late_drill_to_be_told(week, at(10)));
+        assert!(!standing.is_late_drill_to_be_told(week, at(10)), "once");
+        standing.drilled(at(10), Duration::ZERO, 0);
+        assert!(standing.is_over("drill"));
+        assert!(!standing.is_over("drill"));
+        assert!(!standing.is_late_drill_to_be_told(week, at(11)));
     }
 }

@@ -68,6 +68,7 @@ impl Work {
         let course = Course::load(state);
         if let Some(course) = &course {
             standing.goes_on(&course.set, course.shipped_at);
+            standing.proved(course.drilled_at.unwrap_or(course.first_at));
         }
         Arc::new(Self {
             vault: Arc::clone(vault),
@@ -196,6 +197,15 @@ impl Work {
         self.vault.tell(event).await;
     }
 
+    /// Whatever keeps it from being held: it may be that nothing ends in the other lane.
+    pub(super) async fn look_for_a_late_drill(&self) {
+        let now = self.vault.moment();
+        if self.standing.is_late_drill_to_be_told(self.settings.drill, now) {
+            tracing::error!("no drill has succeeded for too long: nobody knows what the backups are worth");
+            self.vault.tell(Event::new(Kind::BackupFailed, now).because("drill_late")).await;
+        }
+    }
+
     fn is_set_due(&self) -> bool {
         let course = self.course();
         let Some(course) = course.as_ref() else { return true };
@@ -246,6 +256,7 @@ impl Work {
             }
         }
         let kept = fresh.keep(&self.state);
+        self.standing.proved(fresh.drilled_at.unwrap_or(fresh.first_at));
         self.standing.shipped(&fresh.set, now, manifest.sealed_bytes());
         let detail = format!("set {}, up to change {}", fresh.set, manifest.journal.sequence);
         self.store.backed_up(fresh.journal.sequence);
