@@ -39,6 +39,20 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// What each thread of a process has used of the processor, with its name.
+pub(crate) fn cpu_of_threads(pid: u32) -> Vec<(String, Duration)> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the server runs");
+    let of_task = |path: std::path::PathBuf| {
+        // One that has ended meanwhile is counted with the process alone.
+        let stat = std::fs::read_to_string(path.join("stat")).ok()?;
+        let (head, fields) = stat.rsplit_once(") ")?;
+        let ticks: u64 =
+            fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Some((head.split_once('(')?.1.to_owned(), Duration::from_millis(ticks * 10)))
+    };
+    tasks.filter_map(|task| of_task(task.ok()?.path())).collect()
+}
+
 /// What a process has in memory, in MiB (proc_pid_status(5), VmRSS).
 pub(crate) fn resident_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");

@@ -82,6 +82,13 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::Nothing => Value::Null,
         Shape::OrgKeysOut => json!({
             "current_records": 2, "earlier_records": 0, "keys": [], "earlier_keys": 0, "rotation": org_rotation(),
+            "backups": {
+                "sets": 1, "uncounted_sets": 0, "oldest_set": "20261121T180000Z-1-3f9a", "error": null,
+                "root_keys": [{
+                    "id": ROOT_KEY_ID, "listed": true, "sets": 1, "last_set": "20261121T180000Z-1-3f9a",
+                    "until": EXPIRES_AT,
+                }],
+            },
         }),
         Shape::OrgOut => org(),
         Shape::OrgRotationIn => json!({ "org": "acme", "records_per_second": 5000 }),
@@ -95,7 +102,9 @@ pub(crate) fn of(shape: Shape) -> Value {
         Shape::ReleaseIn => json!({ "org": "acme", "provider": "github", "name": "main" }),
         Shape::ReleaseOut => json!({ "released": 1, "next": null }),
         Shape::RetireIn => json!({ "id": ROOT_KEY_ID }),
-        Shape::RetireOut => json!({ "id": ROOT_KEY_ID, "org": null, "state": "unneeded" }),
+        Shape::RetireOut => json!({
+            "id": ROOT_KEY_ID, "org": null, "state": "unneeded", "in_backups_until": null, "backups_error": null,
+        }),
         Shape::RefreshRequest => json!({ "if_generation": 1 }),
         Shape::RefreshTokenOut => json!({ "refresh_token": "ghr_refresh-token-2", "generation": 2 }),
         Shape::RevocationsOut => json!({ "items": [], "waiting": 0 }),

@@ -147,7 +147,7 @@ impl Daemon {
         let admin = AdminServices {
             providers: providers::Providers::new(Arc::clone(&vault), nobody),
             rotation: Rotation::new(Arc::clone(&vault), Arc::new(|| Ok(root_keys()))),
-            org_rotation: OrgRotation::new(Arc::clone(&vault)),
+            org_rotation: OrgRotation::new(Arc::clone(&vault), None),
             alerts: Alerts::new(Arc::clone(&vault), Door::Direct),
             backups: None,
             examine: Box::new(Vec::new),

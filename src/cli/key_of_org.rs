@@ -10,7 +10,8 @@ use clap::Args;
 use serde::Serialize;
 use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::wire::{
-    KeysOut, OrgKeyOut, OrgKeysOut, OrgRotationIn, OrgRotationOut, RetireIn, RetireOut, to_body,
+    KeptBackupsOut, KeptRootKeyOut, KeysOut, OrgKeyOut, OrgKeysOut, OrgRotationIn, OrgRotationOut, RetireIn,
+    RetireOut, to_body,
 };
 use tokenkeep_client::{Client, Request};
 
@@ -96,7 +97,7 @@ impl Session {
         let patient = self.client.clone().with_deadline(PATIENCE);
         let request = Request::post("/admin/v1/keys/retire", to_body(&wanted));
         let out: RetireOut = patient.send(&request).await?.read()?;
-        self.screen.show(&out, |out| vec![retired(out)]);
+        self.screen.show(&out, retired);
         Ok(Exit::Done)
     }
 }
@@ -106,14 +107,19 @@ async fn org_keys(client: &Client, org: Option<&OrgId>) -> Result<OrgKeysOut, Fa
     Ok(client.send(&Request::get(&path)).await?.read()?)
 }
 
-fn retired(out: &RetireOut) -> String {
-    match (&out.org, out.state.as_str()) {
+fn retired(out: &RetireOut) -> Vec<String> {
+    let state = match (&out.org, out.state.as_str()) {
         (None, _) => {
             format!("nothing needs root key {}: take it off the list, then `tokenkeep key reload`", out.id)
         }
         (Some(org), "destroyed") => format!("key {} of org {org} is destroyed", out.id),
         (Some(org), _) => format!("key {} of org {org} opens ciphertexts and nothing else", out.id),
-    }
+    };
+    let kept = out.in_backups_until.map(|until| {
+        format!("backups that are kept bring it along, wrapped; the last of them goes on {until} or later")
+    });
+    let unread = out.backups_error.as_ref().map(|why| format!("whether kept backups bring it along: {why}"));
+    [Some(state), kept, unread].into_iter().flatten().collect()
 }
 
 fn org_lines(keys: &OrgKeysOut) -> Vec<String> {
@@ -133,11 +139,42 @@ fn org_lines(keys: &OrgKeysOut) -> Vec<String> {
         ));
     }
     lines.extend(error.as_ref().map(|why| format!("the rotation of org keys is held up: {why}")));
+    lines.extend(keys.backups.iter().flat_map(backup_lines));
     lines
+}
+
+fn backup_lines(backups: &KeptBackupsOut) -> Vec<String> {
+    if let Some(why) = &backups.error {
+        return vec![format!("what the kept backups need cannot be said now: {why}")];
+    }
+    let mut lines: Vec<String> = backups.root_keys.iter().map(needed_root).collect();
+    if backups.uncounted_sets > 0 {
+        lines.push(format!(
+            "{} of {} kept sets do not say what is under which org key: each counts for every key",
+            backups.uncounted_sets, backups.sets
+        ));
+    }
+    lines
+}
+
+fn needed_root(key: &KeptRootKeyOut) -> String {
+    let KeptRootKeyOut { id, listed, sets, last_set, until } = key;
+    let listed = if *listed { "" } else { ", and is not on the key list" };
+    format!(
+        "root key {id} is needed by {sets} kept sets{listed}; the last of them, {last_set}, goes on {until} or later"
+    )
 }
 
 fn line(key: &OrgKeyOut) -> String {
     let since = key.former_since.map(|at| format!(" since {at}")).unwrap_or_default();
-    let backups = key.backup_records.map(|count| format!(", {count} in kept backups")).unwrap_or_default();
+    let backups = match (key.backup_records, key.backup_sets) {
+        (Some(_), Some(0)) => ", none in kept backups".to_owned(),
+        (Some(count), sets) => {
+            let sets = sets.map(|sets| format!(" ({sets} sets)")).unwrap_or_default();
+            let until = key.in_backups_until.map(|until| format!(" until {until}")).unwrap_or_default();
+            format!(", {count} in kept backups{sets}{until}")
+        }
+        (None, _) => String::new(),
+    };
     format!("org {} key {} ({}{since}): {} records{backups}", key.org, key.id, key.state, key.records)
 }

@@ -347,7 +347,7 @@ fn application(
         authorizations: authorizations.clone(),
         admin: AdminServices {
             rotation: Rotation::new(Arc::clone(vault), root_keys::reader(config)),
-            org_rotation: OrgRotation::new(Arc::clone(vault)),
+            org_rotation: OrgRotation::new(Arc::clone(vault), backups.clone()),
             providers: Providers::new(Arc::clone(vault), providers::asking(&config.door)),
             alerts: Arc::clone(alerts),
             backups,

@@ -16,6 +16,7 @@ use tokenkeep_client::wire::{OrgKeysOut, OrgRotationIn, OrgRotationOut, RetireIn
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::backup::Backups;
 use crate::crypto::key::KeyId;
 use crate::domain::action::Action;
 use crate::vault::Vault;
@@ -23,7 +24,7 @@ use crate::vault::ask::Ask;
 use crate::vault::caller::Caller;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::{RequestId, RequestIds};
-use crate::vault::retirement::Fate;
+use crate::vault::retirement::{Asked, Fate};
 use crate::vault::rotation::{Part, Scope, Walk};
 
 /// A tenth of what a core seals anew: nobody who is served should feel it.
@@ -41,6 +42,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The life of org keys at run time.
 pub struct OrgRotation {
     vault: Arc<Vault>,
+    backups: Option<Arc<Backups>>,
     running: AtomicBool,
     /// Something was begun since the run looked last.
     begun: AtomicBool,
@@ -62,12 +64,13 @@ struct Progress {
 type Sealing = JoinHandle<(Walk, Result<Option<Part>, Refusal>)>;
 
 impl OrgRotation {
-    /// Over this vault.
+    /// Over this vault, which has these backups.
     #[must_use]
-    pub fn new(vault: Arc<Vault>) -> Arc<Self> {
+    pub fn new(vault: Arc<Vault>, backups: Option<Arc<Backups>>) -> Arc<Self> {
         let rate = AtomicU64::new(USUAL_RATE);
         Arc::new(Self {
             vault,
+            backups,
             running: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -121,7 +124,8 @@ impl OrgRotation {
         let ask = Ask::new(&request, Action::KeyRead);
         let permit = self.vault.admit(caller, org.as_ref().map_or(ask, |org| ask.of(org)))?;
         let (vault, progress, of) = (Arc::clone(&self.vault), self.progress(), org.clone());
-        let counted = apart(move || vault.describe_org_keys(of.as_ref(), progress)).await;
+        let asked = self.ask_backups().await;
+        let counted = apart(move || vault.describe_org_keys(of.as_ref(), progress, &asked)).await;
         permit.settle(counted.and_then(|out| out), |_| None).await
     }
 
@@ -183,11 +187,18 @@ impl OrgRotation {
         };
         let fate = if wanted.destroy { Fate::Destroyed } else { Fate::Retired };
         let permit = self.vault.admit_change(caller, ask.on(&wanted.id))?;
-        match self.vault.retire_key(&permit, id, fate).await {
+        // Read before anything is held: it may take a while.
+        let asked = self.ask_backups().await;
+        match self.vault.retire_key(&permit, id, fate, &asked).await {
             Ok((out, Some(mark))) => permit.settle_change(Ok((out, mark)), |_| None).await,
             Ok((out, None)) => permit.settle(Ok(out), |_| None).await,
             Err(refusal) => permit.settle(Err(refusal), |_| None).await,
         }
+    }
+
+    async fn ask_backups(&self) -> Asked {
+        let Some(backups) = &self.backups else { return Ok(None) };
+        backups.kept_keys().await.map(Some).map_err(|why| why.to_string())
     }
 
     /// Ends it after the part that is under way, and waits for that, so long at the most.
@@ -310,9 +321,10 @@ impl OrgRotation {
             if part.is_empty() {
                 continue;
             }
-            self.keep(task, request, &part).await?;
-            kept += part.len() as u64;
-            self.noted().done += part.len() as u64;
+            let count = part.len() as u64;
+            self.keep(task, request, part).await?;
+            kept += count;
+            self.noted().done += count;
             // Looked at again and again: who is in a hurry says so while it runs.
             let due = || {
                 let rate = self.rate.load(Ordering::Relaxed).clamp(1, HIGHEST_RATE);
@@ -336,20 +348,18 @@ impl OrgRotation {
     }
 
     /// All of a part by one commit; where somebody wrote one of its records meanwhile, each by its own.
-    async fn keep(&self, task: &Caller, request: &RequestId, part: &Part) -> Result<(), Refusal> {
+    async fn keep(&self, task: &Caller, request: &RequestId, part: Part) -> Result<(), Refusal> {
         let ask = Ask::new(request, Action::KeyRotate).on("records");
+        let (keys, count) = (part.keys(), part.len() as u64);
         let permit = self.vault.admit_change(task, ask)?;
         match self.vault.keep_part(&permit, part).await {
             Ok(Some(mark)) => {
-                return permit
-                    .settle_change(Ok((part.len() as u64, mark)), |count| Some(*count))
-                    .await
-                    .map(drop);
+                return permit.settle_change(Ok((count, mark)), |count| Some(*count)).await.map(drop);
             }
             Ok(None) => permit.settle(Ok(()), |()| Some(0)).await?,
             Err(refusal) => return permit.settle(Err(refusal), |()| None).await,
         }
-        self.vault.keep_each(task, ask, part).await
+        self.vault.keep_each(task, ask, &keys).await
     }
 }
 

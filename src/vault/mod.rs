@@ -22,6 +22,7 @@ pub mod expiring;
 mod former_keys;
 pub mod header;
 pub mod import;
+pub mod kept;
 pub mod keys;
 mod last_reads;
 pub mod lease;
@@ -82,7 +83,6 @@ use place::Blind;
 use quarantine::Quarantine;
 use refusal::Refusal;
 use renewal::Renewal;
-use retirement::KeptBackups;
 use revocations::Revoking;
 use rules::Standing;
 use scrub::Scrub;
@@ -106,7 +106,6 @@ pub struct Vault {
     key_change: tokio::sync::RwLock<()>,
     open_orgs: OpenOrgs,
     former_keys: FormerKeys,
-    kept_backups: OnceLock<Arc<dyn KeptBackups>>,
     org_keys: Bounds,
     last_reads: LastReads,
     outbox: Arc<Outbox>,

@@ -204,7 +204,6 @@ impl Vault {
             key_change: tokio::sync::RwLock::new(()),
             open_orgs: OpenOrgs::new(options.org_keys.most),
             former_keys: FormerKeys::new(),
-            kept_backups: OnceLock::new(),
             org_keys: options.org_keys,
             last_reads: LastReads::new(),
             outbox: Outbox::new(),

@@ -138,6 +138,8 @@ pub enum Field {
     Answer = 16,
     /// What opens the newest backup in a drill, under the system key.
     DrillIdentity = 17,
+    /// How many records were under each org key when a set of backups was begun, under the system key.
+    KeyCounts = 18,
     /// What has happened: under the org key where it happened to an org's, else under the system key.
     Event = 24,
     /// Which provider it is, under the system key.

@@ -1,22 +1,23 @@
 //! The keys of orgs as an admin sees them: what is under each, and the end of those that nothing needs.
 //!
 //! The hard problem: a key is thrown away once. The answer: it goes only where the clear headers of all records say that nothing
-//! is under it, and whoever keeps backups says the same; and since nothing is written under an earlier key any more, that stays so.
+//! is under it; and since nothing is written under an earlier key any more, that stays so. A root key goes only where no backup
+//! that is kept takes it to be restored ([`kept`](super::kept)); an org's key stands in each of them itself.
 //! What nobody can count are the ciphertexts that applications keep: for them the key of an org stays, sealed, until an admin says
 //! that there are none.
 //!
 //! Never destroys a key by itself.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::problem::Code;
-use tokenkeep_client::wire::{OrgKeyOut, OrgKeysOut, OrgRotationOut, RetireOut};
+use tokenkeep_client::wire::{KeptBackupsOut, OrgKeyOut, OrgKeysOut, OrgRotationOut, RetireOut};
 
 use super::Vault;
 use super::door::Permit;
 use super::former_keys::{Earlier, KeyNote, Rank, earlier_keys};
+use super::kept::{KeptKeys, Needed};
 use super::orgs::parse;
 use super::place::{Field, OrgBlind, Table, org_key, place};
 use super::record::RecordWriter;
@@ -31,14 +32,8 @@ use crate::store::{Batch, Change, CommitError, Key, Precondition, Record};
 const SHOWN: usize = 1000;
 const TRIES: usize = 8;
 
-/// The backups that are kept, as far as keys go.
-pub trait KeptBackups: Send + Sync + 'static {
-    /// Records in all backups that are kept which this key opens: a root key the keys that it wraps, an org's key its records.
-    ///
-    /// # Errors
-    /// That cannot be said now, and why: the key stays.
-    fn records_under(&self, key: KeyId) -> Result<u64, String>;
-}
+/// What the backups that are kept need, read for this: none where none are made; or why that cannot be said.
+pub type Asked = Result<Option<KeptKeys>, String>;
 
 /// What a key that nothing needs becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +52,6 @@ enum Found {
 }
 
 impl Vault {
-    /// Names who knows the backups that are kept. The first one named stays.
-    pub fn ask_about_backups(&self, kept: Arc<dyn KeptBackups>) {
-        drop(self.kept_backups.set(kept));
-    }
-
-    fn in_backups(&self, id: KeyId) -> Result<Option<u64>, Refusal> {
-        let asked = self.kept_backups.get().map(|kept| kept.records_under(id)).transpose();
-        asked.map_err(|why| {
-            Refusal::new(
-                Code::Conflict,
-                format!("what the kept backups need cannot be said now: {why}; the key stays"),
-            )
-        })
-    }
-
     /// The keys of orgs, and how many records are under each; of one org, or the earlier ones of all.
     ///
     /// # Errors
@@ -80,6 +60,7 @@ impl Vault {
         &self,
         only: Option<&OrgId>,
         rotation: OrgRotationOut,
+        asked: &Asked,
     ) -> Result<OrgKeysOut, Refusal> {
         let only = only.map(|org| self.org(org)).transpose()?.map(|org| org.blind);
         let prefixes = only.map_or_else(whole_tables, prefixes_of);
@@ -89,6 +70,7 @@ impl Vault {
             keys: Vec::new(),
             earlier_keys: 0,
             rotation,
+            backups: self.shape_of_backups(asked),
         };
         let mut under: HashMap<(OrgBlind, KeyId), u64> = HashMap::new();
         self.each_record(&prefixes, |key, view, is_current| {
@@ -118,17 +100,16 @@ impl Vault {
             let Some((last, _)) = orgs.last() else { return Ok(out) };
             after = Some(*last);
             for (key, record) in &orgs {
-                self.describe_keys_of(key, record, only.is_some(), &under, &mut out)?;
+                self.describe_keys_of((key, record), only.is_some(), (&under, asked), &mut out)?;
             }
         }
     }
 
     fn describe_keys_of(
         &self,
-        key: &Key,
-        record: &Record,
+        (key, record): (&Key, &Record),
         with_current: bool,
-        under: &HashMap<(OrgBlind, KeyId), u64>,
+        (under, asked): (&HashMap<(OrgBlind, KeyId), u64>, &Asked),
         out: &mut OrgKeysOut,
     ) -> Result<(), Refusal> {
         let (view, blind) = (parse(record)?, OrgBlind::of_record(key));
@@ -139,23 +120,34 @@ impl Vault {
         }
         let org = self.open_org_key(key, record)?.1;
         let shown = |id: KeyId, state: &str, former_since| {
-            Ok::<_, Refusal>(OrgKeyOut {
+            let held =
+                asked.as_ref().ok().and_then(Option::as_ref).map(|kept| kept.org_key(id, former_since));
+            OrgKeyOut {
                 org: org.clone(),
                 id: id.to_string(),
                 state: state.to_owned(),
                 former_since,
                 records: under.get(&(blind, id)).copied().unwrap_or(0),
-                backup_records: self.in_backups(id)?,
-            })
+                backup_records: held.map(|held| held.records),
+                backup_sets: held.map(|held| held.sets),
+                in_backups_until: held.and_then(|held| held.until),
+            }
         };
         if let Some(current) = current_key_id(record).filter(|_| with_current) {
-            out.keys.push(shown(current, "current", None)?);
+            out.keys.push(shown(current, "current", None));
         }
         for earlier in &earlier {
             let note = self.key_note(key, earlier)?;
-            out.keys.push(shown(earlier.id, earlier.rank.as_str(), Some(note.former_since))?);
+            out.keys.push(shown(earlier.id, earlier.rank.as_str(), Some(note.former_since)));
         }
         Ok(())
+    }
+
+    fn shape_of_backups(&self, asked: &Asked) -> Option<KeptBackupsOut> {
+        match asked {
+            Ok(kept) => kept.as_ref().map(|kept| kept.shape(&self.root_keys())),
+            Err(why) => Some(KeptBackupsOut { error: Some(why.clone()), ..KeptBackupsOut::default() }),
+        }
     }
 
     fn key_note(&self, key: &Key, earlier: &Earlier<'_>) -> Result<KeyNote, Refusal> {
@@ -174,9 +166,10 @@ impl Vault {
         permit: &Permit<'_>,
         id: KeyId,
         fate: Fate,
+        asked: &Asked,
     ) -> Result<(RetireOut, Option<Mark>), Refusal> {
         if self.root_keys().find(id).is_some() {
-            return self.judge_root_key(id).await.map(|out| (out, None));
+            return self.judge_root_key(id, asked).await.map(|out| (out, None));
         }
         for _ in 0..TRIES {
             let (key, record) = match self.find_org_key(id)? {
@@ -187,7 +180,7 @@ impl Vault {
                 Found::Nowhere => return Err(Refusal::not_found("key")),
             };
             let _keys_stand = self.key_change.read().await;
-            let out = self.judge_org_key(&key, &record, id, fate)?;
+            let out = self.judge_org_key((&key, &record), id, fate, asked)?;
             let batch = Batch {
                 preconditions: vec![Precondition::Unchanged(key, record.revision)],
                 changes: vec![Change::Put(key, self.without_key(&key, &record, id, fate)?)],
@@ -206,7 +199,7 @@ impl Vault {
     }
 
     /// A root key stands where its owner keeps it: here it is said that it may go.
-    async fn judge_root_key(&self, id: KeyId) -> Result<RetireOut, Refusal> {
+    async fn judge_root_key(&self, id: KeyId, asked: &Asked) -> Result<RetireOut, Refusal> {
         // Nobody seals under it while its use is counted.
         let _nobody_wraps = self.key_change.write().await;
         if self.root_keys().primary().id() == id {
@@ -216,11 +209,23 @@ impl Vault {
         if wraps > 0 {
             return Err(needed(id, &format!("it still wraps {wraps} keys; run key rotate")));
         }
-        self.refuse_needed_by_backups(id)?;
-        Ok(RetireOut { id: id.to_string(), org: None, state: "unneeded".to_owned() })
+        match asked {
+            Ok(kept) => refuse_needed_by_backups(id, kept.as_ref().and_then(|kept| kept.root_key(id)))?,
+            Err(why) => {
+                let unknown = format!("whether a kept backup needs it cannot be said now: {why}");
+                return Err(Refusal { reason: Some("backups_unread"), ..needed(id, &unknown) });
+            }
+        }
+        Ok(RetireOut { id: id.to_string(), state: "unneeded".to_owned(), ..RetireOut::default() })
     }
 
-    fn judge_org_key(&self, key: &Key, record: &Record, id: KeyId, fate: Fate) -> Result<RetireOut, Refusal> {
+    fn judge_org_key(
+        &self,
+        (key, record): (&Key, &Record),
+        id: KeyId,
+        fate: Fate,
+        asked: &Asked,
+    ) -> Result<RetireOut, Refusal> {
         let mut records = 0_u64;
         self.each_record(&prefixes_of(OrgBlind::of_record(key)), |_, view, _| {
             records += u64::from(view.sections().any(|section| section.key_id == id));
@@ -231,25 +236,24 @@ impl Vault {
                 &format!("{records} records are still under it; wait for the rotation, or begin it again"),
             ));
         }
-        self.refuse_needed_by_backups(id)?;
         let org = Some(self.open_org_key(key, record)?.1);
         let state = match fate {
             Fate::Destroyed => "destroyed",
             Fate::Retired => Rank::Retired.as_str(),
         };
-        Ok(RetireOut { id: id.to_string(), org, state: state.to_owned() })
-    }
-
-    fn refuse_needed_by_backups(&self, id: KeyId) -> Result<(), Refusal> {
-        match self.in_backups(id)? {
-            Some(records) if records > 0 => Err(needed(
-                id,
-                &format!(
-                    "{records} records in the backups that are kept are under it; wait until they are gone"
-                ),
-            )),
-            Some(_) | None => Ok(()),
-        }
+        // A backup brings its org keys along: it is said until when, since a restore brings the key back too.
+        let view = parse(record)?;
+        let earlier = earlier_keys(&view).find(|earlier| earlier.id == id);
+        let since = earlier.map(|earlier| self.key_note(key, &earlier)).transpose()?;
+        let since = since.map(|note| note.former_since);
+        let held = asked.as_ref().ok().and_then(Option::as_ref).map(|kept| kept.org_key(id, since));
+        Ok(RetireOut {
+            id: id.to_string(),
+            org,
+            state: state.to_owned(),
+            in_backups_until: held.and_then(|held| held.until),
+            backups_error: asked.as_ref().err().cloned(),
+        })
     }
 
     fn find_org_key(&self, id: KeyId) -> Result<Found, Refusal> {
@@ -290,6 +294,14 @@ impl Vault {
         }
         Ok(writer.finish())
     }
+}
+
+fn refuse_needed_by_backups(id: KeyId, need: Option<&Needed>) -> Result<(), Refusal> {
+    let Some(Needed { sets, last_set, until }) = need else { return Ok(()) };
+    let why = format!(
+        "{sets} of the backups that are kept are restored with it; the last of them, {last_set}, goes on {until} or later"
+    );
+    Err(Refusal { reason: Some("key_in_backups"), ..needed(id, &why) })
 }
 
 fn needed(id: KeyId, why: &str) -> Refusal {

@@ -38,6 +38,9 @@ const ORGS: usize = 128;
 const RECORDS: usize = 256;
 const BYTES: usize = 512 * 1024;
 
+/// Records that are sealed one by one among those who are served, before these have their turn: some 300 us.
+const TURN: usize = 16;
+
 /// Records that are looked at in one go, before others have their turn.
 const LOOKED_AT: usize = 4096;
 
@@ -105,6 +108,12 @@ impl Part {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// Which.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.records.iter().map(|(key, ..)| *key).collect()
     }
 
     fn is_full(&self) -> bool {
@@ -324,7 +333,7 @@ impl Vault {
                     let Some(blind) = owner(key) else { continue };
                     // One that cannot be read as a record is said by whoever reads it.
                     let Some(view) = RecordView::parse(&record.value) else { continue };
-                    let current = org.of(self, blind)?.and_then(|org| current_key_id(&org));
+                    let current = org.of(self, blind)?.and_then(current_key_id);
                     let is_current = view.sections().all(|section| Some(section.key_id) == current);
                     look(key, &view, is_current);
                 }
@@ -376,7 +385,7 @@ impl Vault {
         let Some(org) = org.of(self, blind)? else { return Ok(None) };
         let view =
             RecordView::parse(&record.value).ok_or_else(|| Refusal::integrity("record", &"it is not one"))?;
-        let current = current_key_id(&org);
+        let current = current_key_id(org);
         if view.sections().all(|section| Some(section.key_id) == current) {
             return Ok(None);
         }
@@ -385,37 +394,46 @@ impl Vault {
             Some(Table::Event) => sequence_of(record),
             _ => view.generation(),
         };
-        self.resealed(key, &view, becomes, &org).map(Some)
+        self.resealed(key, &view, becomes, org).map(Some)
     }
 
     /// Keeps a part of a walk. None: somebody has written one of its records meanwhile; then each is to be kept by itself.
     ///
     /// # Errors
     /// The store's.
-    pub async fn keep_part(&self, permit: &Permit<'_>, part: &Part) -> Result<Option<Mark>, Refusal> {
+    pub async fn keep_part(&self, permit: &Permit<'_>, part: Part) -> Result<Option<Mark>, Refusal> {
         let batch = Batch {
             preconditions: part.records.iter().map(unchanged).collect(),
-            changes: part.records.iter().map(|(key, _, anew)| Change::Put(*key, anew.clone())).collect(),
+            changes: part.records.into_iter().map(|(key, _, anew)| Change::Put(key, anew)).collect(),
             note: self.note(permit),
         };
-        match self.commit(batch).await {
+        let begun = self.commit_once(batch);
+        let kept = async { begun?.await };
+        match kept.await {
             Ok(mark) => Ok(Some(mark)),
             Err(CommitError::Conflict) => Ok(None),
             Err(why) => Err(why.into()),
         }
     }
 
-    /// Keeps the records of a part each by itself. One that is another by now is under the current key.
+    /// Seals these records anew and keeps each by itself, as it stands now. One that is another by the time it would be kept is
+    /// under the current key.
     ///
     /// # Errors
     /// The door's, the store's.
-    pub async fn keep_each(&self, task: &Caller, ask: Ask<'_>, part: &Part) -> Result<(), Refusal> {
-        let mut under_way = Vec::with_capacity(part.len());
-        for one in &part.records {
+    pub async fn keep_each(&self, task: &Caller, ask: Ask<'_>, keys: &[Key]) -> Result<(), Refusal> {
+        let (mut under_way, mut org) = (Vec::with_capacity(keys.len()), LastOrg::default());
+        for (number, key) in keys.iter().enumerate() {
+            if number % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            let Some(record) = self.store.read(key)? else { continue };
+            // What does not open was counted by the walk, or is by the next.
+            let Ok(Some(anew)) = self.seal_anew(key, &record, &mut org) else { continue };
             let permit = self.admit_change_in_batch(task, ask)?;
             let batch = Batch {
-                preconditions: vec![unchanged(one)],
-                changes: vec![Change::Put(one.0, one.2.clone())],
+                preconditions: vec![Precondition::Unchanged(*key, record.revision)],
+                changes: vec![Change::Put(*key, anew)],
                 note: self.note(&permit),
             };
             under_way.push((permit, self.commit(batch)));
@@ -464,15 +482,12 @@ impl Walk {
 struct LastOrg(Option<(OrgBlind, Option<Record>)>);
 
 impl LastOrg {
-    fn of(&mut self, vault: &Vault, blind: OrgBlind) -> Result<Option<Record>, Refusal> {
-        if let Some((last, record)) = &self.0
-            && *last == blind
-        {
-            return Ok(record.clone());
-        }
-        let record = vault.store.read(&org_key(blind))?;
-        self.0 = Some((blind, record.clone()));
-        Ok(record)
+    fn of(&mut self, vault: &Vault, blind: OrgBlind) -> Result<Option<&Record>, Refusal> {
+        let known = match self.0.take() {
+            Some(known) if known.0 == blind => known,
+            _ => (blind, vault.store.read(&org_key(blind))?),
+        };
+        Ok(self.0.insert(known).1.as_ref())
     }
 }
 

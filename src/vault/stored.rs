@@ -98,24 +98,40 @@ impl Vault {
         }
     }
 
+    /// As [`Vault::commit`], for who looks again by itself: where a key has changed on the way, that is a conflict.
+    pub(super) fn commit_once(&self, mut batch: Batch) -> Result<Commit, CommitError> {
+        self.bring_under_current_keys(&mut batch)?;
+        Ok(self.store.0.commit(batch))
+    }
+
     fn begin(&self, way: Way, batch: &Batch) -> Result<(Relied, Commit), CommitError> {
-        let mut relied = Relied::new();
         let mut batch = batch.clone();
+        let relied = self.bring_under_current_keys(&mut batch)?;
+        Ok((relied, way(&*self.store.0, batch)))
+    }
+
+    fn bring_under_current_keys(&self, batch: &mut Batch) -> Result<Relied, CommitError> {
+        let mut relied = Relied::new();
+        // Those of one org stand together in a batch of many.
+        let mut last: Option<(OrgBlind, Record)> = None;
         for change in &mut batch.changes {
             let Change::Put(key, value) = change else { continue };
-            if let Some(blind) = owner(key) {
-                let org = self.own_record(blind)?;
-                if let Some(anew) = self.under_current_key(key, value, &org)? {
-                    *value = anew;
-                }
-                if relied.iter().all(|(known, _)| *known != blind) {
-                    relied.push((blind, org.revision));
-                }
+            let Some(blind) = owner(key) else { continue };
+            let org = match last.take() {
+                Some(known) if known.0 == blind => known,
+                _ => (blind, self.own_record(blind)?),
+            };
+            let (_, org) = last.insert(org);
+            if let Some(anew) = self.under_current_key(key, value, org)? {
+                *value = anew;
+            }
+            if relied.iter().all(|(known, _)| *known != blind) {
+                relied.push((blind, org.revision));
             }
         }
         let standing = relied.iter().map(|(blind, at)| Precondition::Unchanged(org_key(*blind), *at));
         batch.preconditions.extend(standing);
-        Ok((relied, way(&*self.store.0, batch)))
+        Ok(relied)
     }
 
     /// The record with what is under another key sealed anew; none where it is as it should be. What does not open is left as

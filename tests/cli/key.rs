@@ -28,15 +28,17 @@ fn rotating_orgs(running: bool, done: u64, error: Option<&str>) -> String {
 
 fn org_keys(earlier: u64) -> String {
     format!(
-        r#"{{"current_records":{},"earlier_records":{earlier},"keys":[{{"org":"acme","id":"0123456789abcdef","state":"former","former_since":"2026-11-22T08:00:00Z","records":{earlier},"backup_records":3}}],"earlier_keys":1,"rotation":{}}}"#,
+        r#"{{"current_records":{},"earlier_records":{earlier},"keys":[{{"org":"acme","id":"0123456789abcdef","state":"former","former_since":"2026-11-22T08:00:00Z","records":{earlier},"backup_records":3,"backup_sets":2,"in_backups_until":"2026-12-22T08:00:00Z"}}],"earlier_keys":1,"rotation":{},"backups":{{"sets":4,"uncounted_sets":1,"oldest_set":"a","root_keys":[{{"id":"older","listed":false,"sets":2,"last_set":"b","until":"2026-12-22T08:00:00Z"}}],"error":null}}}}"#,
         40 - earlier,
         org_rotation(false, 40, 40 - earlier, None)
     )
 }
 
 const ORG_KEYS: &str = "\
-org acme key 0123456789abcdef (former since 2026-11-22T08:00:00Z): 2 records, 3 in kept backups
+org acme key 0123456789abcdef (former since 2026-11-22T08:00:00Z): 2 records, 3 in kept backups (2 sets) until 2026-12-22T08:00:00Z
 records under current org keys: 38, under earlier ones: 2
+root key older is needed by 2 kept sets, and is not on the key list; the last of them, b, goes on 2026-12-22T08:00:00Z or later
+1 of 4 kept sets do not say what is under which org key: each counts for every key
 ";
 
 const ROTATED: &str = "\

@@ -5,6 +5,7 @@
 //!
 //! Never in a backup: it holds the one identity that opens the set, sealed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ pub(super) struct Course {
     pub(super) audit_file: Option<(String, u64)>,
     /// SHA-256 of the header that is in it.
     pub(super) header: String,
+    /// The ids of the root keys that were in use since it was begun.
+    #[serde(default)]
+    pub(super) root_keys: BTreeSet<String>,
     /// What opens it here, sealed, and its public half.
     pub(super) drill_identity: String,
     pub(super) drill_recipient: String,

@@ -19,8 +19,9 @@ use crate::crypto::hex;
 use crate::crypto::mac::MacKey;
 use crate::store::index::tally::Tally;
 
-/// The one that this program writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+/// The one that this program writes, and the newest it reads. Of format 1, `root_keys` are those of the moment alone, and
+/// nothing is said of org keys.
+pub const FORMAT: u32 = 2;
 
 /// What a manifest is called in its set.
 const NAME: &str = "part-";
@@ -35,7 +36,7 @@ const TAG: &[u8] = b",\"mac\":\"";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// 1.
+    /// 1 or 2.
     pub format: u32,
     /// Of which vault, in hex.
     pub vault_id: String,
@@ -57,8 +58,11 @@ pub struct Manifest {
     pub audit: Place,
     /// Whose keys open the objects.
     pub recipients: Vec<String>,
-    /// The ids of the root keys that are needed.
+    /// The ids of the root keys that the set needs, up to this part.
     pub root_keys: Vec<String>,
+    /// Of the first part: how many records were under each org key, sealed for the vault alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_keys: Option<String>,
     /// What it adds to the set.
     pub objects: Vec<Object>,
 }
@@ -207,7 +211,7 @@ impl Tagged {
         let (rest, mac) = line.split_at_checked(line.len().checked_sub(64)?)?;
         let signed = rest.strip_suffix(TAG)?.to_vec();
         let manifest: Manifest = serde_json::from_slice(&[&signed[..], b"}"].concat()).ok()?;
-        (manifest.format == FORMAT).then_some(())?;
+        (1..=FORMAT).contains(&manifest.format).then_some(())?;
         Some(Self { manifest, signed, mac: hex::decode(mac)? })
     }
 
@@ -244,6 +248,7 @@ mod tests {
             audit: Mark::START.into(),
             recipients: vec!["age1".into()],
             root_keys: Vec::new(),
+            org_keys: None,
             objects: Vec::new(),
         };
         let (text, tag) = manifest.encode(&key);

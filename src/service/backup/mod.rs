@@ -17,6 +17,7 @@ mod course;
 mod drill;
 mod fault;
 mod journal;
+mod kept;
 pub mod manifest;
 pub mod repository;
 pub mod restore;
@@ -48,6 +49,7 @@ use crate::store::embedded::EmbeddedStore;
 use crate::vault::Vault;
 use crate::vault::ask::Ask;
 use crate::vault::caller::Caller;
+use crate::vault::kept::KeptKeys;
 use crate::vault::refusal::Refusal;
 use crate::vault::request_id::RequestId;
 
@@ -155,6 +157,7 @@ impl Backups {
         loop {
             turns.tick().await;
             self.work.ship_turn().await;
+            self.work.look_for_a_late_drill().await;
         }
     }
 
@@ -172,7 +175,16 @@ impl Backups {
     /// What `doctor` says of them.
     #[must_use]
     pub fn examine(&self) -> Vec<Finding> {
-        self.standing.examine(self.work.settings(), self.vault.moment())
+        let (now, root) = (self.vault.moment(), self.vault.root_keys_for_proof());
+        self.standing.examine(self.work.settings(), now, &root)
+    }
+
+    /// What the sets that are kept need of the keys: read now, from where they are.
+    ///
+    /// # Errors
+    /// The repository does not answer in time, or what is in it cannot be told; the first set of all is being begun.
+    pub async fn kept_keys(&self) -> Result<KeptKeys, BackupError> {
+        kept::read_in_time(&self.work).await
     }
 
     /// The backups there are, and how it goes.

@@ -49,6 +49,10 @@ struct Of {
 }
 
 impl Shipping<'_> {
+    pub(super) fn root_keys_in_use(&self) -> Result<Vec<String>, BackupError> {
+        self.vault.root_keys_in_use().map_err(|why| BackupError::Io(why.detail.into_owned()))
+    }
+
     /// The folder of a set.
     pub(super) fn folder(&self, set: &str) -> String {
         format!("{}/{set}", hex::encode(&self.vault.backup_keys().vault_id))
@@ -59,9 +63,10 @@ impl Shipping<'_> {
     pub(super) fn ship(
         &self,
         course: &mut Course,
-        snapshot: Option<&Snapshot>,
+        beginning: Option<&Beginning>,
         now: Moment,
     ) -> Result<Option<Manifest>, BackupError> {
+        let snapshot = beginning.and_then(|beginning| beginning.snapshot.as_ref());
         let mut next = course.clone();
         next.part += 1;
         let drill = course.recipient().ok_or_else(|| BackupError::Damaged("backup.json".into()))?;
@@ -81,14 +86,23 @@ impl Shipping<'_> {
         if part.objects.is_empty() {
             return Ok(None);
         }
-        let manifest = self.manifest(&mut next, part, now)?;
+        let org_keys = beginning.and_then(|beginning| beginning.org_keys.clone());
+        let manifest = self.manifest(&mut next, part, org_keys, now)?;
         next.shipped_at = now;
         *course = next;
         Ok(Some(manifest))
     }
 
-    fn manifest(&self, next: &mut Course, part: Part<'_>, now: Moment) -> Result<Manifest, BackupError> {
+    fn manifest(
+        &self,
+        next: &mut Course,
+        part: Part<'_>,
+        org_keys: Option<String>,
+        now: Moment,
+    ) -> Result<Manifest, BackupError> {
         let keys = self.vault.backup_keys();
+        // What an earlier part needs is still needed for a moment before this one.
+        next.root_keys.extend(self.root_keys_in_use()?);
         let manifest = Manifest {
             format: manifest::FORMAT,
             vault_id: hex::encode(&keys.vault_id),
@@ -101,10 +115,8 @@ impl Shipping<'_> {
             journal: next.journal.clone(),
             audit: next.audit.clone(),
             recipients: part.recipients.iter().map(ToString::to_string).collect(),
-            root_keys: self
-                .vault
-                .root_keys_in_use()
-                .map_err(|why| BackupError::Io(why.detail.into_owned()))?,
+            root_keys: next.root_keys.iter().cloned().collect(),
+            org_keys,
             objects: part.objects,
         };
         let (text, tag) = manifest.encode(&keys.manifests);
@@ -123,6 +135,14 @@ impl Shipping<'_> {
         next.before = tag;
         Ok(manifest)
     }
+}
+
+/// What a set begins with.
+pub(super) struct Beginning {
+    /// All there is; none of a store in which nothing ever was.
+    pub(super) snapshot: Option<Snapshot>,
+    /// How many records are under each org key, sealed: counted before the snapshot, so that what is in there is counted.
+    pub(super) org_keys: Option<String>,
 }
 
 /// The directory in which an object stands, sealed, before it goes out.

@@ -6,6 +6,7 @@
 //!
 //! Never two pieces of one lane at once, and never a lock held over the network that anybody on the event loop may wait for.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,9 +18,10 @@ use tokio::runtime::Handle;
 use super::course::Course;
 use super::drill::Drill;
 use super::journal::{self, Reached};
+use super::kept::{self, Spans};
 use super::manifest::{Journal, Place};
 use super::repository::Repository;
-use super::shipping::{SPOOL, Shipping};
+use super::shipping::{Beginning, SPOOL, Shipping};
 use super::standing::Standing;
 use super::{BackupError, Settings, Task, retention, sets};
 use crate::chain::Mark;
@@ -29,9 +31,13 @@ use crate::domain::event::{Event, Kind};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::snapshot::Snapshot;
 use crate::vault::Vault;
+use crate::vault::kept::KeptKeys;
 
 /// How long it is left in peace after a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked at which keys the sets need, for `doctor`.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What works.
 pub(super) struct Work {
@@ -45,6 +51,8 @@ pub(super) struct Work {
     course: Mutex<Option<Course>>,
     /// Held by the piece that makes the course go on, for as long as that takes.
     going_on: Mutex<()>,
+    /// Held by whoever reads what all sets need.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What a piece did: in words, or nothing worth them.
@@ -63,6 +71,7 @@ impl Work {
         let course = Course::load(state);
         if let Some(course) = &course {
             standing.goes_on(&course.set, course.shipped_at);
+            standing.proved(course.drilled_at.unwrap_or(course.first_at));
         }
         Arc::new(Self {
             vault: Arc::clone(vault),
@@ -73,6 +82,7 @@ impl Work {
             standing: Arc::clone(standing),
             course: Mutex::new(course),
             going_on: Mutex::new(()),
+            reading: Arc::default(),
         })
     }
 
@@ -101,6 +111,38 @@ impl Work {
         Ok(sets::list(&*self.repository, &self.folder())?.iter().map(sets::shape).collect())
     }
 
+    pub(super) async fn one_reader(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.reading).lock_owned().await
+    }
+
+    /// What the sets that are kept need of the keys.
+    pub(super) fn kept_keys(&self) -> Result<KeptKeys, BackupError> {
+        let spans = Spans { keep: self.settings.keep, every: self.settings.every };
+        let open = |sealed: &str| self.vault.open_key_counts(sealed);
+        let kept = kept::keys_of(
+            &*self.repository,
+            &self.folder(),
+            &self.vault.backup_keys().manifests,
+            spans,
+            open,
+        )?;
+        // A mount that is away looks like a place in which nothing ever was.
+        let current = self.standing.set();
+        if !current.as_deref().is_some_and(|set| kept.has(set)) {
+            let set = current.unwrap_or_else(|| "a first set".to_owned());
+            return Err(BackupError::Absent(format!("{}: {set} is not there, or not yet", self.describe())));
+        }
+        Ok(kept)
+    }
+
+    /// For `doctor`, which must not wait: looked at now and then.
+    async fn look_at_keys(self: &Arc<Self>) {
+        match kept::read_in_time(self).await {
+            Ok(kept) => self.standing.keeps(kept),
+            Err(why) => tracing::warn!(%why, "what the kept backups need of the keys could not be read"),
+        }
+    }
+
     /// Ships what has changed.
     pub(super) async fn ship_turn(self: &Arc<Self>) {
         if self.has_changed() {
@@ -115,6 +157,9 @@ impl Work {
         if asked || (self.is_set_due() && self.standing.may_try("create", PATIENCE)) {
             self.piece("create", Self::create).await;
             self.piece("retain", Self::retain).await;
+            self.look_at_keys().await;
+        } else if self.standing.wants_keys(LOOK_AGAIN) {
+            self.look_at_keys().await;
         }
         if self.standing.take(Task::Verify) {
             self.piece("verify", Self::verify).await;
@@ -161,6 +206,15 @@ impl Work {
         self.vault.tell(event).await;
     }
 
+    /// Whatever keeps it from being held: it may be that nothing ends in the other lane.
+    pub(super) async fn look_for_a_late_drill(&self) {
+        let now = self.vault.moment();
+        if self.standing.is_late_drill_to_be_told(self.settings.drill, now) {
+            tracing::error!("no drill has succeeded for too long: nobody knows what the backups are worth");
+            self.vault.tell(Event::new(Kind::BackupFailed, now).because("drill_late")).await;
+        }
+    }
+
     fn is_set_due(&self) -> bool {
         let course = self.course();
         let Some(course) = course.as_ref() else { return true };
@@ -194,9 +248,13 @@ impl Work {
     /// Begins a set: a whole state first.
     fn create(&self) -> Done {
         let now = self.vault.moment();
-        let snapshot = self.snapshot()?;
-        let mut fresh = self.fresh(now, snapshot.as_ref())?;
-        let shipped = self.shipping().ship(&mut fresh, snapshot.as_ref(), now)?;
+        // Counted before the snapshot is made: a rotation of keys may go on meanwhile, and what is in there is to be counted.
+        let root_keys = self.shipping().root_keys_in_use()?.into_iter().collect();
+        let org_keys =
+            self.vault.seal_key_counts().map_err(|why| BackupError::Io(why.detail.into_owned()))?;
+        let beginning = Beginning { snapshot: self.snapshot()?, org_keys };
+        let mut fresh = Course { root_keys, ..self.fresh(now, beginning.snapshot.as_ref())? };
+        let shipped = self.shipping().ship(&mut fresh, Some(&beginning), now)?;
         let manifest = shipped.ok_or_else(|| BackupError::Absent("there is nothing to back up".into()))?;
         let _alone = self.alone();
         let before = self.course().clone();
@@ -208,6 +266,7 @@ impl Work {
             }
         }
         let kept = fresh.keep(&self.state);
+        self.standing.proved(fresh.drilled_at.unwrap_or(fresh.first_at));
         self.standing.shipped(&fresh.set, now, manifest.sealed_bytes());
         let detail = format!("set {}, up to change {}", fresh.set, manifest.journal.sequence);
         self.store.backed_up(fresh.journal.sequence);
@@ -241,6 +300,7 @@ impl Work {
             audit: Place::from(Mark::START),
             audit_file: None,
             header: String::new(),
+            root_keys: BTreeSet::new(),
             drill_identity: self.vault.seal_drill_identity(&identity),
             drill_recipient: identity.recipient().to_string(),
         })

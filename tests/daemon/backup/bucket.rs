@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::keys::{replace_root_key, retire};
 use super::kit::BackedUp;
 use crate::kit::poll;
 use crate::root_key::server::Server;
@@ -45,6 +46,19 @@ impl S3 {
             ("http_proxy", "http://127.0.0.1:9"),
         ];
         BackedUp::at(shelf, &lines, words, &variables)
+    }
+
+    /// The daemon starts again with keys that may do nothing here. Gives their secret.
+    fn becomes_a_stranger(&self, backed_up: &mut BackedUp) -> String {
+        backed_up.vault.stop();
+        let [id, secret] =
+            ["id", "secret"].map(|part| self.server.text(&format!("/users/stranger/{part}")).to_owned());
+        for (name, value) in [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret.clone())] {
+            backed_up.vault.dowry.variables.retain(|(known, _)| known != name);
+            backed_up.vault.dowry.variables.push((name.to_owned(), value.into()));
+        }
+        backed_up.vault.start();
+        secret
     }
 
     fn of(&self, method: &str) -> Vec<Value> {
@@ -165,13 +179,7 @@ fn on_one_processor<T>(start: impl FnOnce() -> T) -> T {
 fn who_may_not_is_told_what_is_missing() {
     let Some(s3) = S3::start() else { return };
     let mut backed_up = s3.backed_up();
-    backed_up.vault.stop();
-    let stranger = ["id", "secret"].map(|part| s3.server.text(&format!("/users/stranger/{part}")).to_owned());
-    for (name, value) in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().zip(&stranger) {
-        backed_up.vault.dowry.variables.retain(|(known, _)| known != name);
-        backed_up.vault.dowry.variables.push(((*name).to_owned(), value.into()));
-    }
-    backed_up.vault.start();
+    let secret = s3.becomes_a_stranger(&mut backed_up);
     let found = poll("doctor to say it", || {
         let findings = backed_up.vault.admin().get("/admin/v1/doctor").is(200).json();
         let findings = findings["findings"].as_array()?.clone();
@@ -181,5 +189,22 @@ fn who_may_not_is_told_what_is_missing() {
         found["detail"].as_str().is_some_and(|detail| detail.contains("the role needs s3:ListBucket")),
         "{found}"
     );
-    assert!(!backed_up.vault.said().contains(&stranger[1]));
+    assert!(!backed_up.vault.said().contains(&secret));
+}
+
+#[test]
+fn a_root_key_that_a_set_in_a_bucket_needs_stays_and_so_it_does_where_that_cannot_be_read() {
+    let Some(s3) = S3::start() else { return };
+    let mut backed_up = s3.backed_up();
+    backed_up.vault.create_org("acme");
+    let set = backed_up.wait_for_all()["set"].as_str().expect("a name").to_owned();
+    let (old, _) = replace_root_key(&backed_up.vault);
+    s3.server.misbehave(&json!({ "method": "GET", "times": 1, "status": 503 }));
+    let refused = retire(&backed_up.vault, &old, false).refused(409, "conflict");
+    assert_eq!(refused.reason.as_deref(), Some("key_in_backups"), "{}", refused.detail);
+    assert!(refused.detail.contains(&set), "{}", refused.detail);
+    s3.becomes_a_stranger(&mut backed_up);
+    let refused = retire(&backed_up.vault, &old, false).refused(409, "conflict");
+    assert_eq!(refused.reason.as_deref(), Some("backups_unread"), "{}", refused.detail);
+    assert!(refused.detail.contains("the role needs s3:ListBucket"), "{}", refused.detail);
 }

@@ -5,6 +5,7 @@
 mod bucket;
 mod directory;
 mod drill;
+mod keys;
 mod kit;
 mod recipe;
 mod recovered;

@@ -49,6 +49,41 @@ pub struct OrgKeysOut {
     pub earlier_keys: u64,
     /// How a rotation goes.
     pub rotation: OrgRotationOut,
+    /// What the backups that are kept need, read for this; none where none are made.
+    #[serde(default)]
+    pub backups: Option<KeptBackupsOut>,
+}
+
+/// What the backups that are kept need of the keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeptBackupsOut {
+    /// So many sets are kept.
+    pub sets: u64,
+    /// Of those, the ones that do not say what is under which org key: each counts as if it had every one in use.
+    pub uncounted_sets: u64,
+    /// The oldest of them.
+    pub oldest_set: Option<String>,
+    /// The root keys that it takes to restore them.
+    pub root_keys: Vec<KeptRootKeyOut>,
+    /// Why this cannot be said now, where it cannot: nothing else is true then.
+    pub error: Option<String>,
+}
+
+/// A root key that backups need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeptRootKeyOut {
+    /// Its id.
+    pub id: String,
+    /// Whether it is on the key list of the daemon.
+    pub listed: bool,
+    /// So many sets need it.
+    pub sets: u64,
+    /// The last of those to go.
+    pub last_set: String,
+    /// That one goes then, or later.
+    pub until: crate::moment::Moment,
 }
 
 /// A key of an org.
@@ -65,8 +100,15 @@ pub struct OrgKeyOut {
     pub former_since: Option<crate::moment::Moment>,
     /// Records under it in the store.
     pub records: u64,
-    /// Records under it in the backups that are kept; none where nobody keeps count.
+    /// Records under it in the backups that are kept, set by set, as they stood at the beginning of each; none where no backups
+    /// are made, or they cannot be read.
     pub backup_records: Option<u64>,
+    /// Sets that hold such records, or may; likewise.
+    #[serde(default)]
+    pub backup_sets: Option<u64>,
+    /// The last of those goes then, or later.
+    #[serde(default)]
+    pub in_backups_until: Option<crate::moment::Moment>,
 }
 
 /// How a rotation of org keys goes.
@@ -118,7 +160,7 @@ pub struct RetireIn {
 }
 
 /// What became of a key that nothing needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RetireOut {
     /// The key.
@@ -127,6 +169,12 @@ pub struct RetireOut {
     pub org: Option<crate::ids::OrgId>,
     /// `retired`: it opens ciphertexts and nothing else. `destroyed`. `unneeded`: a root key that may be taken off the list.
     pub state: String,
+    /// Of an org's key: backups that are kept bring it along, wrapped; the last of them goes then, or later.
+    #[serde(default)]
+    pub in_backups_until: Option<crate::moment::Moment>,
+    /// Why that cannot be said now, where it cannot.
+    #[serde(default)]
+    pub backups_error: Option<String>,
 }
 
 /// One finding of `doctor`.

@@ -27,8 +27,8 @@ mod token;
 mod token_set;
 
 pub use admin::{
-    AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeysOut, OrgKeyOut, OrgKeysOut, OrgRotationIn,
-    OrgRotationOut, RetireIn, RetireOut, RootKeyOut,
+    AuditBreak, AuditVerifyOut, DoctorOut, Finding, KeptBackupsOut, KeptRootKeyOut, KeysOut, OrgKeyOut,
+    OrgKeysOut, OrgRotationIn, OrgRotationOut, RetireIn, RetireOut, RootKeyOut,
 };
 pub use alert::{AlertOut, AlertTestOut, AlertsOut};
 pub use authorization::{AuthorizationOut, AuthorizationRequest, CompleteRequest};

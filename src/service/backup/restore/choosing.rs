@@ -137,7 +137,11 @@ pub fn read(repository: &dyn Repository, vault: &str, name: &str) -> Result<Opti
     Ok(Some(Set { vault: vault.to_owned(), name: name.to_owned(), parts }))
 }
 
-fn read_part(
+/// The manifest of a part; none where it is not there.
+///
+/// # Errors
+/// The repository's; it is none.
+pub fn read_part(
     repository: &dyn Repository,
     vault: &str,
     set: &str,
@@ -150,7 +154,9 @@ fn read_part(
         text => text?,
     };
     let tagged = Tagged::parse(&text);
-    tagged.map(Some).ok_or_else(|| BackupError::Damaged(format!("{name} is no manifest of format 1")))
+    tagged
+        .map(Some)
+        .ok_or_else(|| BackupError::Damaged(format!("{name} is no manifest that this program reads")))
 }
 
 /// When a set was begun; none where it has no first part.

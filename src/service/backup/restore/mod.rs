@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokenkeep_client::moment::Moment;
 
-pub use choosing::{Set, begun_at, read};
+pub use choosing::{Set, begun_at, read, read_part};
 
 use self::cutting::{Bounds, Kept};
 use self::fetching::Into;
