@@ -18,15 +18,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::fold::Fold;
+use super::fold::{Fold, Haste};
 use super::{OpenError, Shared, base};
 use crate::chain::Mark;
 use crate::store::journal::walk::{self, Segment, Trouble};
 use crate::store::journal::writer::{RESERVE, sync_directory};
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
 
-/// Of the last snapshot, the part after which journal there is another: two snapshots and twice that much journal, the index and two
-/// segments are to stay within three times the live data.
+/// Of the last snapshot, the part after which journal there is another: two snapshots, twice that much journal, the index and two
+/// segments are about three times the live data. What is written while a snapshot is made comes on top.
 const SHARE: u64 = 5;
 
 /// How often it looks at what nobody told it: a backup that has come further, a disk with room again.
@@ -217,6 +217,11 @@ impl Upkeep {
         (live / SHARE).max(self.shared.snapshot_after)
     }
 
+    fn haste(&self) -> Haste {
+        let since = self.journal_since().map_or(0, |(since, _)| since);
+        if since >= 2 * self.due() { Haste::Behind } else { Haste::Usual }
+    }
+
     /// Bytes of closed segments that the newest snapshot does not cover, and where they end.
     fn journal_since(&self) -> Result<(u64, Mark), Trouble> {
         let segments = self.segments()?;
@@ -254,6 +259,7 @@ impl Upkeep {
             directory: &shared.snapshots,
             journal: &shared.journal,
             closing: &shared.closing,
+            haste: self.haste(),
         };
         let made = if self.whole.is_empty() && !self.reaches_back() {
             self.of_index(&fold)
