@@ -3,7 +3,7 @@
 //! The hard problem: a figure of one machine and one moment says nothing about another. The answer: each figure
 //! stands beside a yardstick that was measured in the same run, in turns with it, and the ratio comes first.
 //! `BENCH=short` only shows that it works: its figures mean nothing. Where others use the machine too,
-//! `chrt --fifo 10` before it keeps them off the two cores (sched(7); root).
+//! `chrt --rr 10` before it keeps them off the two cores (sched(7); root); not `--fifo`: threads of sled wait for each other spinning.
 //!
 //! Never measures less than users run: the real daemon, with audit, policy and every check on.
 

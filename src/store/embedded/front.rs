@@ -12,7 +12,7 @@ use super::presence::Presence;
 use super::values::{Bases, Missed, Values};
 use crate::store::cache::Cache;
 use crate::store::index::memory::Memory;
-use crate::store::index::{Applied, Broken, Index, Pointed, Pointer, Written};
+use crate::store::index::{Applied, Broken, Index, Pointed, Pointer, Update, Written};
 use crate::store::snapshot::Held;
 use crate::store::{Key, Record};
 
@@ -87,7 +87,7 @@ impl Front {
         match self.cache.peek(key) {
             Some(pointer) => Ok(Some(pointer)),
             None if !self.presence.may_have(key) => Ok(None),
-            None => self.look(key).map(|found| found.map(|found| *found.pointer())),
+            None => self.look(key),
         }
     }
 
@@ -96,11 +96,11 @@ impl Front {
         self.cache.read(key, || self.load(key, &mut Held::default()))
     }
 
-    fn look(&self, key: &Key) -> Result<Option<Found>, Broken> {
+    fn look(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
         match self.late.read(key) {
-            Some(waiting) => Ok(waiting.map(Found::Whole)),
+            Some(waiting) => Ok(waiting),
             // What stopped waiting since is in the index.
-            None => Ok(self.index()?.read(key)?.map(Found::Pointer)),
+            None => self.index()?.read(key),
         }
     }
 
@@ -109,11 +109,7 @@ impl Front {
     fn load(&self, key: &Key, held: &mut Held) -> Result<Option<Pointed>, Broken> {
         let mut before = None;
         loop {
-            let pointer = match self.look(key)? {
-                None => return Ok(None),
-                Some(Found::Whole(pointed)) => return Ok(Some(pointed)),
-                Some(Found::Pointer(pointer)) => pointer,
-            };
+            let Some(pointer) = self.look(key)? else { return Ok(None) };
             let bases = self.values.bases();
             let Missed(why) = match self.values.read(&bases, key, &pointer, held) {
                 Ok(value) => return Ok(Some(pointer.with(value))),
@@ -136,20 +132,17 @@ impl Front {
     ) -> Result<Vec<(Key, Record)>, Broken> {
         let (mut found, mut held) = (Vec::new(), Held::default());
         let bases = self.values.bases();
-        for (key, at) in self.range(prefix, after, most)? {
-            let record = match at {
-                Found::Whole(pointed) => Some(pointed.record),
-                Found::Pointer(pointer) => match self.values.read(&bases, &key, &pointer, &mut held) {
-                    Ok(value) => Some(pointer.with(value).record),
-                    Err(Missed(_)) => self.load(&key, &mut held)?.map(|pointed| pointed.record),
-                },
+        for (key, pointer) in self.range(prefix, after, most)? {
+            let record = match self.values.read(&bases, &key, &pointer, &mut held) {
+                Ok(value) => Some(pointer.with(value).record),
+                Err(Missed(_)) => self.load(&key, &mut held)?.map(|pointed| pointed.record),
             };
             found.extend(record.map(|record| (key, record)));
         }
         Ok(found)
     }
 
-    fn range(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Found)>, Broken> {
+    fn range(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken> {
         // First: what stops waiting meanwhile is then found in the index.
         let late = self.late.range(prefix, after);
         let asked = most.saturating_add(late.len());
@@ -178,8 +171,9 @@ impl Front {
         let Some(load) = self.late.take() else { return Ok(Ok(None)) };
         let group = load.group();
         let applied = self.index().and_then(|index| index.apply(load.updates, &load.applied));
-        if applied.is_ok() {
-            self.late.done(group);
+        match &applied {
+            Ok(()) => self.late.done(group),
+            Err(_) => self.late.stick(),
         }
         Ok(applied.map(|()| Some(load.bytes)))
     }
@@ -212,21 +206,6 @@ impl Front {
     }
 }
 
-/// What is known of a record before its value is looked for.
-enum Found {
-    Pointer(Pointer),
-    Whole(Pointed),
-}
-
-impl Found {
-    fn pointer(&self) -> &Pointer {
-        match self {
-            Self::Pointer(pointer) => pointer,
-            Self::Whole(pointed) => &pointed.pointer,
-        }
-    }
-}
-
 impl Pointer {
     fn with(self, value: Arc<[u8]>) -> Pointed {
         Pointed { record: Record { revision: self.revision, value }, pointer: self }
@@ -234,19 +213,19 @@ impl Pointer {
 }
 
 /// Both in key order; of a key in both, the newer one.
-fn merge(found: Vec<(Key, Pointer)>, late: Vec<Written>) -> Vec<(Key, Found)> {
+fn merge(found: Vec<(Key, Pointer)>, late: Vec<Update>) -> Vec<(Key, Pointer)> {
     let mut merged = Vec::with_capacity(found.len() + late.len());
-    let mut found = found.into_iter().map(|(key, pointer)| (key, Found::Pointer(pointer))).peekable();
+    let mut found = found.into_iter().peekable();
     for (key, waiting) in late {
         while let Some(before) = found.next_if(|(other, _)| *other < key) {
             merged.push(before);
         }
         let same = found.next_if(|(other, _)| *other == key).map(|(_, same)| same);
         let newest = match (waiting, same) {
-            (Some(waiting), Some(same)) if same.pointer().revision > waiting.pointer.revision => Some(same),
-            (waiting, _) => waiting.map(Found::Whole),
+            (Some(waiting), Some(same)) if same.revision > waiting.revision => Some(same),
+            (waiting, _) => waiting,
         };
-        merged.extend(newest.map(|found| (key, found)));
+        merged.extend(newest.map(|pointer| (key, pointer)));
     }
     merged.extend(found);
     merged

@@ -4,7 +4,7 @@
 //! The answer: a change counts once the journal has it; it stands here, before the index, until a thread has put it there,
 //! many groups at once: in the order of their keys, and of a key that was written twice only the last.
 //!
-//! Never lets go of a change before the index has it, and never more than [`MOST`] bytes behind.
+//! Never lets go of a change before the index has it, and never more than [`MOST`] changes and a group behind.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use crate::store::Key;
 use crate::store::index::memory::first_of;
-use crate::store::index::{Applied, Pointed, Update, Written};
+use crate::store::index::{Applied, Pointer, Update, Written};
 
-/// Bytes that may wait: some thousand records. Beyond, the committer waits too.
-const MOST: usize = 16 << 20;
+/// Changes that may wait: a second of a start that has to make them again. Beyond, the committer waits too.
+const MOST: usize = 1 << 16;
 
 /// Bytes that are worth a turn of the index, and how long it waits for so many. sled takes as long for one change as for fifty, and
 /// wakes all its threads for each turn.
@@ -24,10 +24,10 @@ const ENOUGH: usize = 1 << 20;
 const LINGER: Duration = Duration::from_millis(5);
 
 /// A change that waits, by the group that brought it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Waiting {
     group: u64,
-    pointed: Option<Pointed>,
+    pointer: Option<Pointer>,
 }
 
 /// What waits.
@@ -43,8 +43,11 @@ struct Queue {
     /// The last group that was brought, and how far the journal was with it.
     group: u64,
     applied: Option<Applied>,
-    /// Bytes brought since the last were taken.
+    /// Changes that wait, and bytes of those brought since the last were taken.
+    waiting: usize,
     bytes: usize,
+    /// The index takes no more until another is in its place: nobody waits for it.
+    is_stuck: bool,
     closed: bool,
 }
 
@@ -66,13 +69,13 @@ impl Late {
     }
 
     /// The change of the key that waits, if one does: its record, or that there is none any more.
-    pub(crate) fn read(&self, key: &Key) -> Option<Option<Pointed>> {
+    pub(crate) fn read(&self, key: &Key) -> Option<Option<Pointer>> {
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        changes.get(key).map(|waiting| waiting.pointed.clone())
+        changes.get(key).map(|waiting| waiting.pointer)
     }
 
     /// Those whose key starts with `prefix`, after `after`, in key order.
-    pub(crate) fn range(&self, prefix: &[u8], after: Option<&Key>) -> Vec<Written> {
+    pub(crate) fn range(&self, prefix: &[u8], after: Option<&Key>) -> Vec<Update> {
         let from = first_of(prefix);
         let from = match after {
             Some(after) if *after >= from => Bound::Excluded(*after),
@@ -81,21 +84,23 @@ impl Late {
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
         let matching =
             changes.range((from, Bound::Unbounded)).take_while(|(key, _)| key.0.starts_with(prefix));
-        matching.map(|(key, waiting)| (*key, waiting.pointed.clone())).collect()
+        matching.map(|(key, waiting)| (*key, waiting.pointer)).collect()
     }
 
     /// Takes a durable group on. By the committer alone.
     pub(crate) fn bring(&self, updates: &[Written], applied: &Applied) {
         let mut queue = self.queue();
-        while queue.bytes > MOST && !queue.closed {
+        while queue.waiting > MOST && !queue.is_stuck && !queue.closed {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.group += 1;
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
         for (key, pointed) in updates {
             queue.bytes += key.0.len() + pointed.as_ref().map_or(0, |pointed| pointed.record.value.len());
-            changes.insert(*key, Waiting { group: queue.group, pointed: pointed.clone() });
+            let pointer = pointed.as_ref().map(|pointed| pointed.pointer);
+            changes.insert(*key, Waiting { group: queue.group, pointer });
         }
+        queue.waiting = changes.len();
         drop(changes);
         let is_first = queue.applied.replace(*applied).is_none();
         let is_enough = queue.bytes >= ENOUGH;
@@ -129,24 +134,32 @@ impl Late {
         let mut queue = self.queue();
         let applied = queue.applied.take()?;
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        let pointer = |waiting: &Waiting| waiting.pointed.as_ref().map(|pointed| pointed.pointer);
-        let updates = changes.iter().map(|(key, waiting)| (*key, pointer(waiting))).collect();
+        let updates = changes.iter().map(|(key, waiting)| (*key, waiting.pointer)).collect();
         let bytes = std::mem::take(&mut queue.bytes);
-        self.changed.notify_all();
         Some(Load { group: queue.group, updates, applied, bytes })
     }
 
     /// The index has them.
     pub(crate) fn done(&self, group: u64) {
+        let mut queue = self.queue();
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
         changes.retain(|_, waiting| waiting.group > group);
+        queue.waiting = changes.len();
+        drop((changes, queue));
+        self.changed.notify_all();
+    }
+
+    /// The index has broken. Who alone can replace it must not wait for it.
+    pub(crate) fn stick(&self) {
+        self.queue().is_stuck = true;
+        self.changed.notify_all();
     }
 
     /// Another index has taken the place of the broken one, with all that is durable.
     pub(crate) fn forget(&self) {
         let mut queue = self.queue();
         self.changes.write().unwrap_or_else(PoisonError::into_inner).clear();
-        (queue.applied, queue.bytes) = (None, 0);
+        (queue.applied, queue.waiting, queue.bytes, queue.is_stuck) = (None, 0, 0, false);
         drop(queue);
         self.changed.notify_all();
     }
