@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Beyond this a daemon hangs; what a start may take at most is for the caller to judge.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_secs(180);
 /// Beyond this an answer does not come any more.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -157,6 +157,11 @@ impl Daemon {
     fn serves(&self) -> bool {
         let ready = Line::to(&self.place.socket()).and_then(|mut line| line.ask("GET", "/readyz", &[], ""));
         ready.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Files and sockets that it has open.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
     pub fn place(&self) -> &Place {

@@ -133,13 +133,14 @@ fn moments(recording: &Recording, cuts: u64, chance: &mut Chance) -> Vec<usize> 
         known.was_ready
     });
     let (ready, end) = (ready.expect("it was ready") as u64, recording.record.len() as u64);
-    let first = cuts / 8;
-    let before = (0..first).map(|_| chance.below(ready)).collect::<Vec<_>>();
-    let after = (first..cuts).map(|_| ready + chance.below(end - ready));
-    let mut moments: Vec<usize> = after.chain(before).map(|moment| moment as usize).collect();
-    moments.sort_unstable();
-    moments.dedup();
-    moments
+    let mut moments = BTreeSet::new();
+    while (moments.len() as u64) < (cuts / 8).min(ready / 2) {
+        moments.insert(chance.below(ready) as usize);
+    }
+    while (moments.len() as u64) < cuts {
+        moments.insert((ready + chance.below(end - ready)) as usize);
+    }
+    moments.into_iter().collect()
 }
 
 /// In memory, where there is room: a start writes out a segment, and what it syncs need not last.

@@ -4,6 +4,7 @@
 //! Never empties the disk before every writer was refused.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -109,7 +110,9 @@ fn trial(
             When::BeforeAStart => {}
             When::DuringASnapshot => {
                 let snapshots = place.state().join("snapshots");
-                wait_until("a snapshot", || exists_with(&snapshots, "tmp"));
+                // One that is too quick to be seen has just ended.
+                let before = newest(&snapshots);
+                wait_until("a snapshot", || exists_with(&snapshots, "tmp") || newest(&snapshots) != before);
             }
             When::WhileWriting => thread::sleep(chance.span(Duration::from_millis(400))),
         }
@@ -121,6 +124,11 @@ fn trial(
         *row.refusals.entry(name).or_default() += count;
     }
     row.wrong.extend(wrong_after_start(place, writers));
+}
+
+fn newest(snapshots: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(snapshots).ok()?.flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|end| end == "snapshot")).max()
 }
 
 /// Until everybody was refused, many times: what the daemon gives back is taken too.

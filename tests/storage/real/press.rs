@@ -3,6 +3,7 @@
 //! Never writes again to a thing of which nobody knows whether the last change was made, before it was looked at.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -41,7 +42,11 @@ impl Press {
                 thread::sleep(Duration::from_millis(10));
             }
             let Ok(line) = Line::to(&place.socket()) else { return };
-            let found = writer.examine(line);
+            // It may be killed while it is asked: the next start is asked again.
+            let Ok(found) = catch_unwind(AssertUnwindSafe(|| writer.examine(line))) else { return };
+            if Line::to(&place.socket()).is_err() {
+                return;
+            }
             self.findings.lock().unwrap().extend(found.iter().map(ToString::to_string));
         }
     }
