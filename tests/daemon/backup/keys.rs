@@ -90,6 +90,20 @@ fn a_root_key_stays_until_no_kept_set_is_restored_with_it() {
     assert_eq!(retire(vault, &old_id, false).is(200).json()["state"], "unneeded");
 }
 
+#[test]
+fn a_root_key_that_came_and_went_within_a_set_is_needed_by_it() {
+    let backed_up = BackedUp::running();
+    backed_up.vault.create_org("acme");
+    let set = backed_up.wait_for_all()["set"].as_str().expect("a name").to_owned();
+    replace_root_key(&backed_up.vault);
+    backed_up.wait_for_all();
+    let (second, _) = replace_root_key(&backed_up.vault);
+    backed_up.wait_for_all();
+    let refused = retire(&backed_up.vault, &second, false).refused(409, "conflict");
+    assert_eq!(refused.reason.as_deref(), Some("key_in_backups"), "{}", refused.detail);
+    assert!(refused.detail.contains(&set), "{}", refused.detail);
+}
+
 fn begun_at(backed_up: &BackedUp, set: &str) -> String {
     let list = backed_up.list();
     let found = list["items"].as_array().expect("sets").iter().find(|item| item["set"] == set).cloned();
