@@ -86,6 +86,7 @@ const MAY_EXPOSE: &[(&str, &str)] = &[
     ("vault/connection_record.rs", "seals token sets, opens metadata"),
     ("vault/consents.rs", "opens consents"),
     ("vault/custody.rs", "seals the refresh token of a late answer"),
+    ("vault/kept.rs", "opens how many records are under which key, in which no secret stands"),
     ("vault/note.rs", "opens its own notes"),
     ("vault/open_orgs.rs", "its tests make keys"),
     ("vault/orgs.rs", "opens metadata"),
