@@ -1,3 +1,7 @@
+//! The tag of a header: every bit of the file, headers without one, and each change.
+//!
+//! Never opens a header by hand.
+
 use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::key_list::RootKeys;
