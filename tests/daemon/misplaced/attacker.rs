@@ -60,6 +60,12 @@ impl Attacker {
         self.blind.connection(self.blind.org(&OrgId::parse(org).unwrap()), &id)
     }
 
+    /// A record with the change that wrote it.
+    pub(super) fn revised(&self, place: Place<'_>) -> (u64, Vec<u8>) {
+        let record = self.store.read(&self.connection(place)).unwrap().expect("there is such a record");
+        (record.revision, record.value.to_vec())
+    }
+
     fn value(&self, key: &Key) -> Vec<u8> {
         self.store.read(key).unwrap().expect("there is such a record").value.to_vec()
     }

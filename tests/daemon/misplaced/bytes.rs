@@ -36,6 +36,15 @@ fn next(hay: &[u8], one: &[u8], other: &[u8]) -> Option<usize> {
     }
 }
 
+/// What the index has for a record: 36 bytes that begin with its revision and have the length of its value at 12 (docs/storage.md).
+fn pointer_in(files: &[PathBuf], (revision, value): &(u64, Vec<u8>)) -> Vec<u8> {
+    let (revision, length) = (revision.to_le_bytes(), u32::try_from(value.len()).unwrap().to_le_bytes());
+    let is_it = |bytes: &&[u8]| bytes.starts_with(&revision) && bytes[12..16] == length;
+    let found =
+        files.iter().find_map(|path| fs::read(path).unwrap().windows(36).find(is_it).map(<[u8]>::to_vec));
+    found.expect("the index points to the record")
+}
+
 fn all_below(directory: &Path) -> Vec<PathBuf> {
     files::below(directory).into_iter().map(|(path, _)| path).collect()
 }
@@ -44,9 +53,10 @@ fn all_below(directory: &Path) -> Vec<PathBuf> {
 fn records_swapped_in_the_files_of_the_index_are_healed_from_the_journal() {
     let mut vault = furnished();
     let attacker = Attacker::enter(&vault);
-    let (one, two) = (attacker.read(("acme", "one")), attacker.read(("acme", "two")));
+    let (one, two) = (attacker.revised(("acme", "one")), attacker.revised(("acme", "two")));
     drop(attacker);
-    let swapped = swap_in(&all_below(&vault.state().join("index")), &one, &two);
+    let index = all_below(&vault.state().join("index"));
+    let swapped = swap_in(&index, &pointer_in(&index, &one), &pointer_in(&index, &two));
     assert!(swapped >= 2, "both stand in the index: {swapped}");
     vault.start();
     for name in ["one", "two"] {
@@ -79,14 +89,13 @@ fn records_swapped_in_the_journal_are_refused_with_their_place() {
 fn records_swapped_everywhere_are_refused_all_the_same() {
     let mut vault = furnished();
     let attacker = Attacker::enter(&vault);
-    let (one, two) = (attacker.read(("acme", "one")), attacker.read(("beta", "one")));
+    let (one, two) = (attacker.revised(("acme", "one")), attacker.revised(("beta", "one")));
     drop(attacker);
     let everything: Vec<PathBuf> =
         all_below(vault.state()).into_iter().filter(|path| !path.ends_with("lock")).collect();
-    if one.len() != two.len() {
-        // "acme" and "beta" are of one length, so the records are.
-        panic!("{} and {} bytes", one.len(), two.len());
-    }
-    assert!(swap_in(&everything, &one, &two) >= 4);
+    let index = all_below(&vault.state().join("index"));
+    // "acme" and "beta" are of one length, so the records are.
+    assert_eq!(swap_in(&everything, &one.1, &two.1), 2);
+    assert!(swap_in(&index, &pointer_in(&index, &one), &pointer_in(&index, &two)) >= 2);
     vault.start_in_vain().with(74, &["journal damaged"]);
 }
