@@ -37,14 +37,7 @@ fn a_script_with_the_root_key_recovers_everything() {
     copy_what_is_needed(&place, &copy);
 
     let output = recover(&copy);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    assert_eq!(told, "");
-    let recovered = by_name(&output);
-    for (name, expected) in &served {
-        assert_eq!(recovered.get(name), Some(expected), "{name}");
-    }
-    assert_eq!(recovered.len(), served.len(), "{:?}", recovered.keys());
+    assert_everything_is_in(&output, &served);
     assert_previous_refresh_tokens(&output);
 }
 
@@ -69,13 +62,7 @@ fn a_script_recovers_everything_from_a_snapshot_and_the_journal_after_it() {
     let served = served(&mut line, &mut daemon.admin());
     daemon.kill();
     copy_what_is_needed(&place, &copy);
-    let output = recover(&copy);
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let recovered = by_name(&output);
-    for (name, expected) in &served {
-        assert_eq!(recovered.get(name), Some(expected), "{name}");
-    }
-    assert_eq!(recovered.len(), served.len());
+    assert_everything_is_in(&recover(&copy), &served);
     // Without the index the daemon stands on the same two.
     fs::remove_dir_all(place.state().join("index")).unwrap();
     let daemon = place.start().unwrap();
@@ -261,6 +248,13 @@ fn served(line: &mut Line, admin: &mut Line) -> BTreeMap<String, Value> {
     }
     assert_eq!(all.len(), 4 + 8 + 2, "{:?}", all.keys());
     all
+}
+
+/// The script has recovered all that the daemon served, and nothing else.
+fn assert_everything_is_in(output: &Output, served: &BTreeMap<String, Value>) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.is_empty(), "{told}");
+    assert_eq!(by_name(output), *served);
 }
 
 /// What the script has printed, by name, in the shape of [`served`].
