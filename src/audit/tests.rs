@@ -10,7 +10,6 @@ mod faults;
 mod gathering;
 mod kill;
 mod segments;
-mod speed;
 
 use std::fs;
 use std::path::{Path, PathBuf};

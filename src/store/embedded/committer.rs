@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 use super::upkeep::Task;
-use super::{Shared, recovery};
+use super::{Shared, in_memory};
 use crate::chain::Mark;
 use crate::os::fault_points;
 use crate::store::index::pending::Pending;
@@ -328,7 +328,7 @@ impl Committer {
             return;
         }
         tracing::error!(%why, "the index has broken; making one in memory from the journal");
-        match recovery::in_memory(&self.shared, &self.head) {
+        match in_memory::make(&self.shared, &self.head) {
             Ok(memory) => {
                 self.shared.front.replace(memory);
                 tracing::warn!("served from an index in memory until the next start");

@@ -15,24 +15,20 @@ use std::time::UNIX_EPOCH;
 
 use super::base::{self, Unfit};
 use super::front::Front;
+use super::replay::{Failure, Replay};
 use super::values::Values;
-use super::{OpenError, Options, Rebuild, Shared};
+use super::{OpenError, Options, Rebuild};
 use crate::chain::Mark;
 use crate::store::Unwitnessed;
 use crate::store::index::memory::Memory;
-use crate::store::index::pending::Pending;
 use crate::store::index::tally::Digester;
 use crate::store::index::tree::{self, Tree};
 use crate::store::index::{Applied, Broken, Index};
-use crate::store::journal::record;
 use crate::store::journal::segment::{Identity, RECORDS_AT};
 use crate::store::journal::tail;
 use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk, containing};
 use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
 use crate::store::snapshot::{self, Base, Snapshot};
-
-/// Bytes of values gathered before they go into the index during a replay.
-const CHUNK: usize = 16 << 20;
 
 /// Records put into a new tree at once.
 const PART: usize = 4096;
@@ -73,30 +69,11 @@ struct Pass {
     witnessed: Mark,
 }
 
-/// Why a reading came to nothing.
-enum Failure {
-    Journal(Trouble),
-    /// The index is of no use, and why.
-    Index(String),
-}
-
 /// Why no index was made from a snapshot.
 enum Unbuilt {
     Index(String),
     Journal(Trouble),
     Snapshot(Trouble),
-}
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        Self::Journal(trouble)
-    }
-}
-
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
-        Self::Index(broken.0)
-    }
 }
 
 impl Recovery<'_> {
@@ -455,72 +432,6 @@ impl Recovery<'_> {
     }
 }
 
-/// Brings an index forward, record by record.
-struct Replay<'a> {
-    index: &'a dyn Index,
-    pending: Pending<'a>,
-    applied: Applied,
-    from: Applied,
-    /// What the last record says that the store holds.
-    said: Applied,
-}
-
-impl<'a> Replay<'a> {
-    fn new(digester: &'a Digester, index: &'a dyn Index, from: Applied) -> Self {
-        Self { index, pending: Pending::new(digester, from.tally), applied: from, from, said: from }
-    }
-
-    fn take(&mut self, found: &Found) -> Result<(), Failure> {
-        let says = Applied { mark: found.mark, tally: found.entry.tally };
-        if found.mark.sequence < self.from.mark.sequence {
-            return Ok(());
-        }
-        if found.mark.sequence == self.from.mark.sequence {
-            let agrees = says == self.from;
-            return if agrees {
-                Ok(())
-            } else {
-                Err(Failure::Index("it is not what the journal says".into()))
-            };
-        }
-        self.said = says;
-        for (change, at) in found.entry.changes.iter().zip(record::values_at(&found.entry)) {
-            let offset = u32::try_from(found.offset + at).unwrap_or(0);
-            self.pending.take(change, found.mark.sequence, offset, &|key| self.index.read(key))?;
-        }
-        self.applied = Applied { mark: found.mark, tally: self.pending.tally };
-        if self.pending.bytes() >= CHUNK {
-            self.apply()?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, end: &Mark) -> Result<Applied, Failure> {
-        if end.sequence < self.from.mark.sequence {
-            return Err(Failure::Index("it is ahead of the journal".into()));
-        }
-        if self.said.tally != self.applied.tally {
-            if self.from != Applied::NOTHING {
-                return Err(Failure::Index(
-                    "with the journal's changes it is not what the journal says".into(),
-                ));
-            }
-            // The records are as they were written; it is their count that was wrong then, for want of a sound index.
-            tracing::warn!(
-                "the journal adds up to something else than its last record says; going by its records"
-            );
-        }
-        self.apply()?;
-        Ok(self.applied)
-    }
-
-    fn apply(&mut self) -> Result<(), Broken> {
-        let written = self.pending.drain().into_iter();
-        let updates = written.map(|(key, pointed)| (key, pointed.map(|pointed| pointed.pointer)));
-        self.index.apply(updates.collect(), &self.applied)
-    }
-}
-
 /// Where a snapshot was taken, the journal must be the one that it was taken of.
 fn check_snapshots(snapshots: &[Snapshot], walk: &Walk<'_>) -> Result<(), Trouble> {
     let mark = walk.mark();
@@ -530,55 +441,6 @@ fn check_snapshots(snapshots: &[Snapshot], walk: &Walk<'_>) -> Result<(), Troubl
         let what = format!("it holds another record {} than the journal", mark.sequence);
         Err(Trouble::Damaged { file: snapshot.path.clone(), offset: 0, what })
     })
-}
-
-/// An index in memory that holds all there is up to `head`.
-pub(crate) fn in_memory(shared: &Shared, head: &Mark) -> Result<Memory, OpenError> {
-    let _nothing_is_removed = shared.files();
-    let segments = walk::segments(&shared.journal, &shared.identity)?;
-    let (memory, from, bases) = memory_of_snapshot(shared, &segments)?;
-    let start = containing(&segments, from.mark.sequence.saturating_add(1));
-    let mut walk = Walk::new(&shared.identity, segments.get(start..).unwrap_or_default(), None)?;
-    let mut replay = Replay::new(&shared.digester, &memory, from);
-    let unusable = |failure| match failure {
-        Failure::Journal(trouble) => trouble.into(),
-        Failure::Index(why) => OpenError::Io { file: shared.journal.clone(), error: io::Error::other(why) },
-    };
-    while let Some(found) = walk.next()? {
-        replay.take(&found).map_err(unusable)?;
-    }
-    let end = walk.end().mark;
-    if end != *head {
-        let what = format!("{}: it should reach record {}", walk.end().why, head.sequence);
-        return Err(walk.damaged(what).into());
-    }
-    replay.finish(&end).map_err(unusable)?;
-    shared.front.values().stand_on(bases);
-    Ok(memory)
-}
-
-/// What is read from where it stands, beside an index made of it.
-type Made = (Memory, Applied, Vec<Arc<Base>>);
-
-/// What the newest whole snapshot holds that the journal goes on after; nothing where the journal needs none.
-fn memory_of_snapshot(shared: &Shared, segments: &[Segment]) -> Result<Made, OpenError> {
-    let (snapshots, _) = snapshot::list(&shared.snapshots, &shared.identity)?;
-    for snapshot in base::candidates(&snapshots, segments) {
-        let memory = Memory::default();
-        match base::lay(&memory, snapshot, &shared.identity, &shared.digester, &mut |_| {}) {
-            Ok(applied) => {
-                let bases = base::open(snapshot, &shared.identity).into_iter().collect();
-                return Ok((memory, applied, bases));
-            }
-            Err(Unfit::Snapshot(trouble)) => tracing::error!(%trouble, "a snapshot is damaged"),
-            Err(Unfit::Index(broken)) => tracing::error!(%broken, "an index in memory broke"),
-        }
-    }
-    if base::reaches_back(segments) {
-        return Ok((Memory::default(), Applied::NOTHING, Vec::new()));
-    }
-    let what = "there is no whole snapshot that the journal goes on after".to_owned();
-    Err(OpenError::Damaged { file: shared.snapshots.clone(), offset: 0, what })
 }
 
 fn total(segments: &[Segment]) -> u64 {
