@@ -119,12 +119,14 @@ pub(crate) fn measure(extent: Extent) {
     // It looks every two seconds whether something is to be done.
     std::thread::sleep(if extent.is_short() { Duration::ZERO } else { Duration::from_secs(10) });
     let rest = Taken::of(&state);
+    // Before it goes with the daemon.
+    let (records, live) = if extent.is_short() { (0, 0) } else { live(&state) };
     let starts = starts(daemon);
     if extent.is_short() {
         println!("\nof {} connections there is no snapshot: what is on the disk is segments", extent.keys);
     } else {
         takes(
-            &state,
+            (records, live),
             rest,
             highest,
             &format!(
@@ -139,8 +141,7 @@ pub(crate) fn measure(extent: Extent) {
     starts.print();
 }
 
-fn takes(state: &Path, rest: Taken, highest: Taken, what: &str) {
-    let (records, live) = live(state);
+fn takes((records, live): (u64, u64), rest: Taken, highest: Taken, what: &str) {
     let mib = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
     let title = format!("on the disk: {what}; {records} records, {} MiB with their keys", mib(live));
     let columns =
