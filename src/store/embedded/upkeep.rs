@@ -1,10 +1,11 @@
 //! The thread that keeps the journal short: it makes snapshots and removes the segments that they cover.
 //!
 //! The hard problem: whatever is removed is gone, so it must be certain that nobody will need it; and what is kept takes room. The
-//! answer: a segment goes only when *both* kept snapshots hold all of it, each read back from the disk and counted, so that a damaged newest one
-//! still leaves a whole truth; and, where there are backups, only when a backup has it too. They go oldest first, one durable
+//! answer: a segment stays until *both* kept snapshots hold all of it, each read back from the disk and counted, so that a damaged newest one
+//! still leaves a whole truth; and, where there are backups, until a backup has it too. They go oldest first, one durable
 //! removal after the other, so that no crash leaves a gap. Three snapshots never lie side by side: before another is made, the newest is
-//! read once more, whole, and the one before it goes.
+//! read once more, whole, and then the one before it goes with the segments that the newest holds. Until the next one is there, that newest
+//! one and the journal after it are all there is.
 //!
 //! Never stops who writes, never writes a record, and never removes the segment that is being written to.
 
