@@ -1,52 +1,32 @@
 //! Lines of requests that are under way at the same time share one write.
 //!
 //! The hard problem: a write for each read costs as much as its decryption, and each answer that follows it at once
-//! wakes a client that has gone to sleep meanwhile. The answer: whose line is the first lets the other tasks that are
-//! ready go before it, then writes all their lines; who came later only waits.
+//! wakes a client that has gone to sleep meanwhile. The answer: a task whose line waits lets the others that are ready go
+//! before it, once. The first that comes back writes the lines of all of them, and the others find theirs written: nobody waits
+//! for anybody.
 //!
 //! Never says that a line was written before it is in the file; never leaves a line to somebody who is gone.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
 use super::entry::Entry;
 use super::log::AuditError;
 use super::syncer::Shared;
 use crate::chain::Mark;
 
-/// The lines of one write, for those who wait for it.
+/// The lines of one write: what became of them, once it is known.
 #[derive(Default)]
-pub(super) struct Turn {
-    outcome: OnceLock<Result<(), AuditError>>,
-    waiting: Mutex<Vec<Waker>>,
-}
+pub(super) struct Turn(OnceLock<Result<(), AuditError>>);
 
 impl Turn {
     /// Says what became of the lines. Only the first word counts, and there is only one.
     pub(super) fn end(&self, outcome: Result<(), AuditError>) {
-        let _first = self.outcome.set(outcome);
-        for waker in std::mem::take(&mut *self.waiting()) {
-            waker.wake();
-        }
+        let _first = self.0.set(outcome);
     }
 
-    fn poll(&self, waker: &Waker) -> Poll<Result<(), AuditError>> {
-        if self.outcome.get().is_none() {
-            let mut waiting = self.waiting();
-            // Once more: who ends the turn takes this lock after it has said so.
-            if self.outcome.get().is_none() {
-                if !waiting.iter().any(|other| other.will_wake(waker)) {
-                    waiting.push(waker.clone());
-                }
-                return Poll::Pending;
-            }
-        }
-        self.outcome.get().cloned().map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
-        // A list of wakers is whole at any instant.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn has_ended(&self) -> bool {
+        self.0.get().is_some()
     }
 }
 
@@ -56,17 +36,15 @@ pub struct Gathered<'a> {
     shared: &'a Shared,
     turn: Arc<Turn>,
     mark: Mark,
-    /// Its line is the first: it sees to the write.
-    first: bool,
 }
 
 impl<'a> Gathered<'a> {
     pub(super) fn new(shared: &'a Shared, entry: &Entry<'_>) -> Result<Self, AuditError> {
-        let (turn, mark, first) = shared.writer().gather(entry)?;
-        if turn.outcome.get().is_some() {
+        let (turn, mark) = shared.writer().gather(entry)?;
+        if turn.has_ended() {
             shared.note_line();
         }
-        Ok(Self { shared, turn, mark, first })
+        Ok(Self { shared, turn, mark })
     }
 
     /// Ready once the line is in the file. Dropping the future does not undo it.
@@ -74,16 +52,18 @@ impl<'a> Gathered<'a> {
     /// # Errors
     /// It is not in the log: nothing may be released.
     pub async fn written(self) -> Result<Mark, AuditError> {
-        if self.first {
+        if !self.turn.has_ended() {
             after_the_others().await;
             self.see_to_it();
         }
-        std::future::poll_fn(|context| self.turn.poll(context.waker())).await?;
+        // Whoever writes ends the turn of what it writes.
+        let lost = || Err(AuditError::Unavailable("a fault of ours: a line was lost".into()));
+        self.turn.0.get().cloned().unwrap_or_else(lost)?;
         Ok(self.mark)
     }
 
     fn see_to_it(&self) {
-        if self.turn.outcome.get().is_some() {
+        if self.turn.has_ended() {
             return;
         }
         // Its outcome is the turn's.
@@ -110,8 +90,6 @@ async fn after_the_others() {
 
 impl Drop for Gathered<'_> {
     fn drop(&mut self) {
-        if self.first {
-            self.see_to_it();
-        }
+        self.see_to_it();
     }
 }

@@ -188,17 +188,15 @@ impl Writer {
         Ok(self.written.head)
     }
 
-    /// Puts one line behind the others that wait for a write. Says whom to wait with, and whether the line is
-    /// the first of them: then the caller sees to the write.
-    pub(super) fn gather(&mut self, entry: &Entry<'_>) -> Result<(Arc<Turn>, Mark, bool), AuditError> {
+    /// Puts one line behind the others that wait for a write. The caller sees to the write, unless the turn has ended by then.
+    pub(super) fn gather(&mut self, entry: &Entry<'_>) -> Result<(Arc<Turn>, Mark), AuditError> {
         self.put(entry)?;
         let mark = self.tail.head;
-        let first = self.turn.is_none();
         let turn = Arc::clone(self.turn.get_or_insert_default());
         if self.lines.len() > GATHERED_MOST {
             self.flush()?;
         }
-        Ok((turn, mark, first))
+        Ok((turn, mark))
     }
 
     /// Chains one line to the last.

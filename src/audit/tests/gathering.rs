@@ -51,7 +51,7 @@ fn nothing_is_written_before_the_others_had_their_turn_and_then_all_at_once() {
 }
 
 #[test]
-fn who_comes_later_waits_for_the_first_and_the_first_may_leave() {
+fn who_leaves_before_its_line_is_written_writes_it_and_those_of_the_others() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, _) = kit.open();
     let (principal, empty) = (asked_by("billing.service"), length(&kit));
