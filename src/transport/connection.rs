@@ -1,21 +1,24 @@
 //! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks, until it ends, stalls or the daemon stops.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::time::Interval;
 
 use super::answer;
 use super::application::Application;
+use super::begun::{Begun, Spoken, begin};
 use super::pulse::{Deadlines, Felt, Pulse, Stand};
 use super::standing::Standing;
 use super::turnover::Turnover;
@@ -34,13 +37,12 @@ pub async fn serve<T>(
     application: Arc<Application>,
     caller: Arc<Caller>,
     deadlines: Deadlines,
-    mut standing: Standing,
+    standing: Standing,
     stopping: watch::Receiver<bool>,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pulse = Arc::new(Pulse::default());
-    let io = TokioIo::new(Felt::new(Turnover::new(wiped(io)), Arc::clone(&pulse)));
     let felt = Arc::clone(&pulse);
     let service = service_fn(move |incoming: Request<Incoming>| {
         let (application, caller) = (Arc::clone(&application), Arc::clone(&caller));
@@ -52,51 +54,112 @@ pub async fn serve<T>(
             Ok::<_, Infallible>(if caller.is_remote() { answer::strict(answer) } else { answer })
         }
     });
-    let builder = builder();
-    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-    let mut tick = tokio::time::interval(TICK);
-    let (mut told, mut fresh) = (false, true);
-    loop {
-        tokio::select! {
-            biased;
-            ended = &mut connection => {
-                if let Err(why) = ended {
-                    tracing::debug!(%why, "a connection ended early");
-                }
-                return;
-            }
-            // Only answers set it, and they wake the connection that is looked at here.
-            () = poll_fn(|_| if pulse.ends() && !told { Poll::Ready(()) } else { Poll::Pending }) => {
-                told = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            // Everything but the requests themselves is seen to once a second: nothing else is polled with them.
-            _ = tick.tick() => {
-                let stand = pulse.tick(&deadlines);
-                if stand == Stand::Overdue {
-                    tracing::debug!("a connection was dropped: a deadline is over");
-                    return;
-                }
-                // Who was let in a moment before the end has not said yet what it wants: it has until the next tick.
-                let ends = stand == Stand::Ending;
-                let over = told || ends || (!fresh && *stopping.borrow()) || standing.has_lapsed();
-                fresh = false;
-                if over && !told {
-                    told = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
+    let io = Felt::new(wiped(io), Arc::clone(&pulse));
+    let tick = tokio::time::interval(TICK);
+    let mut watched = Watched { pulse, deadlines, standing, stopping, tick, told: false, fresh: true };
+    let Some((spoken, io)) = watched.begun(io).await else { return };
+    match spoken {
+        Spoken::Http1 => {
+            let connection = http1().serve_connection(TokioIo::new(io), service);
+            watched.drive(connection, http1::Connection::graceful_shutdown).await;
+        }
+        Spoken::Http2 => {
+            let connection = http2().serve_connection(TokioIo::new(Turnover::new(io)), service);
+            watched.drive(connection, http2::Connection::graceful_shutdown).await;
         }
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// A connection in the eyes of those who may end it: its deadlines, the daemon that stops, the certificate it came in by.
+struct Watched {
+    pulse: Arc<Pulse>,
+    deadlines: Deadlines,
+    standing: Standing,
+    stopping: watch::Receiver<bool>,
+    tick: Interval,
+    /// It was told to end.
+    told: bool,
+    /// It has seen no tick yet.
+    fresh: bool,
+}
+
+/// What a tick says of a connection.
+#[derive(PartialEq, Eq)]
+enum Verdict {
+    GoesOn,
+    /// It is to end as soon as nothing is in flight.
+    Ends,
+    Over,
+}
+
+impl Watched {
+    /// A stream that has begun, and what is spoken on it; none where it is over before.
+    async fn begun<T: AsyncRead + Unpin>(&mut self, io: T) -> Option<(Spoken, Begun<T>)> {
+        let mut beginning = pin!(begin(io));
+        loop {
+            tokio::select! {
+                biased;
+                begun = &mut beginning => return begun.inspect_err(|why| ended_early(why)).ok(),
+                // It has asked for nothing: there is nothing to wait for.
+                _ = self.tick.tick() => if self.verdict() != Verdict::GoesOn { return None },
+            }
+        }
+    }
+
+    /// Polls a connection until its end.
+    async fn drive<C>(mut self, connection: C, wind_down: fn(Pin<&mut C>))
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut connection = pin!(connection);
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut connection => return drop(ended.inspect_err(|why| ended_early(why))),
+                // Only answers set it, and they wake the connection that is looked at here.
+                () = poll_fn(|_| if self.pulse.ends() && !self.told { Poll::Ready(()) } else { Poll::Pending }) => {
+                    self.told = true;
+                    wind_down(connection.as_mut());
+                }
+                // Everything but the requests themselves is seen to once a second: nothing else is polled with them.
+                _ = self.tick.tick() => match self.verdict() {
+                    Verdict::GoesOn => {}
+                    Verdict::Ends => wind_down(connection.as_mut()),
+                    Verdict::Over => return,
+                },
+            }
+        }
+    }
+
+    /// At a tick. Says `Ends` once.
+    fn verdict(&mut self) -> Verdict {
+        let stand = self.pulse.tick(&self.deadlines);
+        if stand == Stand::Overdue {
+            tracing::debug!("a connection was dropped: a deadline is over");
+            return Verdict::Over;
+        }
+        // Who was let in a moment before the end has not said yet what it wants: it has until the next tick.
+        let is_stopping = !std::mem::take(&mut self.fresh) && *self.stopping.borrow();
+        let ends = stand == Stand::Ending || is_stopping || self.standing.has_lapsed();
+        if ends && !std::mem::replace(&mut self.told, true) { Verdict::Ends } else { Verdict::GoesOn }
+    }
+}
+
+fn ended_early(why: &dyn std::fmt::Display) {
+    tracing::debug!(%why, "a connection ended early");
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
     // Without half-closed connections hyper looks for the end of the stream while it answers, and sets another
     // buffer up for that: two of them by turns, where one would do.
-    builder.http1().half_close(true).max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(None);
+    builder.half_close(true).max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(None);
     builder
-        .http2()
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(BUFFER as u32)

@@ -9,6 +9,7 @@ pub mod answer;
 pub mod application;
 mod authorization;
 mod authorizations;
+pub mod begun;
 pub mod body;
 mod ciphertexts;
 pub mod connection;
