@@ -15,6 +15,7 @@ pub mod held;
 pub mod host;
 pub mod identity;
 pub mod journal;
+pub mod limit;
 pub mod lock;
 pub mod memory;
 pub mod peer;

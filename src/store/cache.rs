@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hasher};
 use quick_cache::sync::{Cache as Entries, DefaultLifecycle, GuardResult};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::index::{Broken, Pointed, Pointer, Written};
+use super::index::{Pointed, Pointer, Written};
 use super::{KEY_LENGTH, Key, Record};
 
 /// What an entry takes beside its value: key, revision, pointer, the value's handle, the slots and links of the cache.
@@ -45,11 +45,11 @@ impl Cache {
     }
 
     /// The record under the key: from here, or from `load`, which asks the index.
-    pub(crate) fn read(
+    pub(crate) fn read<E>(
         &self,
         key: &Key,
-        load: impl FnOnce() -> Result<Option<Pointed>, Broken>,
-    ) -> Result<Option<Record>, Broken> {
+        load: impl FnOnce() -> Result<Option<Pointed>, E>,
+    ) -> Result<Option<Record>, E> {
         let claim = match self.entries.get_value_or_guard(key, None) {
             GuardResult::Value(pointed) => return Ok(Some(pointed.record)),
             GuardResult::Guard(claim) => claim,

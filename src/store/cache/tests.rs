@@ -1,6 +1,7 @@
 //! The cache against readers that come late.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -28,7 +29,7 @@ fn a_reader_that_looked_before_a_change_does_not_store_what_it_saw_after_it() {
         let seen = cache.read(&key(1), || {
             // The change comes between the look and the storing.
             cache.renew(vec![(key(1), after.clone())]);
-            Ok(Some(record(1)))
+            Ok::<_, Infallible>(Some(record(1)))
         });
         assert_eq!(seen.unwrap().unwrap().revision, 1);
         assert_eq!(cache.peek(&key(1)).map(|pointer| pointer.revision), after.map(|it| it.pointer.revision));
@@ -41,11 +42,11 @@ fn a_record_too_large_to_keep_voids_claims_all_the_same() {
     let large = pointed(2, &[0; 1 << 15]);
     let seen = cache.read(&key(1), || {
         cache.renew(vec![(key(1), Some(large.clone()))]);
-        Ok(Some(record(1)))
+        Ok::<_, Infallible>(Some(record(1)))
     });
     assert_eq!(seen.unwrap().unwrap().revision, 1);
     assert!(cache.peek(&key(1)).is_none());
-    assert!(cache.read(&key(2), || Ok(Some(large.clone()))).unwrap().is_some());
+    assert!(cache.read(&key(2), || Ok::<_, Infallible>(Some(large.clone()))).unwrap().is_some());
     assert!(cache.peek(&key(2)).is_none());
 }
 
@@ -56,7 +57,7 @@ fn it_stays_within_its_bound() {
         let mut bytes = [0; KEY_LENGTH];
         bytes[1..9].copy_from_slice(&number.to_le_bytes());
         let full = pointed(number, &[0; 500]);
-        cache.read(&Key(bytes), || Ok(Some(full))).unwrap();
+        cache.read(&Key(bytes), || Ok::<_, Infallible>(Some(full))).unwrap();
     }
     assert!(cache.entries.weight() <= 1 << 20);
     assert!(cache.entries.len() > 500);
@@ -75,7 +76,9 @@ fn what_is_read_never_goes_back_under_many_readers() {
                     for number in 0..4_u8 {
                         let least = published[usize::from(number)].load(Ordering::SeqCst);
                         let found = cache
-                            .read(&key(number), || Ok(index.lock().unwrap().get(&key(number)).cloned()))
+                            .read(&key(number), || {
+                                Ok::<_, Infallible>(index.lock().unwrap().get(&key(number)).cloned())
+                            })
                             .unwrap();
                         let revision = found.map_or(0, |record| record.revision);
                         // Every fourth revision is an absence.

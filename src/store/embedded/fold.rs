@@ -15,10 +15,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::front::Unread;
 use crate::chain::Mark;
 use crate::store::device::Device;
+use crate::store::index::Applied;
 use crate::store::index::tally::{Digester, Tally};
-use crate::store::index::{Applied, Broken};
 use crate::store::journal::record::{self, Entry};
 use crate::store::journal::segment::Identity;
 use crate::store::journal::walk::{self, Segment, Trouble, Walk};
@@ -56,7 +57,7 @@ struct Changes {
 }
 
 /// The records of an index after a key, a part of them at a time.
-pub(crate) type Scan<'a> = dyn Fn(Option<&Key>) -> Result<Vec<(Key, Record)>, Broken> + 'a;
+pub(crate) type Scan<'a> = dyn Fn(Option<&Key>) -> Result<Vec<(Key, Record)>, Unread> + 'a;
 
 /// What it works with.
 pub(crate) struct Fold<'a> {

@@ -3,6 +3,8 @@
 //!
 //! Never shows a change before it is durable.
 
+use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -18,6 +20,30 @@ use crate::store::{Key, Record};
 
 /// Keys read at once for [`Presence`]: a few milliseconds.
 const KEYS_AT_ONCE: usize = 4096;
+
+/// Why a read gave nothing.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The index is of no more use.
+    Broken(Broken),
+    /// The process is at a limit of its own: the record may well be there.
+    NotNow(io::Error),
+}
+
+impl From<Broken> for Unread {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(broken) => broken.fmt(f),
+            Self::NotNow(why) => why.fmt(f),
+        }
+    }
+}
 
 /// Cache and index as one index.
 pub(crate) struct Front {
@@ -92,7 +118,7 @@ impl Front {
     }
 
     /// As [`crate::store::Store::read`].
-    pub(crate) fn read(&self, key: &Key) -> Result<Option<Record>, Broken> {
+    pub(crate) fn read(&self, key: &Key) -> Result<Option<Record>, Unread> {
         self.cache.read(key, || self.load(key, &mut Held::default()))
     }
 
@@ -106,18 +132,19 @@ impl Front {
 
     /// The record with its value. What is missed where it should be may have been overtaken, or its file removed: it is called broken
     /// only when a second look at index and files finds the same of both.
-    fn load(&self, key: &Key, held: &mut Held) -> Result<Option<Pointed>, Broken> {
+    fn load(&self, key: &Key, held: &mut Held) -> Result<Option<Pointed>, Unread> {
         let mut before = None;
         loop {
             let Some(pointer) = self.look(key)? else { return Ok(None) };
             let bases = self.values.bases();
-            let Missed(why) = match self.values.read(&bases, key, &pointer, held) {
+            let why = match self.values.read(&bases, key, &pointer, held) {
                 Ok(value) => return Ok(Some(pointer.with(value))),
-                Err(missed) => missed,
+                Err(Missed::NotNow(why)) => return Err(Unread::NotNow(why)),
+                Err(Missed::Lost(why)) => why,
             };
             let is_same = |(other, stood): &(Pointer, Bases)| *other == pointer && Arc::ptr_eq(stood, &bases);
             if before.as_ref().is_some_and(is_same) {
-                return Err(Broken(why));
+                return Err(Broken(why).into());
             }
             before = Some((pointer, bases));
         }
@@ -129,13 +156,13 @@ impl Front {
         prefix: &[u8],
         after: Option<&Key>,
         most: usize,
-    ) -> Result<Vec<(Key, Record)>, Broken> {
+    ) -> Result<Vec<(Key, Record)>, Unread> {
         let (mut found, mut held) = (Vec::new(), Held::default());
         let bases = self.values.bases();
         for (key, pointer) in self.range(prefix, after, most)? {
             let record = match self.values.read(&bases, &key, &pointer, &mut held) {
                 Ok(value) => Some(pointer.with(value).record),
-                Err(Missed(_)) => self.load(&key, &mut held)?.map(|pointed| pointed.record),
+                Err(_) => self.load(&key, &mut held)?.map(|pointed| pointed.record),
             };
             found.extend(record.map(|record| (key, record)));
         }

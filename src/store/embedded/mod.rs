@@ -41,7 +41,7 @@ use tokio::sync::{oneshot, watch};
 use self::applier::Applier;
 use self::committer::{Ask, Committer, Request, Weight};
 use self::condition::Condition;
-use self::front::Front;
+use self::front::{Front, Unread};
 use self::recovery::{Recovered, Recovery};
 pub use self::refusal::OpenError;
 use self::standing::Shown;
@@ -49,8 +49,8 @@ pub use self::standing::Standing;
 pub use self::upkeep::{Retention, SnapshotError};
 use self::upkeep::{Task, Upkeep};
 use super::device::{Device, Disk};
-use super::index::Applied;
 use super::index::tally::{Digester, Tally};
+use super::index::{Applied, Broken};
 use super::journal::record;
 use super::journal::segment::{Identity, RECORDS_AT};
 use super::journal::walk::{self, Trouble};
@@ -261,7 +261,8 @@ impl EmbeddedStore {
         let identity = Identity::new(options.vault, &options.key).map_err(no_room)?;
         let digester = Digester::new(&options.key).map_err(no_room)?;
         let device = Arc::clone(&options.device);
-        let workshop = Workshop { directory: journal, device, segment_bytes: options.segment_bytes };
+        let workshop = Workshop::new(journal.clone(), device, options.segment_bytes);
+        let workshop = workshop.map_err(|error| OpenError::Io { file: journal, error })?;
         let recovery = Recovery {
             options: &mut options,
             identity: &identity,
@@ -379,11 +380,11 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn read(&self, key: &Key) -> Result<Option<Record>, ReadError> {
-        self.shared.front.read(key).map_err(|broken| self.report(broken.0))
+        self.shared.front.read(key).map_err(|unread| self.report(unread))
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, ReadError> {
-        self.shared.front.scan(prefix, after, most).map_err(|broken| self.report(broken.0))
+        self.shared.front.scan(prefix, after, most).map_err(|unread| self.report(unread))
     }
 
     fn commit(&self, batch: Batch) -> Commit {
@@ -441,11 +442,16 @@ impl EmbeddedStore {
         })
     }
 
-    fn report(&self, why: String) -> ReadError {
-        if self.shared.front.breaks() {
-            drop(self.queue.send(Request::Replace(why.clone())));
+    fn report(&self, unread: Unread) -> ReadError {
+        match unread {
+            Unread::Broken(Broken(why)) => {
+                if self.shared.front.breaks() {
+                    drop(self.queue.send(Request::Replace(why.clone())));
+                }
+                ReadError(why)
+            }
+            Unread::NotNow(why) => ReadError(format!("a segment of the journal cannot be opened: {why}")),
         }
-        ReadError(why)
     }
 }
 

@@ -13,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::os::limit::is_out_of_descriptors;
 use crate::store::Key;
 use crate::store::index::Pointer;
 use crate::store::index::tally::Digester;
@@ -41,8 +42,13 @@ struct Segments {
     open: Vec<(u64, Arc<File>)>,
 }
 
-/// The value is in none of the places where it should be, and why not in the last.
-pub(crate) struct Missed(pub(crate) String);
+/// Why a value was not read.
+pub(crate) enum Missed {
+    /// It is in none of the places where it should be, and why not in the last.
+    Lost(String),
+    /// The process has as many descriptors as it may have: it may well be there.
+    NotNow(io::Error),
+}
 
 impl Values {
     /// Of a journal directory that has these segments, by their first records.
@@ -96,7 +102,7 @@ impl Values {
         }
         match (self.in_journal(key, pointer), why) {
             (Ok(value), _) => Ok(value),
-            (Err(_), Some(missed)) | (Err(missed), None) => Err(missed),
+            (Err(Missed::Lost(_)), Some(missed)) | (Err(missed), _) => Err(missed),
         }
     }
 
@@ -119,29 +125,33 @@ impl Values {
             Ok(Some(None)) => "a record has not the digest that the index says".to_owned(),
             Ok(None) if !held.is_sound() => "the checksum of a block does not hold".to_owned(),
             // Whoever points there may have been overtaken, and looks again.
-            Ok(None) => return Err(Missed(format!("{file}: a record is not in it"))),
+            Ok(None) => return Err(Missed::Lost(format!("{file}: a record is not in it"))),
             Err(error) => error.to_string(),
         };
         if base.doubt() {
             tracing::error!(%file, %what, "a snapshot is damaged");
         }
-        Err(Missed(format!("{file}: {what}")))
+        Err(Missed::Lost(format!("{file}: {what}")))
     }
 
     fn in_journal(&self, key: &Key, pointer: &Pointer) -> Result<Arc<[u8]>, Missed> {
-        let nowhere = || Missed(format!("no segment of the journal has record {}", pointer.revision));
+        let nowhere = || Missed::Lost(format!("no segment of the journal has record {}", pointer.revision));
         if pointer.offset == 0 {
             return Err(nowhere());
         }
-        let file = self.segment(pointer.revision).map_err(|_gone| nowhere())?;
+        let file = self
+            .segment(pointer.revision)
+            .map_err(|why| if is_out_of_descriptors(&why) { Missed::NotNow(why) } else { nowhere() })?;
         let mut value = vec![0; pointer.length as usize];
         let read = file.read_exact_at(&mut value, u64::from(pointer.offset));
-        read.map_err(|error| Missed(format!("record {} of the journal: {error}", pointer.revision)))?;
+        read.map_err(|error| Missed::Lost(format!("record {} of the journal: {error}", pointer.revision)))?;
         if self.digester.digest(key, pointer.revision, &value) == pointer.digest {
             Ok(value.into())
         } else {
             let revision = pointer.revision;
-            Err(Missed(format!("record {revision} of the journal has not the digest that the index says")))
+            Err(Missed::Lost(format!(
+                "record {revision} of the journal has not the digest that the index says"
+            )))
         }
     }
 
@@ -158,10 +168,17 @@ impl Values {
         if let Some(file) = segments.held(first) {
             return Ok(file);
         }
-        let file = Arc::new(File::open(segment::path(&self.journal, first))?);
-        if segments.open.len() >= OPEN {
-            segments.open.remove(0);
+        let path = segment::path(&self.journal, first);
+        let mut opened = File::open(&path);
+        let is_wanting = opened.as_ref().is_err_and(is_out_of_descriptors);
+        if is_wanting || segments.open.len() >= OPEN {
+            let oldest = usize::from(!segments.open.is_empty());
+            drop(segments.open.drain(..oldest));
         }
+        if is_wanting {
+            opened = File::open(&path);
+        }
+        let file = Arc::new(opened?);
         segments.open.push((first, Arc::clone(&file)));
         Ok(file)
     }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::segment::{self, Identity, RECORDS_AT};
 use crate::chain::Mark;
 use crate::os::fault_points;
+use crate::os::limit::is_out_of_descriptors;
 use crate::store::device::Device;
 
 /// Left free on the file system whatever happens: sled dies at its first write error, so it must not meet one.
@@ -47,6 +48,8 @@ pub(crate) struct Workshop {
     pub(crate) directory: PathBuf,
     pub(crate) device: Arc<dyn Device>,
     pub(crate) segment_bytes: u64,
+    /// The directory, open: a segment that has its name must not want for a descriptor.
+    names: Arc<File>,
 }
 
 enum Next {
@@ -55,6 +58,12 @@ enum Next {
 }
 
 impl Workshop {
+    /// In a directory that is there.
+    pub(crate) fn new(directory: PathBuf, device: Arc<dyn Device>, segment_bytes: u64) -> io::Result<Self> {
+        let names = Arc::new(File::open(&directory)?);
+        Ok(Self { directory, device, segment_bytes, names })
+    }
+
     /// Prepares a segment: all of its room taken and on the disk. `StorageFull` leaves nothing behind.
     fn prepare(&self) -> io::Result<File> {
         if self.device.free(&self.directory)? < self.segment_bytes.saturating_add(RESERVE) {
@@ -94,7 +103,7 @@ impl Workshop {
         self.device.sync(file)?;
         let path = segment::path(&self.directory, before.sequence.saturating_add(1));
         fs::rename(self.directory.join(UNDERWAY), path)?;
-        sync_directory(&self.directory)
+        self.names.sync_all()
     }
 
     /// Makes the first segment of a new journal, or of one that goes on after a snapshot.
@@ -163,7 +172,10 @@ impl Writer {
         };
         let prepared = underway.join().map_err(|_| io::Error::other("preparing a segment panicked"))?;
         self.file = match prepared {
-            Err(error) if is_full(&error) => {
+            Err(error) if is_full(&error) || is_out_of_descriptors(&error) => {
+                if !is_full(&error) {
+                    tracing::warn!(%error, "no segment of the journal can be made now");
+                }
                 self.next = Next::Refused(Instant::now());
                 return Err(full());
             }

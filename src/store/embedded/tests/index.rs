@@ -208,7 +208,7 @@ fn breaking(place: &Place, breaks_at: u64) -> EmbeddedStore {
     let identity = Identity::new(options.vault, &options.key).unwrap();
     let digester = Digester::new(&options.key).unwrap();
     let device = Arc::clone(&options.device);
-    let workshop = Workshop { directory: journal, device, segment_bytes: options.segment_bytes };
+    let workshop = Workshop::new(journal, device, options.segment_bytes).unwrap();
     let recovery = Recovery {
         options: &mut options,
         identity: &identity,
