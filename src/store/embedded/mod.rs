@@ -11,6 +11,7 @@
 
 mod applier;
 mod base;
+mod brake;
 mod committer;
 mod condition;
 mod fold;
@@ -39,6 +40,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 
 use self::applier::Applier;
+use self::brake::Brake;
 use self::committer::{Ask, Committer, Request, Weight};
 use self::condition::Condition;
 use self::front::Front;
@@ -198,6 +200,8 @@ struct Shared {
     standing: Shown,
     /// Held by whoever removes a file, and by whoever must find all of them.
     files: Mutex<()>,
+    /// Slows writers down while a snapshot is made.
+    brake: Brake,
 }
 
 /// A segment of the journal, for whoever copies it.
@@ -301,6 +305,7 @@ impl EmbeddedStore {
             tasks,
             standing: Shown::default(),
             files: Mutex::new(()),
+            brake: Brake::default(),
         });
         let (queue, requests) = mpsc::channel();
         let committer = Committer::new(Arc::clone(&shared), requests, writer, &applied);

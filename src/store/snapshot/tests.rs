@@ -43,7 +43,7 @@ impl Place {
         for (number, value) in (0..records).zip(&values) {
             writer.put(&key(number), u64::from(number) + 1, value).unwrap();
         }
-        writer.finish(&self.digester).unwrap()
+        writer.finish(&self.digester, &mut |_| Ok(())).unwrap()
     }
 
     fn refuses(&self, snapshot: &Snapshot) -> Trouble {
