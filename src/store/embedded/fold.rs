@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::brake::{Brake, Working};
+use super::backpressure::{Backpressure, Working};
 use crate::chain::Mark;
 use crate::store::device::Device;
 use crate::store::index::tally::{Digester, Tally};
@@ -78,7 +78,7 @@ pub(crate) struct Fold<'a> {
     pub(crate) closing: &'a AtomicBool,
     pub(crate) haste: Haste,
     /// Slows down those who write meanwhile.
-    pub(crate) brake: &'a Brake,
+    pub(crate) backpressure: &'a Backpressure,
     /// Bytes of journal that may be written meanwhile.
     pub(crate) most: u64,
 }
@@ -132,7 +132,7 @@ impl Fold<'_> {
         Pace {
             closing: self.closing,
             haste: self.haste,
-            working: self.brake.begin(total, self.most),
+            working: self.backpressure.begin(total, self.most),
             begun_at: Instant::now(),
         }
     }

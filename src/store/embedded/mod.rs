@@ -10,8 +10,8 @@
 //! Never serves from two processes at once: the journal directory is locked before it is looked at.
 
 mod applier;
+mod backpressure;
 mod base;
-mod brake;
 mod committer;
 mod condition;
 mod fold;
@@ -40,7 +40,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 
 use self::applier::Applier;
-use self::brake::Brake;
+use self::backpressure::Backpressure;
 use self::committer::{Ask, Committer, Request, Weight};
 use self::condition::Condition;
 use self::front::Front;
@@ -201,7 +201,7 @@ struct Shared {
     /// Held by whoever removes a file, and by whoever must find all of them.
     files: Mutex<()>,
     /// Slows writers down while a snapshot is made.
-    brake: Brake,
+    backpressure: Backpressure,
 }
 
 /// A segment of the journal, for whoever copies it.
@@ -305,7 +305,7 @@ impl EmbeddedStore {
             tasks,
             standing: Shown::default(),
             files: Mutex::new(()),
-            brake: Brake::default(),
+            backpressure: Backpressure::default(),
         });
         let (queue, requests) = mpsc::channel();
         let committer = Committer::new(Arc::clone(&shared), requests, writer, &applied);

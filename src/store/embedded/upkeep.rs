@@ -284,7 +284,7 @@ impl Upkeep {
             journal: &shared.journal,
             closing: &shared.closing,
             haste: self.haste(),
-            brake: &shared.brake,
+            backpressure: &shared.backpressure,
             most: self.most_meanwhile(),
         };
         let made = if self.whole.is_empty() && !self.reaches_back() {
@@ -351,9 +351,9 @@ impl Upkeep {
         }
         let shared = Arc::clone(&self.shared);
         let Some(newest) = self.whole.last() else { return };
-        let is_known = self.read_at.is_some_and(|(sequence, at)| {
-            sequence == newest.at.sequence && at.elapsed() < LATELY
-        });
+        let is_known = self
+            .read_at
+            .is_some_and(|(sequence, at)| sequence == newest.at.sequence && at.elapsed() < LATELY);
         let looked = if is_known {
             snapshot::skim(&newest.path, &shared.identity)
         } else {

@@ -20,7 +20,7 @@ const STRIDE: u64 = 128 << 10;
 
 /// Between the committer and who makes snapshots.
 #[derive(Debug, Default)]
-pub(crate) struct Brake {
+pub(crate) struct Backpressure {
     work: Mutex<Option<Work>>,
     moved: Condvar,
 }
@@ -37,7 +37,7 @@ struct Work {
 
 /// Work that writers are held against, as long as this is there.
 pub(crate) struct Working<'a> {
-    brake: &'a Brake,
+    backpressure: &'a Backpressure,
     /// Not told yet.
     untold: u64,
 }
@@ -56,11 +56,11 @@ impl Work {
     }
 }
 
-impl Brake {
+impl Backpressure {
     /// Begins work on `total` bytes, until whose end `most` may be written.
     pub(crate) fn begin(&self, total: u64, most: u64) -> Working<'_> {
         *self.work() = Some(Work { total, done: 0, most, written: 0 });
-        Working { brake: self, untold: 0 }
+        Working { backpressure: self, untold: 0 }
     }
 
     /// So much was written: returns when there is time for more. By the committer, between two groups.
@@ -81,23 +81,23 @@ impl Working<'_> {
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.untold += bytes;
         if self.untold >= STRIDE
-            && let Some(work) = self.brake.work().as_mut()
+            && let Some(work) = self.backpressure.work().as_mut()
         {
             work.done += std::mem::take(&mut self.untold);
-            self.brake.moved.notify_all();
+            self.backpressure.moved.notify_all();
         }
     }
 
     /// Whether those who write come near to being held: then nobody rests.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.brake.work().is_some_and(|work| work.written > work.free() / 2)
+        self.backpressure.work().is_some_and(|work| work.written > work.free() / 2)
     }
 }
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        *self.brake.work() = None;
-        self.brake.moved.notify_all();
+        *self.backpressure.work() = None;
+        self.backpressure.moved.notify_all();
     }
 }
 
@@ -109,15 +109,15 @@ mod tests {
 
     #[test]
     fn more_comes_free_as_the_work_goes_on() {
-        let brake = Brake::default();
-        let mut working = brake.begin(4 << 20, 1 << 20);
-        let is_ahead = || brake.work().unwrap().is_ahead();
-        brake.hold(256 << 10);
+        let backpressure = Backpressure::default();
+        let mut working = backpressure.begin(4 << 20, 1 << 20);
+        let is_ahead = || backpressure.work().unwrap().is_ahead();
+        backpressure.hold(256 << 10);
         assert!(!is_ahead() && working.is_pressed(), "a part is free before any work is done");
-        brake.hold(128 << 10);
+        backpressure.hold(128 << 10);
         assert!(is_ahead(), "it was held as long as anybody is, and went on");
         thread::scope(|scope| {
-            let held = scope.spawn(|| brake.hold(640 << 10));
+            let held = scope.spawn(|| backpressure.hold(640 << 10));
             (0..32).for_each(|_| working.advance(128 << 10));
             held.join().unwrap();
         });
@@ -126,14 +126,14 @@ mod tests {
 
     #[test]
     fn where_nobody_works_nobody_is_held() {
-        let brake = Brake::default();
-        brake.hold(u64::MAX);
-        let working = brake.begin(1 << 20, 0);
+        let backpressure = Backpressure::default();
+        backpressure.hold(u64::MAX);
+        let working = backpressure.begin(1 << 20, 0);
         thread::scope(|scope| {
-            let held = scope.spawn(|| brake.hold(1));
+            let held = scope.spawn(|| backpressure.hold(1));
             drop(working);
             held.join().unwrap();
         });
-        assert!(brake.work().is_none());
+        assert!(backpressure.work().is_none());
     }
 }
