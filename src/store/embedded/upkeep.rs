@@ -7,7 +7,7 @@
 //! read once more, whole, and then the one before it goes with the segments that the newest holds. Until the next one is there, that newest
 //! one and the journal after it are all there is.
 //!
-//! Never stops who writes, never writes a record, and never removes the segment that is being written to.
+//! Never refuses who writes ([`super::backpressure`] holds them for moments), never writes a record, and never removes the segment that is being written to.
 
 use std::fs;
 use std::io;
@@ -26,12 +26,11 @@ use crate::store::journal::walk::{self, Segment, Trouble};
 use crate::store::journal::writer::{RESERVE, sync_directory};
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
 
-/// Of the last snapshot, the part after which journal there is another: two snapshots, twice that much journal, the index and two
-/// segments are about three times the live data. What is written while a snapshot is made comes on top.
+/// Of the last snapshot, the part after which journal there is another.
 const SHARE: u64 = 5;
 
 /// Of the last snapshot, what the journal may come to while the next one is made, in per cent, beside the segment in use and the one
-/// prepared: with two snapshots and the index of records that are not tiny it stays below three times the live data.
+/// prepared. With it, two snapshots and the index of records that are not tiny, all stays below three times the live data.
 const JOURNAL: u64 = 48;
 
 /// How long a snapshot that was read whole needs no second look at its MACs, only at its checksums.
