@@ -72,7 +72,7 @@ pub(crate) struct Survey {
 
 enum Sign {
     Alive,
-    Opened(Result<(Tree, Survey), Broken>),
+    Opened(Box<Result<(Tree, Survey), Broken>>),
 }
 
 impl Tree {
@@ -86,7 +86,7 @@ impl Tree {
                 Ok((tree, survey))
             });
             // Where nobody listens any more, the tree is dropped here.
-            drop(signs.send(Sign::Opened(opened)));
+            drop(signs.send(Sign::Opened(Box::new(opened))));
         };
         let spawned = thread::Builder::new().name("index-open".into()).spawn(work);
         spawned.map_err(|error| Broken(format!("no thread to open it on: {error}")))?;
@@ -94,7 +94,7 @@ impl Tree {
             match received.recv_timeout(SILENCE) {
                 Ok(Sign::Alive) => {}
                 Ok(Sign::Opened(opened)) => {
-                    let (mut tree, survey) = opened?;
+                    let (mut tree, survey) = (*opened)?;
                     tree.opened_in = began.elapsed();
                     return Ok((tree, survey));
                 }
