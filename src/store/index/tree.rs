@@ -11,9 +11,9 @@ use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, mpsc};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,17 +31,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of sled's own segments. It rewrites one when half of it is garbage, and of its usual 512 KiB half is garbage late: at this length
-/// a hundred thousand records that are written again and again take 53 MiB and not 130, for less work. A node of 256 keys, about 12 KiB,
+/// sled takes less room, for less work. A node of 256 keys, about 12 KiB,
 /// must be less than a quarter of one.
 pub(crate) const SEGMENT_BYTES: usize = 64 << 10;
-
-/// Bytes that sled's file may have for each record, and beside them. Under endless changes it comes to 265 of them and stays there, until
-/// reads in between make it lose sight of segments that it had begun to clean: then it grows, until it is opened again.
-const TO_A_RECORD: u64 = 320;
-const LEAST: u64 = 4 << 20;
-
-/// How long nobody may read because of that: half a million records.
-const MOMENT: Duration = Duration::from_secs(1);
 
 /// Why an index of an earlier version is not used.
 pub(crate) const EARLIER: &str = "it is of an earlier version";
@@ -51,15 +43,9 @@ const PULSE: u64 = 10_000;
 
 /// sled, fenced.
 pub(crate) struct Tree {
-    // Taken out only on drop, and to be opened again.
-    database: RwLock<Option<sled::Db>>,
+    // Taken out only on drop.
+    database: Option<sled::Db>,
     broken: AtomicBool,
-    directory: PathBuf,
-    cache_bytes: u64,
-    /// How long it took to open it and to count what it holds.
-    opened_in: Duration,
-    /// Length of sled's file when it was opened.
-    length_then: AtomicU64,
 }
 
 /// What a scan of the whole tree found.
@@ -72,32 +58,28 @@ pub(crate) struct Survey {
 
 enum Sign {
     Alive,
-    Opened(Box<Result<(Tree, Survey), Broken>>),
+    Opened(Result<(Tree, Survey), Broken>),
 }
 
 impl Tree {
     /// Opens it, with so much of it in memory, and counts what it holds, on a thread of its own that is left behind if it hangs.
     pub(crate) fn open(directory: &Path, cache_bytes: u64) -> Result<(Self, Survey), Broken> {
         let (signs, received) = mpsc::channel();
-        let (began, directory) = (Instant::now(), directory.to_owned());
+        let directory = directory.to_owned();
         let work = move || {
             let opened = Self::open_here(&directory, cache_bytes).and_then(|tree| {
                 let survey = tree.survey(&|| drop(signs.send(Sign::Alive)))?;
                 Ok((tree, survey))
             });
             // Where nobody listens any more, the tree is dropped here.
-            drop(signs.send(Sign::Opened(Box::new(opened))));
+            drop(signs.send(Sign::Opened(opened)));
         };
         let spawned = thread::Builder::new().name("index-open".into()).spawn(work);
         spawned.map_err(|error| Broken(format!("no thread to open it on: {error}")))?;
         loop {
             match received.recv_timeout(SILENCE) {
                 Ok(Sign::Alive) => {}
-                Ok(Sign::Opened(opened)) => {
-                    let (mut tree, survey) = (*opened)?;
-                    tree.opened_in = began.elapsed();
-                    return Ok((tree, survey));
-                }
+                Ok(Sign::Opened(opened)) => return opened,
                 Err(_) => return Err(Broken("sled gave no sign of life while it was opened".into())),
             }
         }
@@ -121,14 +103,7 @@ impl Tree {
                 opened => break opened?,
             }
         };
-        let tree = Self {
-            database: RwLock::new(Some(database)),
-            broken: AtomicBool::new(false),
-            directory: directory.to_owned(),
-            cache_bytes,
-            opened_in: Duration::MAX,
-            length_then: AtomicU64::new(length(directory)),
-        };
+        let tree = Self { database: Some(database), broken: AtomicBool::new(false) };
         restrict(directory).map_err(|error| Broken(format!("its permissions: {error}")))?;
         Ok(tree)
     }
@@ -160,8 +135,7 @@ impl Tree {
     }
 
     fn fenced<T>(&self, act: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, Broken> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = &*database else {
+        let Some(database) = &self.database else {
             return Err(Broken("sled is closed".into()));
         };
         let done = fence(|| act(database));
@@ -169,51 +143,6 @@ impl Tree {
             self.broken.store(true, Ordering::Relaxed);
         }
         done
-    }
-
-    fn applied(&self) -> Result<Option<Applied>, Broken> {
-        self.fenced(|tree| Ok(tree.get(APPLIED_KEY)?.and_then(|applied| decode_applied(&applied))))
-    }
-
-    /// Opens it again where it has grown to more than its records need: sled then finds the segments that it has lost sight of. Where
-    /// that takes a moment only: meanwhile nobody reads.
-    fn trim(&self) -> Result<(), Broken> {
-        let length = length(&self.directory);
-        if length <= self.length_then.load(Ordering::Relaxed).max(LEAST) || self.opened_in > MOMENT {
-            return Ok(());
-        }
-        let Some(before) = self.applied()? else { return Ok(()) };
-        if length <= LEAST + before.tally.records * TO_A_RECORD {
-            return Ok(());
-        }
-        tracing::debug!(length, "the index is opened again, to let go of what it has lost sight of");
-        self.open_again(&before)
-    }
-
-    /// Nobody reads meanwhile. What it holds must be what it held.
-    fn open_again(&self, before: &Applied) -> Result<(), Broken> {
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        let closed = database.take();
-        let again = fence(|| {
-            drop(closed);
-            Ok(())
-        })
-        .and_then(|()| Self::open(&self.directory, self.cache_bytes));
-        let again = again.and_then(|(again, survey)| {
-            let is_same = survey.applied == Some(*before) && survey.tally == before.tally;
-            is_same.then_some(again).ok_or_else(|| Broken("opened again, it holds something else".into()))
-        });
-        match again {
-            Ok(again) => {
-                self.length_then.store(again.length_then.load(Ordering::Relaxed), Ordering::Relaxed);
-                *database = again.database.write().unwrap_or_else(PoisonError::into_inner).take();
-                Ok(())
-            }
-            Err(broken) => {
-                self.broken.store(true, Ordering::Relaxed);
-                Err(broken)
-            }
-        }
     }
 }
 
@@ -255,15 +184,14 @@ impl Index for Tree {
     }
 
     fn flush(&self) -> Result<(), Broken> {
-        self.fenced(|tree| tree.flush().map(drop))?;
-        self.trim()
+        self.fenced(|tree| tree.flush().map(drop))
     }
 }
 
 impl Drop for Tree {
     /// A broken sled may panic or hang once more when it goes: it does that on a thread that nobody waits for.
     fn drop(&mut self) {
-        let database = self.database.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let database = self.database.take();
         let let_go = move || {
             let fenced = fence(|| {
                 drop(database);
@@ -279,11 +207,6 @@ impl Drop for Tree {
             let_go();
         }
     }
-}
-
-/// Of sled's file.
-fn length(directory: &Path) -> u64 {
-    fs::metadata(directory.join("db")).map_or(0, |file| file.len())
 }
 
 fn fence<T>(act: impl FnOnce() -> sled::Result<T>) -> Result<T, Broken> {
@@ -308,38 +231,4 @@ fn restrict(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chain::Mark;
-    use crate::store::KEY_LENGTH;
-
-    fn key(number: u64) -> Key {
-        let mut key = [3; KEY_LENGTH];
-        key[1..9].copy_from_slice(&number.to_be_bytes());
-        Key(key)
-    }
-
-    fn pointer(number: u64) -> Pointer {
-        Pointer { revision: number + 1, offset: 7, length: 9, digest: u128::from(number) << 70 }
-    }
-
-    #[test]
-    fn opened_again_it_holds_what_it_held_and_takes_more_and_is_broken_where_it_holds_something_else() {
-        let scratch = tempfile::tempdir().unwrap();
-        let (tree, _) = Tree::open(scratch.path(), 1 << 20).unwrap();
-        let mut applied = Applied { mark: Mark { sequence: 500, chain: [1; 32] }, tally: Tally::default() };
-        (0..500).for_each(|number| applied.tally.add(pointer(number).digest));
-        let updates = (0..500).map(|number| (key(number), Some(pointer(number)))).collect();
-        tree.apply(updates, &applied).unwrap();
-        tree.open_again(&applied).unwrap();
-        assert_eq!(tree.scan(&[], None, 1000).unwrap().len(), 500);
-        assert_eq!((tree.read(&key(3)).unwrap(), tree.applied().unwrap()), (Some(pointer(3)), Some(applied)));
-        tree.apply(vec![(key(900), Some(pointer(900)))], &applied).unwrap();
-        assert_eq!(tree.read(&key(900)).unwrap(), Some(pointer(900)));
-        assert!(tree.open_again(&applied).is_err(), "a record more than it says");
-        assert!(tree.read(&key(3)).is_err(), "it is broken from then on");
-    }
 }
