@@ -264,6 +264,7 @@ impl Committer {
             // Who no longer waits has left; the batch stands.
             drop(answer.send(outcome));
         }
+        self.shared.backpressure.hold(self.buffer.len() as u64);
     }
 
     fn write(&mut self, group: &mut Group<'_>) -> Result<(), CommitError> {

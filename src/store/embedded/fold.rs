@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::backpressure::{Backpressure, Working};
 use super::front::Unread;
 use crate::chain::Mark;
 use crate::store::device::Device;
@@ -35,6 +36,12 @@ const MARGIN: usize = record::MOST / crate::store::KEY_LENGTH;
 
 /// Segments read in one step: each is an open file.
 const SEGMENTS: usize = 64;
+
+/// How often a byte of a snapshot is touched: read in the one before, written, read back.
+const READ_OR_WRITTEN: u64 = 3;
+
+/// About what a journal record has beside its values.
+const BESIDE: u64 = 192;
 
 /// How long it works before it rests for as long.
 const SPELL: Duration = Duration::from_millis(20);
@@ -71,9 +78,13 @@ pub(crate) struct Fold<'a> {
     /// Ends the work.
     pub(crate) closing: &'a AtomicBool,
     pub(crate) haste: Haste,
+    /// Slows down those who write meanwhile.
+    pub(crate) backpressure: &'a Backpressure,
+    /// Bytes of journal that may be written meanwhile.
+    pub(crate) most: u64,
 }
 
-/// How much of the time it works.
+/// How much of the time it works, as long as nobody who writes is near to being held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Haste {
     /// All of it: the journal grows faster than it is folded.
@@ -86,10 +97,17 @@ pub(crate) enum Haste {
 struct Pace<'a> {
     closing: &'a AtomicBool,
     haste: Haste,
+    working: Working<'a>,
     begun_at: Instant,
 }
 
 impl Pace<'_> {
+    /// So many bytes were read, and written where they are.
+    fn go_on(&mut self, bytes: u64, file: &Path) -> Result<(), Trouble> {
+        self.working.advance(bytes);
+        self.rest(file)
+    }
+
     fn rest(&mut self, file: &Path) -> Result<(), Trouble> {
         let worked = self.begun_at.elapsed();
         if worked >= SPELL {
@@ -97,7 +115,7 @@ impl Pace<'_> {
                 let error = std::io::ErrorKind::Interrupted.into();
                 return Err(Trouble::Io { file: file.to_owned(), error });
             }
-            if self.haste == Haste::Usual {
+            if self.haste == Haste::Usual && !self.working.is_pressed() {
                 std::thread::sleep(worked.min(5 * SPELL));
             }
             self.begun_at = Instant::now();
@@ -107,8 +125,17 @@ impl Pace<'_> {
 }
 
 impl Fold<'_> {
-    fn pace(&self) -> Pace<'_> {
-        Pace { closing: self.closing, haste: self.haste, begun_at: Instant::now() }
+    /// For a snapshot from one of so many bytes.
+    fn pace(&self, base: u64, segments: &[Segment]) -> Pace<'_> {
+        let since: u64 = segments.iter().map(Segment::length).sum();
+        // The journal is read once; what comes of it is read, written and read back.
+        let total = since + READ_OR_WRITTEN * base.max(since);
+        Pace {
+            closing: self.closing,
+            haste: self.haste,
+            working: self.backpressure.begin(total, self.most),
+            begun_at: Instant::now(),
+        }
     }
 
     /// The next snapshot after `base`, at `upto` or on the way there. `upto` is durable.
@@ -121,7 +148,7 @@ impl Fold<'_> {
         });
         let segments = self.segments(&from.at)?;
         let reader = base.map(|base| Reader::open(&base.path, self.identity)).transpose()?;
-        let mut pace = self.pace();
+        let mut pace = self.pace(base.map_or(0, |base| base.bytes), &segments);
         let changes = self.gather(from, upto, &segments, &mut pace)?;
         self.merge(reader, &changes, &segments, &mut pace)
     }
@@ -135,7 +162,7 @@ impl Fold<'_> {
         head: &dyn Fn() -> Mark,
     ) -> Result<Snapshot, Trouble> {
         let from = Head { at: from.mark, tally: from.tally, ..Head::NOTHING };
-        let mut pace = self.pace();
+        let mut pace = self.pace(0, &[]);
         let mut draft = Writer::begin_draft(self.directory, self.device, self.identity, from)?;
         let mut after = None;
         loop {
@@ -197,7 +224,11 @@ impl Fold<'_> {
                 continue;
             }
             note(&found.entry, walk.segment(), found.offset, &mut places);
-            pace.rest(self.journal)?;
+            let values = found.entry.changes.iter().map(|change| match change {
+                Change::Delete(_) => 0,
+                Change::Put(_, value) => value.len() as u64,
+            });
+            pace.go_on(BESIDE + values.sum::<u64>(), self.journal)?;
             if places.len() >= MOST {
                 compact(&mut places);
                 if places.len() > MOST / 2 {
@@ -229,7 +260,7 @@ impl Fold<'_> {
             while let Some((key, record)) = old.take_if(|(key, _)| *key < place.key) {
                 writer.put(&key, record.revision, &record.value)?;
                 old = next(base.as_mut())?;
-                pace.rest(self.directory)?;
+                pace.go_on(2 * record.value.len() as u64, self.directory)?;
             }
             if old.take_if(|(key, _)| *key == place.key).is_some() {
                 old = next(base.as_mut())?;
@@ -237,14 +268,14 @@ impl Fold<'_> {
             if let Some(value) = values.read(place)? {
                 writer.put(&place.key, place.sequence, &value)?;
             }
-            pace.rest(self.directory)?;
+            pace.go_on(2 * u64::from(place.length.unwrap_or(0)), self.directory)?;
         }
         while let Some((key, record)) = old {
             writer.put(&key, record.revision, &record.value)?;
             old = next(base.as_mut())?;
-            pace.rest(self.directory)?;
+            pace.go_on(2 * record.value.len() as u64, self.directory)?;
         }
-        writer.finish(self.digester)
+        writer.finish(self.digester, &mut |bytes| pace.go_on(bytes, self.directory))
     }
 }
 

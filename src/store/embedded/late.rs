@@ -15,8 +15,9 @@ use crate::store::Key;
 use crate::store::index::memory::first_of;
 use crate::store::index::{Applied, Pointer, Update, Written};
 
-/// Changes that may wait: a second of a start that has to make them again. Beyond, the committer waits too.
-const MOST: usize = 1 << 16;
+/// Changes that may wait: half a second of a start that has to make them again, of which four times as many are two. Beyond, the committer
+/// waits too.
+const MOST: usize = 1 << 14;
 
 /// Bytes that are worth a turn of the index, and how long it waits for so many. sled takes as long for one change as for fifty, and
 /// wakes all its threads for each turn.

@@ -10,6 +10,7 @@
 //! Never serves from two processes at once: the journal directory is locked before it is looked at.
 
 mod applier;
+mod backpressure;
 mod base;
 mod committer;
 mod condition;
@@ -39,6 +40,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 
 use self::applier::Applier;
+use self::backpressure::Backpressure;
 use self::committer::{Ask, Committer, Request, Weight};
 use self::condition::Condition;
 use self::front::{Front, Unread};
@@ -198,6 +200,8 @@ struct Shared {
     standing: Shown,
     /// Held by whoever removes a file, and by whoever must find all of them.
     files: Mutex<()>,
+    /// Slows writers down while a snapshot is made.
+    backpressure: Backpressure,
 }
 
 /// A segment of the journal, for whoever copies it.
@@ -302,6 +306,7 @@ impl EmbeddedStore {
             tasks,
             standing: Shown::default(),
             files: Mutex::new(()),
+            backpressure: Backpressure::default(),
         });
         let (queue, requests) = mpsc::channel();
         let committer = Committer::new(Arc::clone(&shared), requests, writer, &applied);

@@ -7,7 +7,7 @@
 //! read once more, whole, and then the one before it goes with the segments that the newest holds. Until the next one is there, that newest
 //! one and the journal after it are all there is.
 //!
-//! Never stops who writes, never writes a record, and never removes the segment that is being written to.
+//! Never refuses who writes ([`super::backpressure`] holds them for moments), never writes a record, and never removes the segment that is being written to.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -26,9 +26,15 @@ use crate::store::journal::walk::{self, Segment, Trouble};
 use crate::store::journal::writer::{RESERVE, sync_directory};
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
 
-/// Of the last snapshot, the part after which journal there is another: two snapshots, twice that much journal, the index and two
-/// segments are about three times the live data. What is written while a snapshot is made comes on top.
+/// Of the last snapshot, the part after which journal there is another.
 const SHARE: u64 = 5;
+
+/// Of the last snapshot, what the journal may come to while the next one is made, in per cent, beside the segment in use and the one
+/// prepared. With it, and two snapshots, 0.4 times the live data are left to the index and the segments.
+const JOURNAL: u64 = 48;
+
+/// How long a snapshot that was read whole needs no second look at its MACs, only at its checksums.
+const LATELY: Duration = Duration::from_secs(600);
 
 /// How often it looks at what nobody told it: a backup that has come further, a disk with room again.
 const LOOK: Duration = Duration::from_secs(2);
@@ -88,13 +94,15 @@ pub(crate) struct Upkeep {
     tasks: Receiver<Task>,
     /// Those that are whole, oldest first.
     whole: Vec<Snapshot>,
+    /// The one that was last read whole with its MACs and digests, by its sequence, and when.
+    read_at: Option<(u64, Instant)>,
     /// Damaged ones that stay where they are until there is a whole one: much in them can still be read.
     needed: Vec<PathBuf>,
 }
 
 impl Upkeep {
     pub(crate) fn new(shared: Arc<Shared>, tasks: Receiver<Task>) -> Self {
-        Self { shared, tasks, whole: Vec::new(), needed: Vec::new() }
+        Self { shared, tasks, whole: Vec::new(), read_at: None, needed: Vec::new() }
     }
 
     /// Works until it is told to close.
@@ -134,7 +142,10 @@ impl Upkeep {
                 return;
             }
             match snapshot::verify(&snapshot.path, &shared.identity, &shared.digester) {
-                Ok(snapshot) => self.whole.push(snapshot),
+                Ok(snapshot) => {
+                    self.read_at = Some((snapshot.at.sequence, Instant::now()));
+                    self.whole.push(snapshot);
+                }
                 Err(trouble @ Trouble::Damaged { .. }) => damaged.push(trouble),
                 Err(trouble) => self.failed(&trouble),
             }
@@ -223,13 +234,24 @@ impl Upkeep {
         if since >= 2 * self.due() { Haste::Behind } else { Haste::Usual }
     }
 
+    /// What may be written while the next snapshot is made: what is left of the journal's share of the disk.
+    fn most_meanwhile(&self) -> u64 {
+        let live = self.whole.last().map_or(0, |newest| newest.bytes);
+        let covered = self.whole.last().map_or(0, |newest| newest.at.sequence);
+        let segments = self.segments().unwrap_or_default();
+        let behind = segments.iter().zip(segments.iter().skip(1));
+        let needed = behind.filter(|(_, next)| next.before.sequence > covered);
+        let kept: u64 = needed.map(|(segment, _)| segment.length()).sum();
+        (live / 100 * JOURNAL).saturating_sub(kept).max(self.due() / 2)
+    }
+
     /// Bytes of closed segments that the newest snapshot does not cover, and where they end.
     fn journal_since(&self) -> Result<(u64, Mark), Trouble> {
         let segments = self.segments()?;
         let covered = self.whole.last().map_or(0, |newest| newest.at.sequence);
         let closed = segments.iter().zip(segments.iter().skip(1));
         let open = closed.filter(|(_, next)| next.before.sequence > covered);
-        let since = open.map(|(segment, _)| length(segment)).sum();
+        let since = open.map(|(segment, _)| segment.length()).sum();
         Ok((since, segments.last().map_or(Mark::START, |last| last.before)))
     }
 
@@ -261,6 +283,8 @@ impl Upkeep {
             journal: &shared.journal,
             closing: &shared.closing,
             haste: self.haste(),
+            backpressure: &shared.backpressure,
+            most: self.most_meanwhile(),
         };
         let made = if self.whole.is_empty() && !self.reaches_back() {
             self.of_index(&fold)
@@ -278,6 +302,7 @@ impl Upkeep {
                     bytes = snapshot.bytes,
                     "a snapshot was made"
                 );
+                self.read_at = Some((snapshot.at.sequence, Instant::now()));
                 self.whole.push(snapshot);
                 shared.standing.note(|it| (it.failure, it.made) = (None, it.made + 1));
                 self.stand();
@@ -325,8 +350,19 @@ impl Upkeep {
         }
         let shared = Arc::clone(&self.shared);
         let Some(newest) = self.whole.last() else { return };
-        match snapshot::verify(&newest.path, &shared.identity, &shared.digester) {
+        let is_known = self
+            .read_at
+            .is_some_and(|(sequence, at)| sequence == newest.at.sequence && at.elapsed() < LATELY);
+        let looked = if is_known {
+            snapshot::skim(&newest.path, &shared.identity)
+        } else {
+            snapshot::verify(&newest.path, &shared.identity, &shared.digester)
+        };
+        match looked {
             Ok(found) => {
+                if !is_known {
+                    self.read_at = Some((found.at.sequence, Instant::now()));
+                }
                 self.prune_to(1);
                 self.retire_up_to(found.at.sequence);
             }
@@ -411,7 +447,7 @@ impl Upkeep {
 
     fn standing(&self) {
         let segments = self.segments().unwrap_or_default();
-        let bytes = segments.iter().map(length).sum();
+        let bytes = segments.iter().map(Segment::length).sum();
         self.shared.standing.note(|standing| {
             standing.snapshots.clone_from(&self.whole);
             (standing.segments, standing.journal_bytes) = (segments.len() as u64, bytes);
@@ -429,8 +465,4 @@ fn may_retire(next: &Segment, limit: u64) -> bool {
 fn is_settled(segment: &Segment) -> bool {
     let written = fs::metadata(&segment.path).and_then(|metadata| metadata.modified());
     written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= SETTLED))
-}
-
-fn length(segment: &Segment) -> u64 {
-    fs::metadata(&segment.path).map_or(0, |metadata| metadata.len())
 }

@@ -10,6 +10,7 @@
 
 pub mod tally;
 
+mod entry;
 pub(crate) mod memory;
 pub(crate) mod pending;
 pub(crate) mod tree;

@@ -1,12 +1,5 @@
 //! The index in sled.
 //!
-//! ```text
-//! key   33 bytes                     value  8 revision, 4 offset, 4 length, 16 digest, 4 CRC32C over the key and those
-//! key   empty (how far it has come)  value  8 sequence, 32 chain value, 8 records, 16 digest, 1 format (2)
-//! ```
-//!
-//! Integers are little-endian. Before format 2 it held the values, and the last entry had no format: such a one is made anew.
-//!
 //! The hard problem: sled answers damage with a panic, a hang, or silence (docs/storage.md). The answer: every
 //! call is fenced against panics, opening has a time limit, and what it holds is counted and digested before it
 //! is believed.
@@ -24,14 +17,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::entry::{APPLIED_KEY, WITHOUT_FORMAT, decode, decode_applied, encode, encode_applied, misshapen};
 use super::memory::first_of;
 use super::tally::Tally;
 use super::{Applied, Broken, Index, Pointer, Update};
-use crate::chain::Mark;
-use crate::store::{KEY_LENGTH, Key};
-
-/// Under which key it says how far it has come: no record has a key of this length.
-const APPLIED_KEY: &[u8] = b"";
+use crate::store::Key;
 
 /// How long sled may give no sign of life while it is opened. A million records open in 0.2 s; a disk that is
 /// just recovering deserves patience.
@@ -40,14 +30,10 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long to wait for a sled of this process that is still letting go of its lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What it is written in.
-const FORMAT: u8 = 2;
-
-/// Length of a pointer as it is stored.
-const POINTER: usize = 36;
-
-/// Length of [`Applied`] as it was stored before there was a format.
-const WITHOUT_FORMAT: usize = 64;
+/// Bytes of sled's own segments. It rewrites one when half of it is garbage, and of its usual 512 KiB half is garbage late: at this length
+/// sled takes less room, for less work. A node of 256 keys, about 12 KiB,
+/// must be less than a quarter of one.
+pub(crate) const SEGMENT_BYTES: usize = 64 << 10;
 
 /// Why an index of an earlier version is not used.
 pub(crate) const EARLIER: &str = "it is of an earlier version";
@@ -101,12 +87,18 @@ impl Tree {
 
     fn open_here(directory: &Path, cache_bytes: u64) -> Result<Self, Broken> {
         let deadline = Instant::now() + LOCK_PATIENCE;
-        let config = || sled::Config::new().path(directory).cache_capacity(cache_bytes).flush_every_ms(None);
+        let config = || {
+            let config = sled::Config::new().path(directory).cache_capacity(cache_bytes);
+            config.flush_every_ms(None).segment_size(SEGMENT_BYTES)
+        };
         let database = loop {
             match fence(|| config().open()) {
                 // The threads of a sled just dropped hold its lock a moment longer; no other process can, we hold ours.
                 Err(broken) if broken.0.contains("could not acquire lock") && Instant::now() < deadline => {
                     thread::sleep(Duration::from_millis(20));
+                }
+                Err(broken) if broken.0.contains("cannot change the io buffer size") => {
+                    return Err(Broken(EARLIER.into()));
                 }
                 opened => break opened?,
             }
@@ -225,69 +217,6 @@ fn fence<T>(act: impl FnOnce() -> sled::Result<T>) -> Result<T, Broken> {
     }
 }
 
-fn misshapen() -> sled::Error {
-    sled::Error::Unsupported("an entry has not the shape that was written".into())
-}
-
-fn encode(key: &Key, pointer: &Pointer) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(POINTER);
-    encoded.extend_from_slice(&pointer.revision.to_le_bytes());
-    encoded.extend_from_slice(&pointer.offset.to_le_bytes());
-    encoded.extend_from_slice(&pointer.length.to_le_bytes());
-    encoded.extend_from_slice(&pointer.digest.to_le_bytes());
-    let checksum = checksum(key, &encoded);
-    encoded.extend_from_slice(&checksum.to_le_bytes());
-    encoded
-}
-
-/// The sum of the digests says nothing of the other fields, and nothing of the key: the checksum does.
-fn checksum(key: &Key, encoded: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&key.0), encoded)
-}
-
-fn decode(key: &Key, stored: &[u8]) -> sled::Result<Pointer> {
-    let decoded = || {
-        let (covered, sum) = stored.split_last_chunk()?;
-        if stored.len() != POINTER || u32::from_le_bytes(*sum) != checksum(key, covered) {
-            return None;
-        }
-        let (revision, rest) = covered.split_first_chunk()?;
-        let (offset, rest) = rest.split_first_chunk()?;
-        let (length, digest) = rest.split_first_chunk()?;
-        Some(Pointer {
-            revision: u64::from_le_bytes(*revision),
-            offset: u32::from_le_bytes(*offset),
-            length: u32::from_le_bytes(*length),
-            digest: u128::from_le_bytes(digest.try_into().ok()?),
-        })
-    };
-    decoded().ok_or_else(misshapen)
-}
-
-fn encode_applied(applied: &Applied) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(WITHOUT_FORMAT + 1);
-    encoded.extend_from_slice(&applied.mark.sequence.to_le_bytes());
-    encoded.extend_from_slice(&applied.mark.chain);
-    encoded.extend_from_slice(&applied.tally.records.to_le_bytes());
-    encoded.extend_from_slice(&applied.tally.digest.to_le_bytes());
-    encoded.push(FORMAT);
-    encoded
-}
-
-fn decode_applied(encoded: &[u8]) -> Option<Applied> {
-    let (sequence, rest) = encoded.split_first_chunk()?;
-    let (chain, rest) = rest.split_first_chunk()?;
-    let (records, rest) = rest.split_first_chunk()?;
-    let (digest, format) = rest.split_first_chunk()?;
-    if format != [FORMAT] {
-        return None;
-    }
-    Some(Applied {
-        mark: Mark { sequence: u64::from_le_bytes(*sequence), chain: *chain },
-        tally: Tally { records: u64::from_le_bytes(*records), digest: u128::from_le_bytes(*digest) },
-    })
-}
-
 /// Takes the files that sled made by the umask from everybody else. The directory is closed already; this is
 /// for the day somebody opens it or copies them out.
 fn restrict(directory: &Path) -> io::Result<()> {
@@ -303,6 +232,3 @@ fn restrict(directory: &Path) -> io::Result<()> {
     }
     Ok(())
 }
-
-// A record's key is as long as the trait says; what sled holds under any other length is not ours.
-const _: () = assert!(APPLIED_KEY.len() != KEY_LENGTH);

@@ -52,6 +52,13 @@ pub(crate) struct Segment {
     pub(crate) before: Mark,
 }
 
+impl Segment {
+    /// Bytes of the file; none where it has gone.
+    pub(crate) fn length(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

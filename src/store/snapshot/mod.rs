@@ -35,6 +35,9 @@ pub(crate) const UNDERWAY: &str = "next.tmp";
 /// What one is made from where there is none before it.
 pub(crate) const DRAFT: &str = "draft.tmp";
 
+/// Told of bytes that were read or written; an error of its own ends the work.
+pub(crate) type Told<'a> = dyn FnMut(u64) -> Result<(), Trouble> + 'a;
+
 /// What is put behind the name of one that turned out to be damaged.
 const DAMAGED: &str = ".damaged";
 
@@ -108,15 +111,36 @@ pub fn list(directory: &Path, identity: &Identity) -> Result<(Vec<Snapshot>, Vec
 /// It is not what was written, and where; or it cannot be read.
 pub fn verify(path: &Path, identity: &Identity, digester: &Digester) -> Result<Snapshot, Trouble> {
     let mut reader = Reader::open(path, identity)?;
+    count(&mut reader, digester, &mut |_| Ok(()))?;
+    Ok(reader.snapshot().clone())
+}
+
+/// Reads all that is left of it: the order of the records, their count and digest. `read` is told how many bytes each has.
+fn count(reader: &mut Reader, digester: &Digester, read: &mut Told<'_>) -> Result<(), Trouble> {
     let mut tally = Tally::default();
     while let Some((key, record)) = reader.next()? {
         digester.add(&mut tally, &key, record.revision, &record.value);
+        read(record.value.len() as u64)?;
     }
-    if tally != reader.snapshot().tally {
-        let what = "its records do not add up to what its head says";
-        return Err(reader.damaged(what));
+    if tally == reader.snapshot().tally {
+        Ok(())
+    } else {
+        Err(reader.damaged("its records do not add up to what its head says"))
     }
-    Ok(reader.snapshot().clone())
+}
+
+/// Reads one whole that was verified a moment ago, in a fraction of the time: the checksum of every block, and the number of the records.
+///
+/// # Errors
+/// As [`verify`]. A forgery passes: who relies on the records holds them against their MACs.
+pub(crate) fn skim(path: &Path, identity: &Identity) -> Result<Snapshot, Trouble> {
+    let mut reader = Reader::open_own(path, identity)?;
+    let records = reader.skip_all()?;
+    if records == reader.snapshot().tally.records {
+        Ok(reader.snapshot().clone())
+    } else {
+        Err(reader.damaged("it has not as many records as its head says"))
+    }
 }
 
 /// Takes one that is damaged out of the way, and keeps it for whoever wants to know why.

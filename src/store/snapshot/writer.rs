@@ -3,6 +3,9 @@
 //! The hard problem: a gigabyte that is synced at once makes every commit beside it wait. The answer: it is synced every
 //! few mebibytes as it grows, so the disk never has more than that of it before it.
 //!
+//! Read back is what the disk has made of it: the checksum of each block, the digest of each record, which must add up to what the journal
+//! says, and the last MAC, which is the one that was written. The MACs in between were made a moment ago, from the same bytes.
+//!
 //! Never leaves a file under the name of a snapshot that was not verified.
 
 use std::fs::{self, File, OpenOptions};
@@ -11,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::format::{self, BLOCK, Head};
-use super::{DRAFT, Snapshot, UNDERWAY, path, verify};
+use super::{DRAFT, Reader, Snapshot, Told, UNDERWAY, count, path};
 use crate::crypto::mac::MAC_LENGTH;
 use crate::os::space;
 use crate::store::Key;
@@ -116,8 +119,8 @@ impl<'a> Writer<'a> {
         Ok(self.underway())
     }
 
-    /// Ends it, reads it back from the disk, and gives it its name.
-    pub(crate) fn finish(mut self, digester: &Digester) -> Result<Snapshot, Trouble> {
+    /// Ends it, reads it back from the disk, and gives it its name. `read` is told how that goes.
+    pub(crate) fn finish(mut self, digester: &Digester, read: &mut Told<'_>) -> Result<Snapshot, Trouble> {
         if self.records > 0 {
             self.close_block()?;
         }
@@ -126,8 +129,11 @@ impl<'a> Writer<'a> {
         self.file.sync_all().map_err(|error| self.failed(error))?;
         space::forget_cached(&self.file);
         // What was read back stays in the kernel's cache: from now on records are read from here.
-        let found = verify(&self.underway(), self.identity, digester)?;
-        if found.at != self.head.at || found.tally != self.head.tally {
+        let mut reader = Reader::open_own(&self.underway(), self.identity)?;
+        count(&mut reader, digester, read)?;
+        let found = reader.snapshot().clone();
+        let is_same = found.at == self.head.at && found.tally == self.head.tally && *reader.mac() == self.mac;
+        if !is_same || found.bytes != self.offset {
             return Err(Trouble::Damaged {
                 file: self.underway(),
                 offset: 0,

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use super::super::values::Values;
 use super::*;
 use crate::store::index::memory::Memory;
+use crate::store::index::tree;
 use crate::store::index::{Broken, Index, Pointer, Update};
 
 /// A place with some history, what it holds, and its last mark.
@@ -28,7 +29,7 @@ type Harm = fn(&Path);
 fn alter(index: &Path, change: impl FnOnce(&sled::Db)) {
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     loop {
-        match sled::open(index) {
+        match sled::Config::new().path(index).segment_size(tree::SEGMENT_BYTES).open() {
             Ok(database) => {
                 change(&database);
                 database.flush().unwrap();
