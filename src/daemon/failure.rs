@@ -57,7 +57,7 @@ pub(super) fn of_open(why: &OpenError) -> Failure {
         | OpenError::Header(_)
         | OpenError::LogMissing(_)
         | OpenError::Store(_)
-        | OpenError::Unreadable => Exit::Storage,
+        | OpenError::Unreadable(_) => Exit::Storage,
     };
     Failure::new(exit, why)
 }

@@ -37,7 +37,7 @@ use crate::domain::action::Action;
 use crate::domain::policy::Policy;
 use crate::domain::provider::Providers;
 use crate::store::embedded::{self, EmbeddedStore};
-use crate::store::{Store, Unwitnessed, Witness};
+use crate::store::{State, Store, Unwitnessed, Witness};
 
 /// What a vault is opened with.
 pub struct Options {
@@ -97,8 +97,8 @@ pub enum OpenError {
     },
     /// The store's own.
     Store(embedded::OpenError),
-    /// The store opened and cannot be read.
-    Unreadable,
+    /// The store opened and cannot be read, and why where it knows.
+    Unreadable(Option<String>),
 }
 
 impl fmt::Display for OpenError {
@@ -123,7 +123,8 @@ impl fmt::Display for OpenError {
                 "the root key list lacks key {id}, which still wraps {count} keys; put that key back into the list"
             ),
             Self::Store(why) => why.fmt(f),
-            Self::Unreadable => f.write_str("the store opened and cannot be read; the log says why"),
+            Self::Unreadable(Some(why)) => write!(f, "the store opened and cannot be read: {why}"),
+            Self::Unreadable(None) => f.write_str("the store opened and cannot be read; the log says why"),
         }
     }
 }
@@ -216,8 +217,17 @@ impl Vault {
             meters: Arc::default(),
             backup,
         });
-        vault.check_root_keys()?;
-        vault.load_outbox().map_err(|_| OpenError::Unreadable)?;
+        let read = vault.check_root_keys();
+        let read = read.and_then(|()| vault.load_outbox().map_err(|_| OpenError::Unreadable(None)));
+        if let Err(OpenError::Unreadable(_)) = read {
+            // Its committer looks at the journal for what a reader has missed, and finds out what is damaged.
+            drop(store.probe().await);
+            return Err(OpenError::Unreadable(match store.health().state {
+                State::Failed(why) => Some(why),
+                State::Full | State::Ok => None,
+            }));
+        }
+        read?;
         vault.record_start(&store_found.unwitnessed).await.map_err(OpenError::AuditUnavailable)?;
         if !vault.header().is_complete() {
             vault.header().complete().map_err(OpenError::Header)?;
@@ -230,7 +240,7 @@ impl Vault {
     }
 
     fn check_root_keys(&self) -> Result<(), OpenError> {
-        let in_use = self.key_use().map_err(|_| OpenError::Unreadable)?;
+        let in_use = self.key_use().map_err(|_| OpenError::Unreadable(None))?;
         match in_use.missing_from(&self.root_keys()) {
             Some((id, count)) => Err(OpenError::RootKeyMissing { id, count }),
             None => Ok(()),
