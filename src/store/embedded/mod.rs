@@ -191,6 +191,7 @@ struct Shared {
     device: Arc<dyn Device>,
     journal: PathBuf,
     snapshots: PathBuf,
+    index: PathBuf,
     snapshot_after: u64,
     retention: Retention,
     /// The last record that a backup has.
@@ -300,6 +301,7 @@ impl EmbeddedStore {
             device,
             journal,
             snapshots: options.directory.join("snapshots"),
+            index: index_in(&options.directory),
             snapshot_after: options.snapshot_after,
             retention: options.retention,
             backed_up: AtomicU64::new(0),
@@ -480,6 +482,11 @@ fn start(
             shared.condition.fail(what);
         }
     })
+}
+
+/// Where the index is.
+fn index_in(directory: &Path) -> PathBuf {
+    directory.join("index")
 }
 
 fn prepare_directories(directory: &Path, journal: &Path) -> Result<Lock, OpenError> {

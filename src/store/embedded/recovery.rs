@@ -116,7 +116,7 @@ impl Recovery<'_> {
     }
 
     fn index(&self) -> PathBuf {
-        self.options.directory.join("index")
+        super::index_in(&self.options.directory)
     }
 
     /// The segments there are; the first one is made where there is no journal and nobody has seen any.

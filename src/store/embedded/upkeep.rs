@@ -30,8 +30,9 @@ use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
 const SHARE: u64 = 5;
 
 /// Of the last snapshot, what the journal may come to while the next one is made, in per cent, beside the segment in use and the one
-/// prepared. With it, and two snapshots, 0.4 times the live data are left to the index and the segments.
+/// prepared; and what the index takes. With both, and two snapshots, a tenth of the live data is left to those segments.
 const JOURNAL: u64 = 48;
+const INDEX: u64 = 32;
 
 /// How long a snapshot that was read whole needs no second look at its MACs, only at its checksums.
 const LATELY: Duration = Duration::from_secs(600);
@@ -242,7 +243,13 @@ impl Upkeep {
         let behind = segments.iter().zip(segments.iter().skip(1));
         let needed = behind.filter(|(_, next)| next.before.sequence > covered);
         let kept: u64 = needed.map(|(segment, _)| segment.length()).sum();
-        (live / 100 * JOURNAL).saturating_sub(kept).max(self.due() / 2)
+        left_to_journal(live, kept, self.index_bytes()).max(self.due() / 2)
+    }
+
+    /// What the files of the index take. sled says nothing of it.
+    fn index_bytes(&self) -> u64 {
+        let files = fs::read_dir(&self.shared.index).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
     }
 
     /// Bytes of closed segments that the newest snapshot does not cover, and where they end.
@@ -465,4 +472,27 @@ fn may_retire(next: &Segment, limit: u64) -> bool {
 fn is_settled(segment: &Segment) -> bool {
     let written = fs::metadata(&segment.path).and_then(|metadata| metadata.modified());
     written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= SETTLED))
+}
+
+/// What may be added to so much journal beside so much live data. sled's file grows under changes without end: what it takes beyond its
+/// part comes off the journal's.
+fn left_to_journal(live: u64, kept: u64, index: u64) -> u64 {
+    let part = |per_cent: u64| live / 100 * per_cent;
+    part(JOURNAL).saturating_sub(index.saturating_sub(part(INDEX))).saturating_sub(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_index_takes_beyond_its_part_comes_off_the_journal() {
+        let live = 1000 << 20;
+        let left = |kept: u64, index: u64| left_to_journal(live, kept << 20, index << 20) >> 20;
+        assert_eq!(left(0, 0), left(0, 319));
+        assert!((478..=480).contains(&left(0, 319)), "{}", left(0, 319));
+        assert!((377..=380).contains(&left(0, 420)), "{}", left(0, 420));
+        assert!((177..=180).contains(&left(200, 420)), "{}", left(200, 420));
+        assert_eq!((left(480, 0), left(0, 900)), (0, 0));
+    }
 }
