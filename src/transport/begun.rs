@@ -4,12 +4,14 @@
 //! same. The preface of HTTP/2 tells in either case, and was chosen such that no request of HTTP/1.1 begins with it
 //! (RFC 9113, section 3.4).
 //!
-//! Never takes a byte away: what was read to find out comes out again before all others.
+//! Never takes a byte away: what was read to find out comes out again before all others. Nor leaves one behind: a request may begin
+//! with what nobody should have sent, and whatever is moved leaves a copy where it was.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use tokenkeep_client::secret::WipedBytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use zeroize::Zeroize;
 
@@ -29,7 +31,7 @@ pub enum Spoken {
 #[derive(Debug)]
 pub struct Begun<T> {
     io: T,
-    first: [u8; PREFACE.len()],
+    first: WipedBytes,
     /// Bytes of `first` that have come.
     heard: usize,
     /// Bytes of `first` that have come out again.
@@ -41,7 +43,7 @@ pub struct Begun<T> {
 /// # Errors
 /// The stream's.
 pub async fn begin<T: AsyncRead + Unpin>(mut io: T) -> io::Result<(Spoken, Begun<T>)> {
-    let mut first = [0; PREFACE.len()];
+    let mut first = WipedBytes::from(vec![0; PREFACE.len()]);
     let mut heard = 0;
     while heard < first.len() && first[..heard] == PREFACE[..heard] {
         match io.read(&mut first[heard..]).await? {
@@ -49,7 +51,7 @@ pub async fn begin<T: AsyncRead + Unpin>(mut io: T) -> io::Result<(Spoken, Begun
             length => heard += length,
         }
     }
-    let spoken = if first == *PREFACE { Spoken::Http2 } else { Spoken::Http1 };
+    let spoken = if first[..] == PREFACE[..] { Spoken::Http2 } else { Spoken::Http1 };
     Ok((spoken, Begun { io, first, heard, given: 0 }))
 }
 
