@@ -97,7 +97,10 @@ impl From<PassFault> for Refusal {
 impl From<ReadError> for Refusal {
     fn from(why: ReadError) -> Self {
         tracing::error!(%why, "a read failed");
-        Self { retry_after: Some(1), ..Self::new(Code::NotReady, "the index is being rebuilt; try again") }
+        Self {
+            retry_after: Some(1),
+            ..Self::new(Code::NotReady, "the record cannot be read at this moment; try again")
+        }
     }
 }
 

@@ -43,11 +43,14 @@ pub(crate) struct Working<'a> {
 }
 
 impl Work {
-    /// What may be written by now.
+    /// What may be written by now. Where nobody knows how much there is to do, nobody is held against it.
     fn free(&self) -> u64 {
+        if self.total == 0 {
+            return u64::MAX;
+        }
         let at_first = self.most / FREE;
         let done = u128::from(self.done.min(self.total));
-        let since = u128::from(self.most - at_first) * done / u128::from(self.total.max(1));
+        let since = u128::from(self.most - at_first) * done / u128::from(self.total);
         at_first.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }
 
@@ -135,5 +138,14 @@ mod tests {
             held.join().unwrap();
         });
         assert!(backpressure.work().is_none());
+    }
+
+    #[test]
+    fn work_of_which_nobody_knows_how_much_it_is_holds_nobody() {
+        let backpressure = Backpressure::default();
+        let working = backpressure.begin(0, 8 << 20);
+        backpressure.work().as_mut().unwrap().written = 1 << 40;
+        assert!(!backpressure.work().unwrap().is_ahead());
+        assert!(!working.is_pressed());
     }
 }

@@ -169,16 +169,18 @@ impl Values {
             return Ok(file);
         }
         let path = segment::path(&self.journal, first);
-        let mut opened = File::open(&path);
-        let is_wanting = opened.as_ref().is_err_and(is_out_of_descriptors);
-        if is_wanting || segments.open.len() >= OPEN {
-            let oldest = usize::from(!segments.open.is_empty());
-            drop(segments.open.drain(..oldest));
+        let file = match File::open(&path) {
+            // One of those held is given back for it.
+            Err(why) if is_out_of_descriptors(&why) && !segments.open.is_empty() => {
+                segments.open.remove(0);
+                File::open(&path)
+            }
+            opened => opened,
+        };
+        let file = Arc::new(file?);
+        if segments.open.len() >= OPEN {
+            segments.open.remove(0);
         }
-        if is_wanting {
-            opened = File::open(&path);
-        }
-        let file = Arc::new(opened?);
         segments.open.push((first, Arc::clone(&file)));
         Ok(file)
     }
