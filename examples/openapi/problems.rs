@@ -145,7 +145,7 @@ fn detail(code: Code) -> &'static str {
         }
         Code::NotAcceptable => "this answer can be had as application/json",
         Code::NotFound => "there is no such connection",
-        Code::NotReady => "the index is being rebuilt; try again",
+        Code::NotReady => "the record cannot be read at this moment; try again",
         Code::OutcomeUnknown => {
             "a refresh token was sent and no answer came; the access token is served to its end, then it is tried once"
         }
