@@ -62,7 +62,7 @@ lint:
 # Unit, end-to-end, command line, recovery, architecture, README, client and documentation tests, and the crash test's
 # short form. The fuzz crate has no tests but its targets. One test fills a disk, so it is given one of its own.
 # Most of them wait for a provider, a lease or a start more than they work: so twice as many at once as the two cores of CI.
-TESTS := RUST_TEST_THREADS=4 cargo test --locked --workspace --exclude tokenkeep-fuzz
+TESTS := RUST_TEST_THREADS=4 env --default-signal=QUIT cargo test --locked --workspace --exclude tokenkeep-fuzz
 ON_SMALL_DISK := unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=32m none /mnt && SMALL_FS=/mnt exec "$$@"' sh
 unit: $(VENV)/ready $(VENV)/moving-in $(VENV)/leeway demo/node_modules/oidc-provider
 	TOKENKEEP_TEST_PYTHON=$(VENV)/bin/python $(TESTS)

@@ -76,7 +76,8 @@ pub(crate) fn lay(
         tally.add(pointer.digest);
         part.push((key, Some(pointer)));
         if part.len() >= PART {
-            index.apply(std::mem::take(&mut part), &Applied::NOTHING)?;
+            index.apply(&part, &Applied::NOTHING)?;
+            part.clear();
             read(reader.bytes_read());
         }
     }
@@ -84,6 +85,6 @@ pub(crate) fn lay(
     if tally != reader.snapshot().tally {
         return Err(reader.damaged("its records do not add up to what its head says").into());
     }
-    index.apply(part, &applied)?;
+    index.apply(&part, &applied)?;
     Ok(applied)
 }

@@ -147,7 +147,8 @@ impl Fold<'_> {
             tally: base.tally,
         });
         let segments = self.segments(&from.at)?;
-        let reader = base.map(|base| Reader::open(&base.path, self.identity)).transpose()?;
+        // By its checksums: what is made of it is held against the journal's word record by record, which finds whatever they do not.
+        let reader = base.map(|base| Reader::open_own(&base.path, self.identity)).transpose()?;
         let mut pace = self.pace(base.map_or(0, |base| base.bytes), &segments);
         let changes = self.gather(from, upto, &segments, &mut pace)?;
         self.merge(reader, &changes, &segments, &mut pace)

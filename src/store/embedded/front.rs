@@ -171,7 +171,7 @@ impl Front {
 
     fn range(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken> {
         // First: what stops waiting meanwhile is then found in the index.
-        let late = self.late.range(prefix, after);
+        let late = self.late.range(prefix, after, most);
         let asked = most.saturating_add(late.len());
         // Each that waits may take one away.
         let found = self.index()?.scan(prefix, after, asked)?;
@@ -196,13 +196,14 @@ impl Front {
         self.late.wait(patience)?;
         let _not_replaced = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(load) = self.late.take() else { return Ok(Ok(None)) };
-        let group = load.group();
-        let applied = self.index().and_then(|index| index.apply(load.updates, &load.applied));
+        let applied = self.index().and_then(|index| index.apply(&load.updates(), &load.applied));
+        let bytes = load.bytes;
+        drop(load);
         match &applied {
-            Ok(()) => self.late.done(group),
+            Ok(()) => self.late.done(),
             Err(_) => self.late.stick(),
         }
-        Ok(applied.map(|()| Some(load.bytes)))
+        Ok(applied.map(|()| Some(bytes)))
     }
 
     /// Reads on in the keys for [`Presence`], where it wants them; whether it wants more. `records` is about how many there are.

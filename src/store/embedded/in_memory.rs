@@ -21,7 +21,7 @@ pub(crate) fn make(shared: &Shared, head: &Mark) -> Result<Memory, OpenError> {
     let (memory, from, bases) = memory_of_snapshot(shared, &segments)?;
     let start = containing(&segments, from.mark.sequence.saturating_add(1));
     let mut walk = Walk::new(&shared.identity, segments.get(start..).unwrap_or_default(), None)?;
-    let mut replay = Replay::new(&shared.digester, &memory, from);
+    let mut replay = Replay::new(&shared.digester, &memory, from, from.tally);
     let unusable = |failure| match failure {
         Failure::Journal(trouble) => trouble.into(),
         Failure::Index(why) => OpenError::Io { file: shared.journal.clone(), error: io::Error::other(why) },

@@ -7,46 +7,49 @@
 //! Never lets go of a change before the index has it, and never more than [`MOST`] changes and a group behind.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
+use std::iter::Peekable;
 use std::ops::Bound;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::store::Key;
 use crate::store::index::memory::first_of;
 use crate::store::index::{Applied, Pointer, Update, Written};
 
-/// Changes that may wait: half a second of a start that has to make them again, of which four times as many are two. Beyond, the committer
-/// waits too.
-const MOST: usize = 1 << 14;
+/// Changes that may wait, with those that are on their way: a start may have to make so many again. Beyond, the committer waits too.
+const MOST: usize = 1 << 16;
 
-/// Bytes that are worth a turn of the index, and how long it waits for so many. sled takes as long for one change as for fifty, and
-/// wakes all its threads for each turn.
-const ENOUGH: usize = 1 << 20;
-const LINGER: Duration = Duration::from_millis(5);
+/// Changes that are worth a turn of the index, and how long it waits for so many: the more come at a time, the more of them share a leaf.
+const ENOUGH: usize = MOST / 2;
+const LINGER: Duration = Duration::from_millis(250);
 
-/// A change that waits, by the group that brought it.
-#[derive(Debug, Clone, Copy)]
-struct Waiting {
-    group: u64,
-    pointer: Option<Pointer>,
-}
+/// The newest change of each key: what points to its record, or that there is none any more.
+type Changes = BTreeMap<Key, Option<Pointer>>;
 
 /// What waits.
 pub(crate) struct Late {
-    /// The newest of each key.
-    changes: RwLock<BTreeMap<Key, Waiting>>,
+    changes: RwLock<Two>,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
 
+/// All that the index has not got.
+#[derive(Default)]
+struct Two {
+    waiting: Changes,
+    /// On their way into the index. One that waits is newer.
+    taken: Arc<Changes>,
+}
+
 #[derive(Default)]
 struct Queue {
-    /// The last group that was brought, and how far the journal was with it.
-    group: u64,
+    /// How far the journal was with the last group that was brought.
     applied: Option<Applied>,
-    /// Changes that wait, and bytes of those brought since the last were taken.
-    waiting: usize,
+    /// Changes that wait or are on their way, and bytes of those that wait.
+    late: usize,
     bytes: usize,
+    is_enough: bool,
     /// The index takes no more until another is in its place: nobody waits for it.
     is_stuck: bool,
     closed: bool,
@@ -54,8 +57,7 @@ struct Queue {
 
 /// What the thread has in hand.
 pub(crate) struct Load {
-    group: u64,
-    pub(crate) updates: Vec<Update>,
+    changes: Arc<Changes>,
     pub(crate) applied: Applied,
     pub(crate) bytes: usize,
 }
@@ -63,7 +65,7 @@ pub(crate) struct Load {
 impl Late {
     pub(crate) fn new() -> Self {
         Self {
-            changes: RwLock::new(BTreeMap::new()),
+            changes: RwLock::new(Two::default()),
             queue: Mutex::new(Queue::default()),
             changed: Condvar::new(),
         }
@@ -72,39 +74,47 @@ impl Late {
     /// The change of the key that waits, if one does: its record, or that there is none any more.
     pub(crate) fn read(&self, key: &Key) -> Option<Option<Pointer>> {
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        changes.get(key).map(|waiting| waiting.pointer)
+        changes.waiting.get(key).or_else(|| changes.taken.get(key)).copied()
     }
 
-    /// Those whose key starts with `prefix`, after `after`, in key order.
-    pub(crate) fn range(&self, prefix: &[u8], after: Option<&Key>) -> Vec<Update> {
+    /// Those whose key starts with `prefix`, after `after`, in key order; up to where there are `most` records among them.
+    pub(crate) fn range(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Vec<Update> {
         let from = first_of(prefix);
         let from = match after {
             Some(after) if *after >= from => Bound::Excluded(*after),
             _ => Bound::Included(from),
         };
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        let matching =
-            changes.range((from, Bound::Unbounded)).take_while(|(key, _)| key.0.starts_with(prefix));
-        matching.map(|(key, waiting)| (*key, waiting.pointer)).collect()
+        let range = |changes| Changes::range(changes, (from, Bound::Unbounded)).peekable();
+        let merged = Merged { newer: range(&changes.waiting), older: range(&changes.taken) };
+        let mut records = 0;
+        let mut found = Vec::new();
+        for (key, pointer) in merged.take_while(|(key, _)| key.0.starts_with(prefix)) {
+            if records >= most {
+                break;
+            }
+            records += usize::from(pointer.is_some());
+            found.push((key, pointer));
+        }
+        found
     }
 
     /// Takes a durable group on. By the committer alone.
     pub(crate) fn bring(&self, updates: &[Written], applied: &Applied) {
         let mut queue = self.queue();
-        while queue.waiting > MOST && !queue.is_stuck && !queue.closed {
+        while queue.late > MOST && !queue.is_stuck && !queue.closed {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.group += 1;
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
         for (key, pointed) in updates {
             queue.bytes += key.0.len() + pointed.as_ref().map_or(0, |pointed| pointed.record.value.len());
-            let pointer = pointed.as_ref().map(|pointed| pointed.pointer);
-            changes.insert(*key, Waiting { group: queue.group, pointer });
+            changes.waiting.insert(*key, pointed.as_ref().map(|pointed| pointed.pointer));
         }
-        queue.waiting = changes.len();
+        queue.late = changes.waiting.len() + changes.taken.len();
+        let was_enough = std::mem::replace(&mut queue.is_enough, changes.waiting.len() >= ENOUGH);
         drop(changes);
         let is_first = queue.applied.replace(*applied).is_none();
-        let is_enough = queue.bytes >= ENOUGH;
+        let is_enough = queue.is_enough && !was_enough;
         drop(queue);
         // Between the two the thread would only look and lie down again.
         if is_first || is_enough {
@@ -120,8 +130,7 @@ impl Late {
         let queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         match (queue.applied.is_some(), queue.closed) {
             (true, false) => {
-                let more =
-                    |queue: &mut Queue| queue.bytes < ENOUGH && !queue.closed && queue.applied.is_some();
+                let more = |queue: &mut Queue| !queue.is_enough && !queue.closed && queue.applied.is_some();
                 drop(self.changed.wait_timeout_while(queue, LINGER, more));
                 Ok(())
             }
@@ -134,20 +143,25 @@ impl Late {
     pub(crate) fn take(&self) -> Option<Load> {
         let mut queue = self.queue();
         let applied = queue.applied.take()?;
-        let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        let updates = changes.iter().map(|(key, waiting)| (*key, waiting.pointer)).collect();
+        let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
+        let Two { waiting, taken } = &mut *changes;
+        // Where the index has refused the last ones, they are still here.
+        Arc::make_mut(taken).append(waiting);
+        let changes = Arc::clone(taken);
+        (queue.late, queue.is_enough) = (changes.len(), false);
         let bytes = std::mem::take(&mut queue.bytes);
-        Some(Load { group: queue.group, updates, applied, bytes })
+        Some(Load { changes, applied, bytes })
     }
 
-    /// The index has them.
-    pub(crate) fn done(&self, group: u64) {
+    /// The index has what was taken.
+    pub(crate) fn done(&self) {
         let mut queue = self.queue();
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
-        changes.retain(|_, waiting| waiting.group > group);
-        queue.waiting = changes.len();
+        let gone = std::mem::take(&mut changes.taken);
+        queue.late = changes.waiting.len();
         drop((changes, queue));
         self.changed.notify_all();
+        drop(gone);
     }
 
     /// The index has broken. Who alone can replace it must not wait for it.
@@ -159,8 +173,8 @@ impl Late {
     /// Another index has taken the place of the broken one, with all that is durable.
     pub(crate) fn forget(&self) {
         let mut queue = self.queue();
-        self.changes.write().unwrap_or_else(PoisonError::into_inner).clear();
-        (queue.applied, queue.waiting, queue.bytes, queue.is_stuck) = (None, 0, 0, false);
+        *self.changes.write().unwrap_or_else(PoisonError::into_inner) = Two::default();
+        *queue = Queue { closed: queue.closed, ..Queue::default() };
         drop(queue);
         self.changed.notify_all();
     }
@@ -177,9 +191,36 @@ impl Late {
 }
 
 impl Load {
-    /// Up to which group it goes.
-    pub(crate) fn group(&self) -> u64 {
-        self.group
+    /// In key order.
+    pub(crate) fn updates(&self) -> Vec<Update> {
+        self.changes.iter().map(|(key, pointer)| (*key, *pointer)).collect()
+    }
+}
+
+/// Both in key order; of a key in both, the newer one.
+struct Merged<'a> {
+    newer: Peekable<Range<'a, Key, Option<Pointer>>>,
+    older: Peekable<Range<'a, Key, Option<Pointer>>>,
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Update;
+
+    fn next(&mut self) -> Option<Update> {
+        let is_older_first = match (self.newer.peek(), self.older.peek()) {
+            (Some((newer, _)), Some((older, _))) => {
+                if newer == older {
+                    self.older.next();
+                    false
+                } else {
+                    older < newer
+                }
+            }
+            (None, _) => true,
+            (_, None) => false,
+        };
+        let next = if is_older_first { self.older.next() } else { self.newer.next() };
+        next.map(|(key, pointer)| (*key, *pointer))
     }
 }
 

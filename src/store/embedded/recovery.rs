@@ -21,7 +21,7 @@ use super::{OpenError, Options, Rebuild};
 use crate::chain::Mark;
 use crate::store::Unwitnessed;
 use crate::store::index::memory::Memory;
-use crate::store::index::tally::Digester;
+use crate::store::index::tally::{Digester, Tally};
 use crate::store::index::tree::{self, Tree};
 use crate::store::index::{Applied, Broken, Index};
 use crate::store::journal::segment::{Identity, RECORDS_AT};
@@ -166,10 +166,6 @@ impl Recovery<'_> {
         let (tree, survey) = Tree::open(&self.index(), self.options.index_cache_bytes)?;
         let applied =
             survey.applied.ok_or_else(|| Failure::Index("it does not say how far it has come".into()))?;
-        if applied.tally != survey.tally {
-            let (says, has) = (applied.tally.records, survey.tally.records);
-            return Err(Failure::Index(format!("it holds {has} records and not the {says} that it says")));
-        }
         let first = segments.first().map_or(Mark::START, |first| first.before);
         let is_before = applied.mark.sequence < first.sequence;
         if is_before || (applied.mark.sequence == first.sequence && applied.mark != first) {
@@ -178,7 +174,7 @@ impl Recovery<'_> {
         let expected = self.options.expected.sequence;
         let first_unseen = self.options.overtaken.first().copied().unwrap_or(expected);
         let start = containing(segments, applied.mark.sequence.min(expected).min(first_unseen));
-        let pass = self.pass(&tree, &applied, segments, start)?;
+        let pass = self.pass(&tree, &applied, survey.tally, segments, start)?;
         Ok((tree, pass, start))
     }
 
@@ -230,7 +226,7 @@ impl Recovery<'_> {
         let start = containing(segments, snapshot.at.sequence);
         let left = total(segments.get(start..).unwrap_or_default());
         match self.lay_tree(snapshot, why, left) {
-            Ok((tree, applied)) => match self.pass(&tree, &applied, segments, start) {
+            Ok((tree, applied)) => match self.pass(&tree, &applied, applied.tally, segments, start) {
                 Ok(pass) => {
                     let front =
                         Front::over_tree(Box::new(tree), self.values(segments), self.options.cache_bytes);
@@ -249,10 +245,13 @@ impl Recovery<'_> {
             Err(Unfit::Snapshot(trouble)) => return Err(Unbuilt::Snapshot(trouble)),
             Err(Unfit::Index(broken)) => return Err(Unbuilt::Index(broken.0)),
         };
-        let pass = self.pass(&memory, &applied, segments, start).map_err(|failure| match failure {
-            Failure::Journal(trouble) => Unbuilt::Journal(trouble),
-            Failure::Index(why) => Unbuilt::Index(why),
-        })?;
+        let pass =
+            self.pass(&memory, &applied, applied.tally, segments, start).map_err(
+                |failure| match failure {
+                    Failure::Journal(trouble) => Unbuilt::Journal(trouble),
+                    Failure::Index(why) => Unbuilt::Index(why),
+                },
+            )?;
         Ok((Front::over_memory(memory, self.values(segments), self.options.cache_bytes), pass, start))
     }
 
@@ -277,7 +276,7 @@ impl Recovery<'_> {
     /// page each, and left there if sled cannot have it.
     fn rebuild_from_journal(&mut self, segments: &[Segment], why: &str) -> Result<(Front, Pass), OpenError> {
         let memory = Memory::default();
-        let pass = match self.pass(&memory, &Applied::NOTHING, segments, 0) {
+        let pass = match self.pass(&memory, &Applied::NOTHING, Tally::default(), segments, 0) {
             Ok(pass) => pass,
             Err(Failure::Journal(trouble)) => return Err(trouble.into()),
             Err(Failure::Index(why)) => {
@@ -342,28 +341,27 @@ impl Recovery<'_> {
             let Some((last, _)) = part.last() else { break };
             after = Some(*last);
             // Until it is whole it says that it holds nothing, so a start that finds it half done makes it anew.
-            tree.apply(
-                part.into_iter().map(|(key, pointer)| (key, Some(pointer))).collect(),
-                &Applied::NOTHING,
-            )?;
+            let updates: Vec<_> = part.into_iter().map(|(key, pointer)| (key, Some(pointer))).collect();
+            tree.apply(&updates, &Applied::NOTHING)?;
         }
-        tree.apply(Vec::new(), &pass.applied)?;
+        tree.apply(&[], &pass.applied)?;
         tree.flush()?;
         Ok(tree)
     }
 
-    /// Reads the journal from segment `start`, holds it against the audit log and the index, and brings the index
+    /// Reads the journal from segment `start`, holds it against the audit log and the index, and brings the index, which holds so much,
     /// from `applied` to the end.
     fn pass(
         &mut self,
         index: &dyn Index,
         applied: &Applied,
+        holds: Tally,
         segments: &[Segment],
         start: usize,
     ) -> Result<Pass, Failure> {
         let expected = self.options.expected;
         let mut walk = Walk::new(self.identity, segments.get(start..).unwrap_or_default(), None)?;
-        let mut replay = Replay::new(self.digester, index, *applied);
+        let mut replay = Replay::new(self.digester, index, *applied, holds);
         let mut unwitnessed = Vec::new();
         // What a snapshot has seen of the audit log counts even where no record is left that says so.
         let mut witnessed = self.snapshots.last().map_or(Mark::START, |newest| newest.witness);

@@ -4,7 +4,7 @@
 
 use crate::chain::Mark;
 use crate::store::index::pending::Pending;
-use crate::store::index::tally::Digester;
+use crate::store::index::tally::{Digester, Tally};
 use crate::store::index::{Applied, Broken, Index};
 use crate::store::journal::record;
 use crate::store::journal::walk::{Found, Trouble};
@@ -36,14 +36,18 @@ pub(crate) struct Replay<'a> {
     index: &'a dyn Index,
     pending: Pending<'a>,
     applied: Applied,
+    /// What the index said of itself at first, and what it held.
     from: Applied,
+    held: Tally,
     /// What the last record says that the store holds.
     said: Applied,
 }
 
 impl<'a> Replay<'a> {
-    pub(crate) fn new(digester: &'a Digester, index: &'a dyn Index, from: Applied) -> Self {
-        Self { index, pending: Pending::new(digester, from.tally), applied: from, from, said: from }
+    /// Onto an index that says `from` of itself, and `holds` so much.
+    pub(crate) fn new(digester: &'a Digester, index: &'a dyn Index, from: Applied, holds: Tally) -> Self {
+        let applied = Applied { mark: from.mark, tally: holds };
+        Self { index, pending: Pending::new(digester, holds), applied, from, held: holds, said: from }
     }
 
     pub(crate) fn take(&mut self, found: &Found) -> Result<(), Failure> {
@@ -62,7 +66,7 @@ impl<'a> Replay<'a> {
         self.said = says;
         for (change, at) in found.entry.changes.iter().zip(record::values_at(&found.entry)) {
             let offset = u32::try_from(found.offset + at).unwrap_or(0);
-            self.pending.take(change, found.mark.sequence, offset, &|key| self.index.read(key))?;
+            self.pending.take_again(change, found.mark.sequence, offset, &|key| self.index.read(key))?;
         }
         self.applied = Applied { mark: found.mark, tally: self.pending.tally };
         if self.pending.bytes() >= CHUNK {
@@ -76,7 +80,7 @@ impl<'a> Replay<'a> {
             return Err(Failure::Index("it is ahead of the journal".into()));
         }
         if self.said.tally != self.applied.tally {
-            if self.from != Applied::NOTHING {
+            if self.from != Applied::NOTHING || self.held != Tally::default() {
                 return Err(Failure::Index(
                     "with the journal's changes it is not what the journal says".into(),
                 ));
@@ -92,7 +96,8 @@ impl<'a> Replay<'a> {
 
     fn apply(&mut self) -> Result<(), Broken> {
         let written = self.pending.drain().into_iter();
-        let updates = written.map(|(key, pointed)| (key, pointed.map(|pointed| pointed.pointer)));
-        self.index.apply(updates.collect(), &self.applied)
+        let updates: Vec<_> =
+            written.map(|(key, pointed)| (key, pointed.map(|pointed| pointed.pointer))).collect();
+        self.index.apply(&updates, &self.applied)
     }
 }

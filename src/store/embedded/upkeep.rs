@@ -27,12 +27,12 @@ use crate::store::journal::writer::{RESERVE, sync_directory};
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
 
 /// Of the last snapshot, the part after which journal there is another.
-const SHARE: u64 = 5;
+const SHARE: u64 = 3;
 
 /// Of the last snapshot, what the journal may come to while the next one is made, in per cent, beside the segment in use and the one
 /// prepared; and what the index takes. With both, and two snapshots, a tenth of the live data is left to those segments.
-const JOURNAL: u64 = 48;
-const INDEX: u64 = 32;
+const JOURNAL: u64 = 68;
+const INDEX: u64 = 12;
 
 /// How long a snapshot that was read whole needs no second look at its MACs, only at its checksums.
 const LATELY: Duration = Duration::from_secs(600);
@@ -322,8 +322,25 @@ impl Upkeep {
             Err(trouble) => {
                 self.failed(&trouble);
                 self.doubt(&trouble);
+                self.look_for_forgery(&trouble);
                 Err(SnapshotError::Failed(trouble.to_string()))
             }
+        }
+    }
+
+    /// Where what was made does not add up, somebody who knows the checksums may have changed the one that it was made from: the MACs say
+    /// whether that is so.
+    fn look_for_forgery(&mut self, trouble: &Trouble) {
+        let made = self.shared.snapshots.join(UNDERWAY);
+        if !matches!(trouble, Trouble::Damaged { file, .. } if *file == made) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        if let Some(newest) = self.whole.last()
+            && let Err(trouble) = snapshot::verify(&newest.path, &shared.identity, &shared.digester)
+        {
+            self.failed(&trouble);
+            self.doubt(&trouble);
         }
     }
 
@@ -489,10 +506,10 @@ mod tests {
     fn what_the_index_takes_beyond_its_part_comes_off_the_journal() {
         let live = 1000 << 20;
         let left = |kept: u64, index: u64| left_to_journal(live, kept << 20, index << 20) >> 20;
-        assert_eq!(left(0, 0), left(0, 319));
-        assert!((478..=480).contains(&left(0, 319)), "{}", left(0, 319));
-        assert!((377..=380).contains(&left(0, 420)), "{}", left(0, 420));
-        assert!((177..=180).contains(&left(200, 420)), "{}", left(200, 420));
-        assert_eq!((left(480, 0), left(0, 900)), (0, 0));
+        assert_eq!(left(0, 0), left(0, 119));
+        assert!((678..=680).contains(&left(0, 119)), "{}", left(0, 119));
+        assert!((577..=580).contains(&left(0, 220)), "{}", left(0, 220));
+        assert!((377..=380).contains(&left(200, 220)), "{}", left(200, 220));
+        assert_eq!((left(680, 0), left(0, 900)), (0, 0));
     }
 }

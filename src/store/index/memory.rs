@@ -30,12 +30,12 @@ impl Index for Memory {
         Ok(matching.take(most).map(|(key, pointer)| (*key, *pointer)).collect())
     }
 
-    fn apply(&self, updates: Vec<Update>, _: &Applied) -> Result<(), Broken> {
+    fn apply(&self, updates: &[Update], _: &Applied) -> Result<(), Broken> {
         let mut pointers = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for (key, pointer) in updates {
             match pointer {
-                Some(pointer) => pointers.insert(key, pointer),
-                None => pointers.remove(&key),
+                Some(pointer) => pointers.insert(*key, *pointer),
+                None => pointers.remove(key),
             };
         }
         Ok(())

@@ -6,11 +6,15 @@
 //!
 //! The journal is the truth; an index may be lost, late or wrong, and is then made again.
 //!
+//! What it has may be newer than what it says of itself, after a crash in between: a replay passes over changes older than what is there,
+//! and in the end it must add up to what the journal says.
+//!
 //! Never ahead of what is durable in the journal, and never believed about a value: what is read there must have its digest.
 
 pub mod tally;
 
 mod entry;
+mod leaf;
 pub(crate) mod memory;
 pub(crate) mod pending;
 pub(crate) mod tree;
@@ -84,8 +88,9 @@ pub(crate) trait Index: Send + Sync {
     /// As [`crate::store::Store::scan`].
     fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken>;
 
-    /// Applies all updates and notes how far it has come, or nothing of it.
-    fn apply(&self, updates: Vec<Update>, applied: &Applied) -> Result<(), Broken>;
+    /// Applies all updates, which are in key order and of a key no more than one, and then notes how far it has come. If it does not come
+    /// that far, it may have some of them.
+    fn apply(&self, updates: &[Update], applied: &Applied) -> Result<(), Broken>;
 
     /// Writes out what it holds; a convenience for the next start, never a promise.
     fn flush(&self) -> Result<(), Broken>;

@@ -4,8 +4,13 @@
 //! call is fenced against panics, opening has a time limit, and what it holds is counted and digested before it
 //! is believed.
 //!
+//! Pointers stand in leaves ([`super::leaf`]), whose lowest keys are known in memory. Leaves are written one after the other, how far the
+//! index has come after them: so nobody who reads waits for more than one, and after a crash some may be ahead of what the index says
+//! ([`crate::store::index`]).
+//!
 //! Never asked whether something is durable.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
 use std::ops::Bound;
@@ -13,15 +18,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::entry::{APPLIED_KEY, WITHOUT_FORMAT, decode, decode_applied, encode, encode_applied, misshapen};
+use super::entry::{APPLIED_KEY, decode_applied, encode_applied, is_of_earlier, misshapen};
+use super::leaf::{LEAST, Leaf, MOST};
 use super::memory::first_of;
 use super::tally::Tally;
 use super::{Applied, Broken, Index, Pointer, Update};
-use crate::store::Key;
+use crate::store::{KEY_LENGTH, Key};
 
 /// How long sled may give no sign of life while it is opened. A million records open in 0.2 s; a disk that is
 /// just recovering deserves patience.
@@ -30,10 +36,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long to wait for a sled of this process that is still letting go of its lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes of sled's own segments. It rewrites one when half of it is garbage, and of its usual 512 KiB half is garbage late: at this length
-/// sled takes less room, for less work. A node of 256 keys, about 12 KiB,
-/// must be less than a quarter of one.
-pub(crate) const SEGMENT_BYTES: usize = 64 << 10;
+/// Bytes of sled's own segments. A node of 17 leaves, about 70 KiB, must be less than a quarter of one.
+pub(crate) const SEGMENT_BYTES: usize = 512 << 10;
+
+/// No key is below it.
+const LOWEST: Key = Key([0; KEY_LENGTH]);
 
 /// Why an index of an earlier version is not used.
 pub(crate) const EARLIER: &str = "it is of an earlier version";
@@ -46,6 +53,8 @@ pub(crate) struct Tree {
     // Taken out only on drop.
     database: Option<sled::Db>,
     broken: AtomicBool,
+    /// The lowest key of each leaf. Held for reading while a leaf is looked for in sled, for writing while leaves come or go.
+    leaves: RwLock<BTreeSet<Key>>,
 }
 
 /// What a scan of the whole tree found.
@@ -103,35 +112,97 @@ impl Tree {
                 opened => break opened?,
             }
         };
-        let tree = Self { database: Some(database), broken: AtomicBool::new(false) };
+        let tree = Self {
+            database: Some(database),
+            broken: AtomicBool::new(false),
+            leaves: RwLock::new(BTreeSet::new()),
+        };
         restrict(directory).map_err(|error| Broken(format!("its permissions: {error}")))?;
         Ok(tree)
     }
 
+    /// Reads all there is, and learns which leaves there are.
     fn survey(&self, pulse: &dyn Fn()) -> Result<Survey, Broken> {
-        if self.is_of_earlier()? {
+        if self.fenced(|tree| Ok(tree.get(APPLIED_KEY)?.is_some_and(|applied| is_of_earlier(&applied))))? {
             return Err(Broken(EARLIER.into()));
         }
         self.fenced(|tree| {
             let mut survey = Survey { applied: None, tally: Tally::default() };
+            let mut leaves = BTreeSet::new();
+            let mut last = None;
             for entry in tree {
-                let (key, value) = entry?;
-                if key.is_empty() {
-                    survey.applied = Some(decode_applied(&value).ok_or_else(misshapen)?);
+                let (lowest, stored) = entry?;
+                if lowest.is_empty() {
+                    survey.applied = Some(decode_applied(&stored).ok_or_else(misshapen)?);
                     continue;
                 }
-                let key = Key(key.as_ref().try_into().map_err(|_| misshapen())?);
-                survey.tally.add(decode(&key, &value)?.digest);
-                if survey.tally.records.is_multiple_of(PULSE) {
+                let lowest = Key(lowest.as_ref().try_into().map_err(|_| misshapen())?);
+                if last.is_some_and(|last: Key| last >= lowest) {
+                    return Err(misshapen());
+                }
+                let before = survey.tally.records;
+                for (key, pointer) in Leaf::stored(&lowest, &stored)?.iter() {
+                    if key < lowest || last.replace(key).is_some_and(|last| last >= key) {
+                        return Err(misshapen());
+                    }
+                    survey.tally.add(pointer.digest);
+                }
+                leaves.insert(lowest);
+                if survey.tally.records / PULSE != before / PULSE {
                     pulse();
                 }
             }
+            *self.leaves.write().unwrap_or_else(PoisonError::into_inner) = leaves;
             Ok(survey)
         })
     }
 
-    fn is_of_earlier(&self) -> Result<bool, Broken> {
-        self.fenced(|tree| Ok(tree.get(APPLIED_KEY)?.is_some_and(|applied| applied.len() == WITHOUT_FORMAT)))
+    fn leaves(&self) -> RwLockReadGuard<'_, BTreeSet<Key>> {
+        self.leaves.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lowest key of the leaf that the key belongs to, and of the one after it.
+    fn around(&self, key: &Key) -> (Option<Key>, Option<Key>) {
+        let leaves = self.leaves();
+        let above = (Bound::Excluded(*key), Bound::Unbounded);
+        (leaves.range(..=*key).next_back().copied(), leaves.range(above).next().copied())
+    }
+
+    /// Brings one leaf up to date; where there is none yet, the first one.
+    fn update(&self, tree: &sled::Tree, lowest: Option<Key>, updates: &[Update]) -> sled::Result<()> {
+        let Some(lowest) = lowest else {
+            return self.reshape(tree, LOWEST, Leaf::none().with(updates));
+        };
+        let changed = Leaf::stored(&lowest, &stored(tree, &lowest)?)?.with(updates);
+        if (LEAST..=MOST).contains(&changed.len()) {
+            return tree.insert(lowest.0, changed.to_stored(&lowest)).map(drop);
+        }
+        self.reshape(tree, lowest, changed)
+    }
+
+    /// Splits a leaf that is too long, and joins one that is too short to the one before: at once, for readers and for a start after a crash.
+    fn reshape(&self, tree: &sled::Tree, lowest: Key, changed: Leaf<Vec<u8>>) -> sled::Result<()> {
+        let mut leaves = self.leaves.write().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = sled::Batch::default();
+        let mut gone = |lowest: &Key, leaves: &mut BTreeSet<Key>| {
+            batch.remove(&lowest.0[..]);
+            leaves.remove(lowest);
+        };
+        let (mut lowest, mut changed) = (lowest, changed);
+        gone(&lowest, &mut leaves);
+        if changed.len() < LEAST
+            && let Some(before) = leaves.range(..lowest).next_back().copied()
+        {
+            let mut joined = Leaf::stored(&before, &stored(tree, &before)?)?.with(&[]);
+            joined.join(&changed);
+            (lowest, changed) = (before, joined);
+            gone(&lowest, &mut leaves);
+        }
+        for (lowest, leaf) in changed.split(&lowest) {
+            batch.insert(&lowest.0[..], leaf.to_stored(&lowest));
+            leaves.insert(lowest);
+        }
+        tree.apply_batch(batch)
     }
 
     fn fenced<T>(&self, act: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, Broken> {
@@ -148,39 +219,48 @@ impl Tree {
 
 impl Index for Tree {
     fn read(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
-        self.fenced(|tree| tree.get(key.0)?.map(|value| decode(key, &value)).transpose())
+        self.fenced(|tree| {
+            let leaves = self.leaves();
+            let Some(lowest) = leaves.range(..=*key).next_back() else { return Ok(None) };
+            Ok(Leaf::stored(lowest, &stored(tree, lowest)?)?.find(key))
+        })
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Pointer)>, Broken> {
-        let from = first_of(prefix);
-        let from = match after {
-            Some(after) if *after >= from => Bound::Excluded(after.0),
-            _ => Bound::Included(from.0),
-        };
+        let first = first_of(prefix);
+        let is_after = |key: &Key| *key >= first && after.is_none_or(|after| key > after);
+        let from = after.map_or(first, |after| first.max(*after));
         self.fenced(|tree| {
+            let leaves = self.leaves();
+            let begin = leaves.range(..=from).next_back().copied().unwrap_or(LOWEST);
             let mut found = Vec::new();
-            for entry in tree.range((from, Bound::Unbounded)).take(most) {
-                let (key, value) = entry?;
-                if !key.starts_with(prefix) {
-                    break;
+            for lowest in leaves.range(begin..) {
+                for (key, pointer) in Leaf::stored(lowest, &stored(tree, lowest)?)?.iter() {
+                    if !is_after(&key) {
+                        continue;
+                    }
+                    if !key.0.starts_with(prefix) || found.len() >= most {
+                        return Ok(found);
+                    }
+                    found.push((key, pointer));
                 }
-                let key = Key(key.as_ref().try_into().map_err(|_| misshapen())?);
-                found.push((key, decode(&key, &value)?));
             }
             Ok(found)
         })
     }
 
-    fn apply(&self, updates: Vec<Update>, applied: &Applied) -> Result<(), Broken> {
-        let mut batch = sled::Batch::default();
-        for (key, pointer) in updates {
-            match pointer {
-                Some(pointer) => batch.insert(&key.0[..], encode(&key, &pointer)),
-                None => batch.remove(&key.0[..]),
+    fn apply(&self, updates: &[Update], applied: &Applied) -> Result<(), Broken> {
+        self.fenced(|tree| {
+            let mut left = updates;
+            while let Some((first, _)) = left.first() {
+                let (lowest, next) = self.around(first);
+                let (here, beyond) =
+                    left.split_at(left.partition_point(|(key, _)| next.is_none_or(|next| *key < next)));
+                self.update(tree, lowest, here)?;
+                left = beyond;
             }
-        }
-        batch.insert(APPLIED_KEY, encode_applied(applied));
-        self.fenced(|tree| tree.apply_batch(batch))
+            tree.insert(APPLIED_KEY, encode_applied(applied)).map(drop)
+        })
     }
 
     fn flush(&self) -> Result<(), Broken> {
@@ -209,6 +289,11 @@ impl Drop for Tree {
     }
 }
 
+/// What sled has of a leaf that there is.
+fn stored(tree: &sled::Tree, lowest: &Key) -> sled::Result<sled::IVec> {
+    tree.get(lowest.0)?.ok_or_else(misshapen)
+}
+
 fn fence<T>(act: impl FnOnce() -> sled::Result<T>) -> Result<T, Broken> {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(Ok(value)) => Ok(value),
@@ -231,4 +316,122 @@ fn restrict(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::chain::Mark;
+    use crate::store::index::memory::Memory;
+
+    fn key(number: u16) -> Key {
+        let mut key = [0; KEY_LENGTH];
+        key[0] = 3;
+        key[1..3].copy_from_slice(&number.to_be_bytes());
+        Key(key)
+    }
+
+    fn to(revision: u64) -> Pointer {
+        Pointer { revision, offset: 7, length: 11, digest: u128::from(revision) << 64 | 5 }
+    }
+
+    fn applied(sequence: u64) -> Applied {
+        Applied { mark: Mark { sequence, ..Mark::START }, tally: Tally::default() }
+    }
+
+    fn tally(held: &[(Key, Pointer)]) -> Tally {
+        let mut tally = Tally::default();
+        held.iter().for_each(|(_, pointer)| tally.add(pointer.digest));
+        tally
+    }
+
+    /// Turns of changes: ranges of keys that are written, or go.
+    fn turns() -> impl Strategy<Value = Vec<Vec<(u16, u16, bool)>>> {
+        let change = (0_u16..3000, prop_oneof![3 => 1_u16..4, 1 => 1_u16..700], prop::bool::weighted(0.6));
+        prop::collection::vec(prop::collection::vec(change, 0..20), 1..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn it_holds_what_a_map_would_and_still_does_when_it_is_opened_again(turns in turns()) {
+            let directory = tempfile::tempdir().unwrap();
+            let (mut tree, _) = Tree::open(directory.path(), 1 << 20).unwrap();
+            let memory = Memory::default();
+            for (turn, changes) in (1_u64..).zip(&turns) {
+                let mut updates = std::collections::BTreeMap::new();
+                for (from, many, is_put) in changes {
+                    let pointer = is_put.then(|| to(turn));
+                    updates.extend((*from..from + many).map(|number| (key(number), pointer)));
+                }
+                let updates: Vec<Update> = updates.into_iter().collect();
+                tree.apply(&updates, &applied(turn)).unwrap();
+                memory.apply(&updates, &applied(turn)).unwrap();
+                let held = memory.scan(&[], None, usize::MAX).unwrap();
+                prop_assert_eq!(&tree.scan(&[], None, usize::MAX).unwrap(), &held);
+                for number in (0..3700).step_by(13) {
+                    prop_assert_eq!(tree.read(&key(number)).unwrap(), memory.read(&key(number)).unwrap());
+                    let (prefix, after) = (&key(number).0[..2], key(number));
+                    prop_assert_eq!(
+                        tree.scan(prefix, Some(&after), 70).unwrap(),
+                        memory.scan(prefix, Some(&after), 70).unwrap()
+                    );
+                }
+                let lengths: Vec<usize> = tree.leaves().iter().map(|lowest| {
+                    let database = tree.database.as_ref().unwrap();
+                    Leaf::stored(lowest, &stored(database, lowest).unwrap()).unwrap().len()
+                }).collect();
+                prop_assert!(lengths.iter().all(|length| (1..=MOST).contains(length)), "{:?}", lengths);
+                if turn % 3 == 0 {
+                    tree.flush().unwrap();
+                    drop(tree);
+                    let (again, survey) = Tree::open(directory.path(), 1 << 20).unwrap();
+                    prop_assert_eq!(survey.applied, Some(applied(turn)));
+                    prop_assert_eq!(survey.tally, tally(&held));
+                    tree = again;
+                }
+            }
+        }
+    }
+
+    /// Leaves split and are joined under those who read: what nobody touches is found all the while.
+    #[test]
+    fn who_reads_meanwhile_misses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (tree, _) = Tree::open(directory.path(), 1 << 20).unwrap();
+        let still: Vec<Update> = (0..4000).step_by(40).map(|number| (key(number), Some(to(1)))).collect();
+        tree.apply(&still, &applied(1)).unwrap();
+        let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    for (key, pointer) in &still {
+                        assert_eq!(tree.read(key).unwrap(), *pointer);
+                    }
+                    let found = tree.scan(&[], None, usize::MAX).unwrap();
+                    assert!(
+                        still.iter().all(|(key, _)| found.binary_search_by_key(key, |(key, _)| *key).is_ok())
+                    );
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            for turn in 0..60 {
+                let (from, is_put) = (turn / 2 * 130 % 3900, turn % 2 == 0);
+                let others = (from..4000).filter(|number| number % 40 != 0);
+                let updates: Vec<Update> =
+                    others.map(|number| (key(number), is_put.then(|| to(2)))).collect();
+                tree.apply(&updates, &applied(2)).unwrap();
+            }
+            while reads.load(Ordering::Relaxed) < 3 {
+                thread::yield_now();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(tree.scan(&[], None, usize::MAX).unwrap().len(), still.len());
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use super::super::values::Values;
 use super::*;
 use crate::store::index::memory::Memory;
-use crate::store::index::tree;
+use crate::store::index::tree::{self, Tree};
 use crate::store::index::{Broken, Index, Pointer, Update};
 
 /// A place with some history, what it holds, and its last mark.
@@ -41,23 +41,41 @@ fn alter(index: &Path, change: impl FnOnce(&sled::Db)) {
     }
 }
 
+/// The first leaf, and under which key of sled.
+fn leaf(database: &sled::Db) -> (sled::IVec, sled::IVec) {
+    database.iter().map(Result::unwrap).find(|(lowest, _)| !lowest.is_empty()).unwrap()
+}
+
 #[test]
 fn a_harmed_index_is_set_aside_and_made_anew() {
-    let harms: [(&str, Harm); 6] = [
+    let harms: [(&str, Harm); 8] = [
         ("deleted", |index| fs::remove_dir_all(index).unwrap()),
         ("emptied", |index| {
             fs::remove_dir_all(index).unwrap();
             fs::create_dir(index).unwrap();
         }),
         ("garbage", |index| fs::write(largest_file(index), vec![0x5a; 100_000]).unwrap()),
-        ("one bit of a value", |index| {
+        ("one bit of a leaf", |index| {
             alter(index, |database| {
-                let mut value = database.get(key(2).0).unwrap().unwrap();
-                value[20] ^= 1;
-                database.insert(key(2).0, value).unwrap();
+                let (lowest, leaf) = leaf(database);
+                let mut leaf = leaf.to_vec();
+                leaf[20] ^= 1;
+                database.insert(lowest, leaf).unwrap();
             });
         }),
-        ("one record less", |index| alter(index, |database| drop(database.remove(key(2).0).unwrap()))),
+        ("one leaf less", |index| alter(index, |database| drop(database.remove(leaf(database).0).unwrap()))),
+        ("a leaf under another key", |index| {
+            alter(index, |database| {
+                let (lowest, leaf) = leaf(database);
+                database.remove(lowest).unwrap();
+                database.insert([1; KEY_LENGTH], leaf).unwrap();
+            });
+        }),
+        ("one record less", |index| {
+            let (tree, survey) = Tree::open(index, 1 << 20).unwrap();
+            tree.apply(&[(key(2), None)], &survey.applied.unwrap()).unwrap();
+            tree.flush().unwrap();
+        }),
         ("a key of another shape", |index| {
             alter(index, |database| drop(database.insert(b"x", b"y").unwrap()))
         }),
@@ -192,7 +210,7 @@ impl Index for Breaking {
         self.call()?.scan(prefix, after, most)
     }
 
-    fn apply(&self, updates: Vec<Update>, applied: &Applied) -> Result<(), Broken> {
+    fn apply(&self, updates: &[Update], applied: &Applied) -> Result<(), Broken> {
         self.call()?.apply(updates, applied)
     }
 

@@ -20,7 +20,7 @@ fn point(place: &Place, key: &Key, change: impl FnOnce(&mut Pointer)) {
     let (tree, applied) = index(place);
     let mut pointer = tree.read(key).unwrap().unwrap();
     change(&mut pointer);
-    tree.apply(vec![(*key, Some(pointer))], &applied).unwrap();
+    tree.apply(&[(*key, Some(pointer))], &applied).unwrap();
     tree.flush().unwrap();
 }
 
@@ -196,6 +196,40 @@ fn the_older_snapshot_stays_where_the_newest_is_damaged() {
     drop(store);
     without_index(&place);
     assert_eq!(everything(&open(&place, made.at).0), held);
+}
+
+#[test]
+fn a_snapshot_that_somebody_changed_together_with_its_checksums_is_named_and_nothing_is_made_of_it() {
+    let place = Place::new();
+    let (held, last) = worn(&place);
+    let options = Options { cache_bytes: 0, ..short(&place, last) };
+    let (store, _) = EmbeddedStore::open(options).unwrap();
+    wait(store.commit(put(999, b"so that there is something to do"))).unwrap();
+    let forged = wait(store.snapshot()).unwrap().path;
+    let mut bytes = fs::read(&forged).unwrap();
+    let first_block = 180;
+    let length = u32::from_le_bytes(bytes[first_block..][..4].try_into().unwrap()) as usize;
+    let first_value = first_block + 8 + 45;
+    bytes[first_value] ^= 1;
+    let (covered, sum) = (first_block..first_block + length - 4, first_block + length - 4);
+    let checksum = crc32c::crc32c(&bytes[covered]);
+    bytes[sum..sum + 4].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&forged, bytes).unwrap();
+    wait(store.commit(put(1000, b"on"))).unwrap();
+    assert!(matches!(wait(store.snapshot()), Err(SnapshotError::Failed(_))));
+    until("it is named", || {
+        let name = forged.file_name().unwrap().to_str().unwrap();
+        store.standing().failure.is_some_and(|failure| failure.contains(name))
+    });
+    let found = store.scan(&[], None, usize::MAX);
+    let lost = found.map_or(1, |found| {
+        held.iter()
+            .filter(|(key, _, value)| {
+                found.iter().any(|(other, record)| other == key && record.value[..] != value[..])
+            })
+            .count()
+    });
+    assert_eq!(lost, 0);
 }
 
 fn flip(path: &Path, at: usize) {
