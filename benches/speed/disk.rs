@@ -35,7 +35,7 @@ const MOST: f64 = 3.0;
 const START: f64 = 3.0;
 
 /// Changes that may wait for the index: then writers wait too.
-const WAITING: u32 = 1 << 14;
+const WAITING: u32 = 1 << 16;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);

@@ -66,17 +66,24 @@ impl Backpressure {
         Working { backpressure: self, untold: 0 }
     }
 
-    /// So much was written: returns when there is time for more. By the committer, between two groups.
-    pub(crate) fn hold(&self, bytes: u64) {
+    /// So much was written, and by so much there is more live data now: returns when there is time for more. By the committer, between two
+    /// groups.
+    pub(crate) fn hold(&self, bytes: u64, grown: i64) {
         let mut work = self.work();
         let Some(underway) = work.as_mut() else { return };
-        underway.written = underway.written.saturating_add(bytes);
+        underway.written = underway.written.saturating_add(counted(bytes, grown));
         drop(self.moved.wait_timeout_while(work, LONGEST, |work| work.is_some_and(|work| work.is_ahead())));
     }
 
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What counts of what was written. What there is more of live data brings its own room: three times of it may be on the disk, of which it
+/// takes one, and another in the next snapshot.
+fn counted(bytes: u64, grown: i64) -> u64 {
+    bytes.saturating_sub(2 * u64::try_from(grown).unwrap_or(0))
 }
 
 impl Working<'_> {
@@ -115,12 +122,12 @@ mod tests {
         let backpressure = Backpressure::default();
         let mut working = backpressure.begin(4 << 20, 1 << 20);
         let is_ahead = || backpressure.work().unwrap().is_ahead();
-        backpressure.hold(256 << 10);
+        backpressure.hold(256 << 10, 0);
         assert!(!is_ahead() && working.is_pressed(), "a part is free before any work is done");
-        backpressure.hold(128 << 10);
+        backpressure.hold(128 << 10, 0);
         assert!(is_ahead(), "it was held as long as anybody is, and went on");
         thread::scope(|scope| {
-            let held = scope.spawn(|| backpressure.hold(640 << 10));
+            let held = scope.spawn(|| backpressure.hold(640 << 10, 0));
             (0..32).for_each(|_| working.advance(128 << 10));
             held.join().unwrap();
         });
@@ -128,12 +135,25 @@ mod tests {
     }
 
     #[test]
+    fn who_adds_is_not_held_and_who_writes_over_is() {
+        assert_eq!(counted(1100, 900), 0);
+        assert_eq!((counted(1100, 0), counted(1100, -900)), (1100, 1100));
+        assert_eq!(counted(1100, 100), 900);
+        let backpressure = Backpressure::default();
+        let _working = backpressure.begin(4 << 20, 1 << 20);
+        (0..100).for_each(|_| backpressure.hold(1 << 20, 1 << 20));
+        assert!(!backpressure.work().unwrap().is_ahead());
+        backpressure.hold(1 << 20, 0);
+        assert!(backpressure.work().unwrap().is_ahead());
+    }
+
+    #[test]
     fn where_nobody_works_nobody_is_held() {
         let backpressure = Backpressure::default();
-        backpressure.hold(u64::MAX);
+        backpressure.hold(u64::MAX, 0);
         let working = backpressure.begin(1 << 20, 0);
         thread::scope(|scope| {
-            let held = scope.spawn(|| backpressure.hold(1));
+            let held = scope.spawn(|| backpressure.hold(1, 0));
             drop(working);
             held.join().unwrap();
         });

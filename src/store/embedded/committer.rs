@@ -259,12 +259,13 @@ impl Committer {
                 return;
             }
         }
+        let grown = group.pending.grown;
         self.buffer = group.bytes;
         for (answer, outcome) in group.answers {
             // Who no longer waits has left; the batch stands.
             drop(answer.send(outcome));
         }
-        self.shared.backpressure.hold(self.buffer.len() as u64);
+        self.shared.backpressure.hold(self.buffer.len() as u64, grown);
     }
 
     fn write(&mut self, group: &mut Group<'_>) -> Result<(), CommitError> {

@@ -226,8 +226,15 @@ impl Upkeep {
 
     /// Bytes of journal after which a snapshot is made.
     fn due(&self) -> u64 {
-        let live = self.whole.last().map_or(0, |newest| newest.bytes);
-        (live / SHARE).max(self.shared.snapshot_after)
+        (self.live() / SHARE).max(self.shared.snapshot_after)
+    }
+
+    /// About how long a snapshot of what there is now would be: as many times the newest as there are more records.
+    fn live(&self) -> u64 {
+        let Some(newest) = self.whole.last() else { return 0 };
+        let (then, now) = (newest.tally.records.max(1), self.shared.records());
+        let live = u128::from(newest.bytes) * u128::from(now) / u128::from(then);
+        u64::try_from(live).unwrap_or(u64::MAX)
     }
 
     fn haste(&self) -> Haste {
@@ -237,13 +244,13 @@ impl Upkeep {
 
     /// What may be written while the next snapshot is made: what is left of the journal's share of the disk.
     fn most_meanwhile(&self) -> u64 {
-        let live = self.whole.last().map_or(0, |newest| newest.bytes);
-        let covered = self.whole.last().map_or(0, |newest| newest.at.sequence);
+        let newest = self.whole.last();
+        let (base, covered) = newest.map_or((0, 0), |newest| (newest.bytes, newest.at.sequence));
         let segments = self.segments().unwrap_or_default();
         let behind = segments.iter().zip(segments.iter().skip(1));
         let needed = behind.filter(|(_, next)| next.before.sequence > covered);
         let kept: u64 = needed.map(|(segment, _)| segment.length()).sum();
-        left_to_journal(live, kept, self.index_bytes()).max(self.due() / 2)
+        left_to_journal(self.live(), base, kept, self.index_bytes()).max(self.due() / 2)
     }
 
     /// What the files of the index take. sled says nothing of it.
@@ -491,11 +498,12 @@ fn is_settled(segment: &Segment) -> bool {
     written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= SETTLED))
 }
 
-/// What may be added to so much journal beside so much live data. sled's file grows under changes without end: what it takes beyond its
-/// part comes off the journal's.
-fn left_to_journal(live: u64, kept: u64, index: u64) -> u64 {
+/// What may be added to so much journal beside so much live data, where the next snapshot is made from one of so many bytes. What there is
+/// more of data since then has its room already. sled's file may take more than its part: that comes off the journal's.
+fn left_to_journal(live: u64, base: u64, kept: u64, index: u64) -> u64 {
     let part = |per_cent: u64| live / 100 * per_cent;
-    part(JOURNAL).saturating_sub(index.saturating_sub(part(INDEX))).saturating_sub(kept)
+    let (grown, beyond) = (live.saturating_sub(base), index.saturating_sub(part(INDEX)));
+    (part(JOURNAL) + grown).saturating_sub(beyond).saturating_sub(kept)
 }
 
 #[cfg(test)]
@@ -505,11 +513,13 @@ mod tests {
     #[test]
     fn what_the_index_takes_beyond_its_part_comes_off_the_journal() {
         let live = 1000 << 20;
-        let left = |kept: u64, index: u64| left_to_journal(live, kept << 20, index << 20) >> 20;
+        let left = |kept: u64, index: u64| left_to_journal(live, live, kept << 20, index << 20) >> 20;
         assert_eq!(left(0, 0), left(0, 119));
         assert!((678..=680).contains(&left(0, 119)), "{}", left(0, 119));
         assert!((577..=580).contains(&left(0, 220)), "{}", left(0, 220));
         assert!((377..=380).contains(&left(200, 220)), "{}", left(200, 220));
         assert_eq!((left(680, 0), left(0, 900)), (0, 0));
+        let grown = left_to_journal(live, live / 2, 0, 0) >> 20;
+        assert!((1178..=1180).contains(&grown), "{grown}");
     }
 }

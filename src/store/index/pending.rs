@@ -21,12 +21,14 @@ pub(crate) struct Pending<'a> {
     updates: HashMap<Key, Option<Pointed>>,
     bytes: usize,
     pub(crate) tally: Tally,
+    /// By how many bytes there is more of values than before.
+    pub(crate) grown: i64,
 }
 
 impl<'a> Pending<'a> {
     /// Nothing yet, on top of an index with this tally.
     pub(crate) fn new(digester: &'a Digester, tally: Tally) -> Self {
-        Self { digester, updates: HashMap::new(), bytes: 0, tally }
+        Self { digester, updates: HashMap::new(), bytes: 0, tally, grown: 0 }
     }
 
     /// What points to the record as it will be.
@@ -72,6 +74,7 @@ impl<'a> Pending<'a> {
         };
         if let Some(old) = old {
             self.tally.remove(old.digest);
+            self.grown -= i64::from(old.length);
         }
         let pointed = value.map(|value| Pointed {
             record: Record { revision, value: Arc::from(value.as_slice()) },
@@ -79,6 +82,7 @@ impl<'a> Pending<'a> {
         });
         if let Some(pointed) = &pointed {
             self.tally.add(pointed.pointer.digest);
+            self.grown += i64::from(pointed.pointer.length);
             self.bytes += pointed.record.value.len();
         }
         self.bytes += key.0.len();

@@ -264,7 +264,10 @@ fn a_record_that_is_damaged_in_the_newest_snapshot_is_served_from_elsewhere_and_
 
 #[test]
 fn an_index_of_an_earlier_version_is_made_anew_and_not_kept() {
-    for is_worn in [false, true] {
+    let versions: [Version; 2] = [with_values, with_an_entry_for_each_record];
+    for (is_worn, version) in
+        [false, true].into_iter().flat_map(|worn| versions.map(|version| (worn, version)))
+    {
         let place = Place::new();
         let (held, last) = if is_worn {
             worn(&place)
@@ -275,7 +278,7 @@ fn an_index_of_an_earlier_version_is_made_anew_and_not_kept() {
         };
         let applied = index(&place).1;
         without_index(&place);
-        earlier(&place.directory().join("index"), &held, &applied);
+        version(&place.directory().join("index"), &held, &applied);
         let seen = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&seen);
         let mut options = short(&place, last);
@@ -292,15 +295,33 @@ fn an_index_of_an_earlier_version_is_made_anew_and_not_kept() {
     }
 }
 
+type Version = fn(&Path, &Held, &Applied);
+
 /// As it was written when the index held the values.
-fn earlier(directory: &Path, held: &Held, applied: &Applied) {
-    let database = sled::open(directory).unwrap();
-    for (key, revision, value) in held {
-        database.insert(key.0, [&revision.to_le_bytes()[..], value].concat()).unwrap();
+fn with_values(directory: &Path, held: &Held, applied: &Applied) {
+    let entries =
+        held.iter().map(|(key, revision, value)| (*key, [&revision.to_le_bytes()[..], value].concat()));
+    write_earlier(&sled::Config::new().path(directory), entries, &[], applied);
+}
+
+/// As it was written after that, in short segments. Nobody looks at the entries.
+fn with_an_entry_for_each_record(directory: &Path, held: &Held, applied: &Applied) {
+    let entries = held.iter().map(|(key, ..)| (*key, vec![1; 36]));
+    write_earlier(&sled::Config::new().path(directory).segment_size(64 << 10), entries, &[2], applied);
+}
+
+fn write_earlier(
+    config: &sled::Config,
+    entries: impl Iterator<Item = (Key, Vec<u8>)>,
+    format: &[u8],
+    Applied { mark, tally }: &Applied,
+) {
+    let database = config.open().unwrap();
+    for (key, entry) in entries {
+        database.insert(key.0, entry).unwrap();
     }
-    let Applied { mark, tally } = applied;
     let (records, digest) = (tally.records.to_le_bytes(), tally.digest.to_le_bytes());
-    let says = [&mark.sequence.to_le_bytes()[..], &mark.chain, &records, &digest].concat();
+    let says = [&mark.sequence.to_le_bytes()[..], &mark.chain, &records, &digest, format].concat();
     database.insert(b"", says).unwrap();
     database.flush().unwrap();
 }
