@@ -139,6 +139,40 @@ fn an_index_rolled_back_to_an_older_copy_catches_up() {
     assert_eq!((opened.rebuilt, everything(&store)), (None, held));
 }
 
+/// As a crash leaves it between two leaves: some, or all, have what came after the mark.
+#[test]
+fn an_index_whose_leaves_are_ahead_of_what_it_says_is_taken_as_it_is() {
+    for ahead in [0, 1, 10, usize::MAX] {
+        let place = Place::new();
+        let index = place.directory().join("index");
+        let (store, _) = place.open(Mark::START);
+        let early = *fill(&store, 150).last().unwrap();
+        drop(store);
+        let (tree, survey) = Tree::open(&index, 1 << 20).unwrap();
+        let (says, before) = (survey.applied.unwrap(), tree.scan(&[], None, usize::MAX).unwrap());
+        drop(tree);
+        let (store, _) = place.open(early);
+        fill(&store, 203);
+        wait(store.commit(Batch { changes: vec![Change::Delete(key(3))], ..Batch::default() })).unwrap();
+        let last = wait(store.commit(put(700, b"new"))).unwrap();
+        let held = everything(&store);
+        drop(store);
+        let (tree, _) = Tree::open(&index, 1 << 20).unwrap();
+        let now = tree.scan(&[], None, usize::MAX).unwrap();
+        let gone = now.iter().filter(|(key, _)| !before.iter().any(|(other, _)| other == key));
+        let gone = gone.map(|(key, _)| (*key, None));
+        let back = before.iter().map(|(key, pointer)| (*key, Some(*pointer)));
+        let mut updates: Vec<Update> = back.chain(gone).collect();
+        updates.sort_unstable_by_key(|(key, _)| *key);
+        updates.truncate(updates.len().saturating_sub(ahead));
+        tree.apply(&updates, &says).unwrap();
+        tree.flush().unwrap();
+        drop(tree);
+        let (store, opened) = place.open(last);
+        assert_eq!((opened.rebuilt, everything(&store)), (None, held), "{ahead} ahead");
+    }
+}
+
 #[test]
 fn an_index_ahead_of_the_journal_is_made_anew() {
     let place = Place::new();
