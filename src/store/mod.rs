@@ -56,14 +56,6 @@ pub enum Change {
     Put(Key, Vec<u8>),
 }
 
-impl Change {
-    pub(crate) fn key(&self) -> &Key {
-        match self {
-            Self::Delete(key) | Self::Put(key, _) => key,
-        }
-    }
-}
-
 /// Changes that happen together or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {

@@ -66,7 +66,7 @@ impl<'a> Replay<'a> {
         self.said = says;
         for (change, at) in found.entry.changes.iter().zip(record::values_at(&found.entry)) {
             let offset = u32::try_from(found.offset + at).unwrap_or(0);
-            self.pending.take_again(change, found.mark.sequence, offset, &|key| self.index.read(key))?;
+            self.pending.take(change, found.mark.sequence, offset, &|key| self.index.read(key))?;
         }
         self.applied = Applied { mark: found.mark, tally: self.pending.tally };
         if self.pending.bytes() >= CHUNK {

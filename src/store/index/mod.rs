@@ -6,8 +6,8 @@
 //!
 //! The journal is the truth; an index may be lost, late or wrong, and is then made again.
 //!
-//! What it has may be newer than what it says of itself, after a crash in between: a replay passes over changes older than what is there,
-//! and in the end it must add up to what the journal says.
+//! What it has may be newer than what it says of itself, after a crash in between: a replay makes those changes once more, and in the end it
+//! must add up to what the journal says.
 //!
 //! Never ahead of what is durable in the journal, and never believed about a value: what is read there must have its digest.
 

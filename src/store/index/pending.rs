@@ -47,32 +47,11 @@ impl<'a> Pending<'a> {
         offset: u32,
         look: Look<'_>,
     ) -> Result<(), Broken> {
-        let old = self.read(change.key(), look)?;
-        self.put(change, old, revision, offset);
-        Ok(())
-    }
-
-    /// As [`Self::take`], where the index may have this change, or a later one of the same key, already.
-    pub(crate) fn take_again(
-        &mut self,
-        change: &Change,
-        revision: u64,
-        offset: u32,
-        look: Look<'_>,
-    ) -> Result<(), Broken> {
-        let old = self.read(change.key(), look)?;
-        if old.is_none_or(|old| old.revision <= revision) {
-            self.put(change, old, revision, offset);
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, change: &Change, old: Option<Pointer>, revision: u64, offset: u32) {
         let (key, value) = match change {
             Change::Delete(key) => (*key, None),
             Change::Put(key, value) => (*key, Some(value)),
         };
-        if let Some(old) = old {
+        if let Some(old) = self.read(&key, look)? {
             self.tally.remove(old.digest);
             self.grown -= i64::from(old.length);
         }
@@ -87,6 +66,7 @@ impl<'a> Pending<'a> {
         }
         self.bytes += key.0.len();
         self.updates.insert(key, pointed);
+        Ok(())
     }
 
     /// Bytes gathered so far.
