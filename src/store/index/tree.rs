@@ -39,6 +39,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of sled's own segments. A node of 17 leaves, about 70 KiB, must be less than a quarter of one.
 pub(crate) const SEGMENT_BYTES: usize = 512 << 10;
 
+/// Leaves after which they are written out: sled uses the room of those before only then.
+const FLUSH: usize = 64;
+
 /// No key is below it.
 const LOWEST: Key = Key([0; KEY_LENGTH]);
 
@@ -251,13 +254,18 @@ impl Index for Tree {
 
     fn apply(&self, updates: &[Update], applied: &Applied) -> Result<(), Broken> {
         self.fenced(|tree| {
-            let mut left = updates;
+            let (mut left, mut unflushed) = (updates, 0);
             while let Some((first, _)) = left.first() {
                 let (lowest, next) = self.around(first);
                 let (here, beyond) =
                     left.split_at(left.partition_point(|(key, _)| next.is_none_or(|next| *key < next)));
                 self.update(tree, lowest, here)?;
                 left = beyond;
+                unflushed += 1;
+                if unflushed == FLUSH {
+                    unflushed = 0;
+                    tree.flush()?;
+                }
             }
             tree.insert(APPLIED_KEY, encode_applied(applied)).map(drop)
         })
