@@ -13,9 +13,10 @@ use std::path::Path;
 
 use super::BackupError;
 use super::course::Course;
-use super::journal;
+use super::journal::{self, Reached};
 use super::repository::Repository;
 use super::restore::{Restored, Wanted, rehearse};
+use crate::chain::Mark;
 use crate::crypto::hex;
 use crate::os::space;
 use crate::vault::Vault;
@@ -94,15 +95,17 @@ impl Drill<'_> {
             BackupError::Absent(format!("change {} is no longer in the journal", restored.change.sequence))
         };
         let live = live.ok_or_else(gone)?;
-        let is_same =
-            live.mark == restored.change && (live.tally.records, live.tally.digest) == restored.tally;
-        is_same.then_some(()).ok_or_else(|| {
-            BackupError::Damaged(format!(
-                "change {} restores to another state than the live one",
-                live.mark.sequence
-            ))
-        })
+        agree(&live, &restored.change, restored.tally)
     }
+}
+
+/// What was restored must be what the live journal says of the store at that change.
+fn agree(live: &Reached, change: &Mark, tally: (u64, u128)) -> Result<(), BackupError> {
+    if live.mark == *change && (live.tally.records, live.tally.digest) == tally {
+        return Ok(());
+    }
+    let sequence = live.mark.sequence;
+    Err(BackupError::Damaged(format!("change {sequence} restores to another state than the live one")))
 }
 
 fn size_of(directory: &Path) -> io::Result<u64> {
@@ -117,5 +120,23 @@ fn clear(scratch: &Path) -> Result<(), BackupError> {
     match fs::remove_dir_all(scratch) {
         Err(why) if why.kind() != io::ErrorKind::NotFound => Err(BackupError::io(scratch, &why)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::index::tally::Tally;
+
+    #[test]
+    fn another_state_than_the_live_one_fails_a_drill() {
+        let mark = Mark { sequence: 7, chain: [1; 32] };
+        let live = Reached { mark, written_at: 5, tally: Tally { records: 3, digest: 9 } };
+        agree(&live, &mark, (3, 9)).expect("the same");
+        let other = Mark { chain: [2; 32], ..mark };
+        for (change, tally) in [(mark, (2, 9)), (mark, (3, 8)), (other, (3, 9))] {
+            let refused = agree(&live, &change, tally).expect_err("another");
+            assert!(matches!(refused, BackupError::Damaged(_)), "{refused:?}");
+        }
     }
 }
