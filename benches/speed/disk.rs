@@ -137,24 +137,19 @@ pub(crate) fn measure(extent: Extent) {
     let rest = Taken::of(&state);
     // Before it goes with the daemon.
     let (records, live) = if extent.is_short() { (0, 0) } else { live(&state) };
-    let starts = starts(daemon, extent.keys);
     if extent.is_short() {
         println!("\nof {} connections there is no snapshot: what is on the disk is segments", extent.keys);
     } else {
-        takes(
-            (records, live),
-            rest,
-            &looks,
-            &format!(
-                "{} connections written again {rewrites} times, {:.0} a second",
-                extent.keys, load.per_second
-            ),
+        let what = format!(
+            "{} connections written again {rewrites} times, {:.0} a second",
+            extent.keys, load.per_second
         );
+        takes((records, live), rest, &looks, &what);
     }
     println!(
         "\nresident memory: {fresh:.0} MiB when they were stored, {resident:.0} MiB when they were written again"
     );
-    starts.print();
+    starts(daemon, extent.keys).print();
 }
 
 fn takes((records, live): (u64, u64), rest: Taken, looks: &Looks, what: &str) {
@@ -188,8 +183,10 @@ fn takes((records, live): (u64, u64), rest: Taken, looks: &Looks, what: &str) {
     table.print();
 }
 
-/// Holds the thread that brings changes into the index, where this host lets one.
+/// Holds the thread that brings changes into the index, where this host lets one: while it waits, since it has locks while it works.
 fn hold_applier(daemon: u32) -> Option<Pid> {
+    // After a start it reads all keys.
+    std::thread::sleep(Duration::from_secs(3));
     let tasks = fs::read_dir(format!("/proc/{daemon}/task")).ok()?.flatten().map(|task| task.path());
     let is_it = |task: &PathBuf| {
         fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "store-applier")

@@ -70,7 +70,7 @@ pub(crate) struct Survey {
 
 enum Sign {
     Alive,
-    Opened(Result<(Tree, Survey), Broken>),
+    Opened(Box<Result<(Tree, Survey), Broken>>),
 }
 
 impl Tree {
@@ -84,14 +84,14 @@ impl Tree {
                 Ok((tree, survey))
             });
             // Where nobody listens any more, the tree is dropped here.
-            drop(signs.send(Sign::Opened(opened)));
+            drop(signs.send(Sign::Opened(Box::new(opened))));
         };
         let spawned = thread::Builder::new().name("index-open".into()).spawn(work);
         spawned.map_err(|error| Broken(format!("no thread to open it on: {error}")))?;
         loop {
             match received.recv_timeout(SILENCE) {
                 Ok(Sign::Alive) => {}
-                Ok(Sign::Opened(opened)) => return opened,
+                Ok(Sign::Opened(opened)) => return *opened,
                 Err(_) => return Err(Broken("sled gave no sign of life while it was opened".into())),
             }
         }
