@@ -22,7 +22,7 @@ const MOST: usize = 1 << 16;
 
 /// Changes that are worth a turn of the index, and how long it waits for so many: the more come at a time, the more of them share a leaf.
 const ENOUGH: usize = MOST / 2;
-const LINGER: Duration = Duration::from_millis(250);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The newest change of each key: what points to its record, or that there is none any more.
 type Changes = BTreeMap<Key, Option<Pointer>>;

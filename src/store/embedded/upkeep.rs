@@ -26,9 +26,6 @@ use crate::store::journal::walk::{self, Segment, Trouble};
 use crate::store::journal::writer::{RESERVE, sync_directory};
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
 
-/// Of the last snapshot, the part after which journal there is another.
-const SHARE: u64 = 4;
-
 /// Of the last snapshot, what the journal may come to while the next one is made, in per cent, beside the segment in use and the one
 /// prepared; and what the index takes. With both, and two snapshots, a tenth of the live data is left to those segments.
 const JOURNAL: u64 = 50;
@@ -224,9 +221,11 @@ impl Upkeep {
         self.retire();
     }
 
-    /// Bytes of journal after which a snapshot is made.
+    /// Bytes of journal after which a snapshot is made: half of its share, since the older snapshot keeps what the newest has until the next
+    /// one is begun.
     fn due(&self) -> u64 {
-        (self.live() / SHARE).max(self.shared.snapshot_after)
+        let base = self.whole.last().map_or(0, |newest| newest.bytes);
+        (left_to_journal(self.live(), base, 0, self.index_bytes()) / 2).max(self.shared.snapshot_after)
     }
 
     /// About how long a snapshot of what there is now would be: as many times the newest as there are more records.
