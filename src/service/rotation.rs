@@ -127,13 +127,15 @@ impl Rotation {
     }
 
     fn describe(&self) -> Result<KeysOut, Refusal> {
+        // First: what is counted after a rotation has ended is what it has left.
+        let rotating = self.running.load(Ordering::SeqCst);
         let (root_keys, in_use) = self.vault.describe_keys()?;
         let primary = root_keys.iter().find(|key| key.primary).and_then(|key| KeyId::parse(&key.id));
         let remaining = primary.map_or(0, |primary| in_use.beside(primary));
         Ok(KeysOut {
             root_keys,
             remaining,
-            rotating: self.running.load(Ordering::SeqCst),
+            rotating,
             org_rotation: OrgRotationOut::default(),
             rotation_error: self.ended_early.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
