@@ -18,6 +18,7 @@ use super::segment::{self, Lines, Name, Piece};
 use super::walk::{Break, BreakKind, Fault, ReadError, Walk};
 use crate::chain::Mark;
 use crate::crypto::mac::MacKey;
+use crate::os::durable;
 
 /// The last segment, whole, and on disk.
 pub(super) struct Recovered {
@@ -59,8 +60,8 @@ pub(super) fn recover(
         file.set_len(end.size).map_err(io)?;
     }
     // What a killed process wrote is whole in the page cache, but perhaps not on disk yet.
-    file.sync_all().map_err(io)?;
-    segment::sync_directory(directory).map_err(unreadable)?;
+    durable::sync_data(&file).map_err(io)?;
+    durable::sync_name(&file, &path).map_err(unreadable)?;
     let End { size, head, journal, seen, torn } = end;
     let overtaken = seen.overtaken();
     Ok(Some(Recovered { name, file, size, head, journal, overtaken, torn }))

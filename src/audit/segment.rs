@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::line::LINE_MOST;
 use super::stamp::Day;
 use crate::crypto::mac::MacKey;
+use crate::os::durable;
 
 /// A segment on its way; left over only by a crash.
 const UNBORN: &str = "segment.new";
@@ -76,16 +77,10 @@ pub(super) fn key(log: &MacKey, number: u64) -> io::Result<MacKey> {
 /// Makes the directory, for its owner only, and its name durable. One that is there stays as it is.
 pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => sync_directory(directory.parent().unwrap_or(directory)),
+        Ok(()) => durable::sync_directory(directory.parent().unwrap_or(directory)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Makes the names in a directory durable (fsync(2), NOTES).
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    File::open(directory)?.sync_all()
 }
 
 /// Removes what a crash left of a segment that was never born.
@@ -116,7 +111,7 @@ pub(super) fn create(directory: &Path, name: Name, opening: &[u8]) -> io::Result
         return Err(error);
     }
     // It has its name and is part of the chain: from here on no error may look like one that passes.
-    sync_directory(directory).map_err(io::Error::other)?;
+    durable::sync_name(&file, &path).map_err(io::Error::other)?;
     Ok(file)
 }
 

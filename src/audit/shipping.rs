@@ -16,6 +16,7 @@ use super::segment::{self, Name};
 use super::walk::{ReadError, Walk};
 use crate::chain::Mark;
 use crate::crypto::mac::MacKey;
+use crate::os::durable;
 use crate::store::Witness;
 
 /// Bytes of a file of the log.
@@ -102,13 +103,13 @@ pub fn cut(directory: &Path, key: &MacKey, vault: [u8; 16], change: u64) -> Resu
         if let Some(end) = first_beyond(&mut walk, change)? {
             let path = segment::path(directory, names[at]);
             let file = OpenOptions::new().write(true).open(path).map_err(io)?;
-            file.set_len(end).and_then(|()| file.sync_all()).map_err(io)?;
+            file.set_len(end).and_then(|()| durable::sync_data(&file)).map_err(io)?;
             names[at + 1..]
                 .iter()
                 .try_for_each(|name| std::fs::remove_file(segment::path(directory, *name)))
                 .map_err(io)?;
         }
-        return segment::sync_directory(directory).map_err(io);
+        return durable::sync_directory(directory).map_err(io);
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::log::AuditError;
 use super::writer::Writer;
 use crate::chain::Mark;
+use crate::os::durable;
 
 /// How often the file is looked at. A quarter of what is promised, 1 s.
 const WATCH: Duration = Duration::from_millis(250);
@@ -189,7 +190,7 @@ impl Shared {
                 return Ok(());
             }
         }
-        file.sync_data()?;
+        durable::sync_data(&file)?;
         self.progress.send_modify(|progress| progress.durable = head);
         Ok(())
     }

@@ -22,7 +22,8 @@ use super::stamp::{Day, Stamp};
 use crate::chain::Mark;
 use crate::clock::Clock;
 use crate::crypto::mac::MacKey;
-use crate::os::space;
+use crate::os::durable;
+use crate::os::space::{self, is_full};
 
 /// A segment ends here: 64 MiB are read in a tenth of a second at a start.
 pub(super) const SEGMENT_MOST: u64 = 64 * 1024 * 1024;
@@ -286,7 +287,7 @@ impl Writer {
         self.watch().map_err(|reason| self.give_up(&reason))?;
         // Before the next one is begun: a crash must not leave a hole between two segments. Most of it was
         // synced in the last interval; the readers wait for the rest once in 64 MiB.
-        if let Err(error) = self.file.sync_data() {
+        if let Err(error) = durable::sync_data(&self.file) {
             return Err(self.give_up_on_device(&format!("a sync failed: {error}")));
         }
         let name = Name { number: self.name.number + 1, day: Day::of(at).max(self.name.day) };
@@ -377,10 +378,6 @@ impl Writer {
     fn give_up(&mut self, reason: &str) -> AuditError {
         AuditError::Unavailable(self.fail(reason).to_string())
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn open_segment(

@@ -21,6 +21,7 @@ use super::input::Source;
 use super::output::Exit;
 use crate::crypto::age::{self, AgeError, Identity, Recipient};
 use crate::crypto::key_list::RootKeys;
+use crate::os::durable;
 use crate::os::hardening;
 
 /// Far more than a key list has.
@@ -67,7 +68,12 @@ impl Session {
                 .mend("name a file that is not there")
         };
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&wanted.to);
-        file.and_then(|mut file| file.write_all(&sealed).and_then(|()| file.sync_all())).map_err(io)?;
+        file.and_then(|mut file| {
+            file.write_all(&sealed)
+                .and_then(|()| file.sync_all())
+                .and_then(|()| durable::sync_name(&file, &wanted.to))
+        })
+        .map_err(io)?;
         let escrowed = Escrowed {
             file: wanted.to.display().to_string(),
             key_ids: keys.iter().map(|key| key.id().to_string()).collect(),

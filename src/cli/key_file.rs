@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::crypto::key::KeyText;
+use crate::os::durable;
 
 /// More keys than anybody rotates through; 45 bytes a line.
 const LIST_MOST: usize = 64 << 10;
@@ -70,7 +71,7 @@ fn write(target: &Path, beside: &Path, mut file: File, key: &KeyText) -> Result<
         file.write_all(&old)?;
         file.sync_all()?;
         fs::rename(beside, target)?;
-        File::open(directory(target))?.sync_all()
+        durable::sync_name(&file, target)
     })();
     written.map_err(|error| failure(target, &error))?;
     Ok(keys(&old).count())

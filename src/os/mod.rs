@@ -7,6 +7,7 @@ pub mod boottime;
 pub mod crash;
 pub mod descriptor;
 pub mod doorman;
+pub mod durable;
 pub mod environment;
 pub mod exec;
 pub mod fault_points;

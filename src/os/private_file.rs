@@ -18,7 +18,7 @@ use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use super::identity::Identity;
-use super::user;
+use super::{durable, user};
 
 /// Why a file or directory is not taken.
 #[derive(Debug)]
@@ -182,13 +182,13 @@ pub fn replace_with(
     temporary.push(format!(".{}.{turn}", std::process::id()));
     let temporary = directory.join(temporary);
     write_new(&temporary, mode, bytes)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .and_then(|()| File::open(directory)?.sync_all())
+        .and_then(|file| std::fs::rename(&temporary, path).map(|()| file))
+        .and_then(|file| durable::sync_name(&file, path))
         .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
         .map_err(io)
 }
 
-fn write_new(path: &Path, mode: u32, bytes: impl FnOnce(&Identity) -> Vec<u8>) -> io::Result<()> {
+fn write_new(path: &Path, mode: u32, bytes: impl FnOnce(&Identity) -> Vec<u8>) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -197,7 +197,8 @@ fn write_new(path: &Path, mode: u32, bytes: impl FnOnce(&Identity) -> Vec<u8>) -
     // The umask may have taken rights away; it never adds any.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(&Zeroizing::new(bytes(&Identity::of(&file.metadata()?))))?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Makes the directory with mode 0700, or takes the one there is if it is ours alone. Its parent must exist; its name there
@@ -208,22 +209,17 @@ fn write_new(path: &Path, mode: u32, bytes: impl FnOnce(&Identity) -> Vec<u8>) -
 pub fn create_directory(path: &Path) -> Result<(), PrivateFileError> {
     let io = |error| PrivateFileError::Io(path.to_owned(), error);
     match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => sync_parent(path).map_err(io),
+        Ok(()) => durable::sync_directory(path.parent().unwrap_or(path)).map_err(io),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             judge_directory(path)?;
             // Whoever made it may have died before this. One whose parent we may not read was made by somebody else.
-            match sync_parent(path) {
+            match durable::sync_directory(path.parent().unwrap_or(path)) {
                 Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(io(error)),
                 _ => Ok(()),
             }
         }
         Err(error) => Err(io(error)),
     }
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Takes a directory only if it is ours alone: owned by the daemon's user, no right for group and others.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::statvfs::statvfs;
 
@@ -26,10 +27,18 @@ pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let (Ok(offset), Ok(length)) = (offset.try_into(), length.try_into()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, length) {
-        Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
-        Err(error) => Err(error.into()),
+    loop {
+        match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, length) {
+            Ok(()) | Err(Errno::EOPNOTSUPP) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+}
+
+/// Whether an error says that there is no room, on the disk or in the quota.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Takes the file out of the kernel's cache as far as it is on the disk, so that what is read next comes from there

@@ -19,11 +19,12 @@ use super::upkeep::Task;
 use super::{Shared, in_memory};
 use crate::chain::Mark;
 use crate::os::fault_points;
+use crate::os::space::is_full;
 use crate::store::index::pending::Pending;
 use crate::store::index::tally::Tally;
 use crate::store::index::{Applied, Broken};
 use crate::store::journal::record::{self, Entry};
-use crate::store::journal::writer::{Writer, is_full};
+use crate::store::journal::writer::Writer;
 use crate::store::{Batch, CommitError, Precondition, State};
 
 /// Bytes after which a group is closed: enough for a thousand small batches, and written in a few milliseconds.

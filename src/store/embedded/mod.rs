@@ -56,12 +56,13 @@ use super::index::{Applied, Broken};
 use super::journal::record;
 use super::journal::segment::{Identity, RECORDS_AT};
 use super::journal::walk::{self, Trouble};
-use super::journal::writer::{Workshop, Writer, sync_directory};
+use super::journal::writer::{Workshop, Writer};
 use super::snapshot::Snapshot;
 use super::{Batch, Commit, CommitError, Health, Key, ReadError, Record, State, Store, Unwitnessed, Witness};
 use crate::chain::Mark;
 use crate::clock::Clock;
 use crate::crypto::mac::MacKey;
+use crate::os::durable;
 use crate::os::lock::{Lock, LockError};
 use crate::room::RoomError;
 
@@ -508,7 +509,7 @@ fn prepare_directories(directory: &Path, journal: &Path) -> Result<Lock, OpenErr
 /// Makes a directory for us alone, and its name durable, if it is not there.
 fn make_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+        Ok(()) => durable::sync_directory(path.parent().unwrap_or(Path::new("/"))),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }

@@ -19,6 +19,7 @@ use super::replay::{Failure, Replay};
 use super::values::Values;
 use super::{OpenError, Options, Rebuild};
 use crate::chain::Mark;
+use crate::os::durable;
 use crate::store::Unwitnessed;
 use crate::store::index::memory::Memory;
 use crate::store::index::tally::{Digester, Tally};
@@ -27,7 +28,7 @@ use crate::store::index::{Applied, Broken, Index};
 use crate::store::journal::segment::{Identity, RECORDS_AT};
 use crate::store::journal::tail;
 use crate::store::journal::walk::{self, End, Found, Segment, Trouble, Walk, containing};
-use crate::store::journal::writer::{RESERVE, Workshop, sync_directory};
+use crate::store::journal::writer::{RESERVE, Workshop};
 use crate::store::snapshot::{self, Base, Snapshot};
 
 /// Records put into a new tree at once.
@@ -425,7 +426,7 @@ impl Recovery<'_> {
             tracing::warn!(%file, offset, %why, "a crash left an unacknowledged tail in the journal; zeroed");
         }
         let mended = tail::mend(&*self.workshop.device, &end.file, pass.unsure..end.offset, end.untidy);
-        let synced = mended.and_then(|()| sync_directory(&self.workshop.directory));
+        let synced = mended.and_then(|()| durable::sync_directory(&self.workshop.directory));
         synced.map_err(|error| OpenError::Io { file: end.file.clone(), error })
     }
 }
@@ -459,6 +460,6 @@ fn set_aside(directory: &Path, index: &Path, since: u64) -> io::Result<PathBuf> 
     }
     let aside = directory.join(format!("index.damaged-{since}"));
     fs::rename(index, &aside)?;
-    sync_directory(directory)?;
+    durable::sync_directory(directory)?;
     Ok(aside)
 }

@@ -22,8 +22,9 @@ use tokio::sync::oneshot;
 use super::fold::{Fold, Haste};
 use super::{OpenError, Shared, base};
 use crate::chain::Mark;
+use crate::os::durable;
 use crate::store::journal::walk::{self, Segment, Trouble};
-use crate::store::journal::writer::{RESERVE, sync_directory};
+use crate::store::journal::writer::RESERVE;
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
 
 /// Of the last snapshot, what the journal may come to while the next one is made, in per cent, beside the segment in use and the one
@@ -454,7 +455,7 @@ impl Upkeep {
                 let first = segment.before.sequence.saturating_add(1);
                 self.shared.front.values().remove(&segment.path, first).map_err(io)?;
                 // One by one: after a crash, none may be gone before those older than it.
-                sync_directory(&self.shared.journal).map_err(io)?;
+                durable::sync_directory(&self.shared.journal).map_err(io)?;
                 removed += 1;
             }
             Ok(removed)

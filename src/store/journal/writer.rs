@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use super::segment::{self, Identity, RECORDS_AT};
 use crate::chain::Mark;
-use crate::os::fault_points;
 use crate::os::limit::is_out_of_descriptors;
+use crate::os::space::is_full;
+use crate::os::{durable, fault_points};
 use crate::store::device::Device;
 
 /// Left free on the file system whatever happens: sled dies at its first write error, so it must not meet one.
@@ -103,7 +104,8 @@ impl Workshop {
         self.device.sync(file)?;
         let path = segment::path(&self.directory, before.sequence.saturating_add(1));
         fs::rename(self.directory.join(UNDERWAY), path)?;
-        self.names.sync_all()
+        self.names.sync_all()?;
+        durable::prove(file)
     }
 
     /// Makes the first segment of a new journal, or of one that goes on after a snapshot.
@@ -208,14 +210,4 @@ impl Writer {
         let needed = segment.saturating_add(RESERVE);
         self.workshop.device.free(&self.workshop.directory).is_ok_and(|free| free < needed)
     }
-}
-
-/// Whether an error says that there is no room, on the disk or in the quota.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-/// Makes names in the directory durable.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }

@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 use super::format::{self, BLOCK, Head};
 use super::{DRAFT, Reader, Snapshot, Told, UNDERWAY, count, path};
 use crate::crypto::mac::MAC_LENGTH;
+use crate::os::durable;
 use crate::os::space;
 use crate::store::Key;
 use crate::store::device::Device;
 use crate::store::index::tally::Digester;
 use crate::store::journal::segment::Identity;
 use crate::store::journal::walk::Trouble;
-use crate::store::journal::writer::sync_directory;
 
 /// Bytes between two syncs.
 const SYNC: u64 = 4 << 20;
@@ -142,7 +142,7 @@ impl<'a> Writer<'a> {
         }
         let named = path(self.directory, self.head.at.sequence);
         fs::rename(self.underway(), &named).map_err(|error| self.failed(error))?;
-        sync_directory(self.directory).map_err(|error| self.failed(error))?;
+        durable::sync_name(&self.file, &named).map_err(|error| self.failed(error))?;
         Ok(Snapshot { path: named, ..found })
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Never lends a hand: what heals does so by itself, or by the next start.
 
+mod aborted;
 mod brim;
 mod limits;
 mod mounted;

@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Repository, RepositoryError, Stored};
+use crate::os::durable;
 
 /// What an object is called while it is written; no reader takes it for one.
 const UNDERWAY: &str = ".underway";
@@ -66,7 +67,8 @@ impl Directory {
         drop(fs::remove_file(&underway));
         linked?;
         let mut above = folder.ancestors().take_while(|above| above.starts_with(&self.0));
-        above.try_for_each(|above| File::open(above)?.sync_all())
+        above.try_for_each(durable::sync_directory)?;
+        durable::prove(&file)
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Never writes outside of the directories that it was given, whatever a manifest says.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use tokenkeep_client::wire::to_body;
 use super::choosing::Set;
 use crate::crypto::age::{self, Identity};
 use crate::crypto::digest::Measured;
+use crate::os::durable;
 use crate::os::private_file;
 use crate::service::backup::BackupError;
 use crate::service::backup::manifest::{Holds, Object};
@@ -108,7 +109,7 @@ fn fetch_one(
     copy(repository, name, object, identities, &mut |opened| {
         io::copy(opened, &mut file).map(|copied| usize::try_from(copied).unwrap_or(usize::MAX))
     })?;
-    file.sync_all().map_err(io)?;
+    durable::sync_data(&file).map_err(io)?;
     sync(path.parent().unwrap_or(path))
 }
 
@@ -208,6 +209,5 @@ pub(super) fn forget(into: Into<'_>) -> Result<(), BackupError> {
 }
 
 pub(super) fn sync(directory: &Path) -> Result<(), BackupError> {
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    File::open(directory).and_then(|opened| opened.sync_all()).map_err(|why| BackupError::io(directory, &why))
+    durable::sync_directory(directory).map_err(|why| BackupError::io(directory, &why))
 }
