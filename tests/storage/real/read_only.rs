@@ -20,7 +20,8 @@ fn a_disk_that_turns_read_only_ends_the_daemon_and_loses_nothing() {
     let seed = number("TOKENKEEP_REAL_SEED").unwrap_or_else(|| u64::from(process::id()));
     let trials = number("TOKENKEEP_REAL_TRIALS").unwrap_or(TRIALS);
     let mut chance = Chance::new(seed);
-    let disk = match Mounted::new(System::Ext4, 128) {
+    // The audit log grows with each trial.
+    let disk = match Mounted::new(System::Ext4, 128 + trials) {
         Ok(disk) => disk,
         Err(why) => return not_run(&format!("the test of a disk that turns read-only: {why}")),
     };
