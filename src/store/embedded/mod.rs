@@ -23,6 +23,7 @@ mod presence;
 mod recovery;
 mod refusal;
 mod replay;
+mod shares;
 mod standing;
 mod upkeep;
 mod values;

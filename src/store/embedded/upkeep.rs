@@ -20,18 +20,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::fold::{Fold, Haste};
-use super::{OpenError, Shared, base};
+use super::{OpenError, Shared, base, shares};
 use crate::chain::Mark;
 use crate::os::durable;
 use crate::store::journal::walk::{self, Segment, Trouble};
 use crate::store::journal::writer::RESERVE;
 use crate::store::snapshot::{self, DRAFT, KEPT, Snapshot, UNDERWAY};
-
-/// Of the last snapshot, what the journal may come to while the next one is made, in per cent, beside the segment in use and the one
-/// prepared; and what the index takes. With both, and two snapshots, a fifth of the live data is left to those segments, and to
-/// what is not removed yet because it was just written.
-const JOURNAL: u64 = 40;
-const INDEX: u64 = 26;
 
 /// How long a snapshot that was read whole needs no second look at its MACs, only at its checksums.
 const LATELY: Duration = Duration::from_secs(600);
@@ -227,15 +221,14 @@ impl Upkeep {
     /// one is begun.
     fn due(&self) -> u64 {
         let base = self.whole.last().map_or(0, |newest| newest.bytes);
-        (left_to_journal(self.live(), base, 0, self.index_bytes()) / 2).max(self.shared.snapshot_after)
+        (shares::left_to_journal(self.live(), base, 0, self.index_bytes()) / 2)
+            .max(self.shared.snapshot_after)
     }
 
     /// About how long a snapshot of what there is now would be: as many times the newest as there are more records.
     fn live(&self) -> u64 {
         let Some(newest) = self.whole.last() else { return 0 };
-        let (then, now) = (newest.tally.records.max(1), self.shared.records());
-        let live = u128::from(newest.bytes) * u128::from(now) / u128::from(then);
-        u64::try_from(live).unwrap_or(u64::MAX)
+        shares::live(newest.bytes, newest.tally.records, self.shared.records())
     }
 
     fn haste(&self) -> Haste {
@@ -251,7 +244,7 @@ impl Upkeep {
         let behind = segments.iter().zip(segments.iter().skip(1));
         let needed = behind.filter(|(_, next)| next.before.sequence > covered);
         let kept: u64 = needed.map(|(segment, _)| segment.length()).sum();
-        left_to_journal(self.live(), base, kept, self.index_bytes()).max(self.due() / 2)
+        shares::left_to_journal(self.live(), base, kept, self.index_bytes()).max(self.due() / 2)
     }
 
     /// What the files of the index take. sled says nothing of it.
@@ -497,30 +490,4 @@ fn may_retire(next: &Segment, limit: u64) -> bool {
 fn is_settled(segment: &Segment) -> bool {
     let written = fs::metadata(&segment.path).and_then(|metadata| metadata.modified());
     written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= SETTLED))
-}
-
-/// What may be added to so much journal beside so much live data, where the next snapshot is made from one of so many bytes. What there is
-/// more of data since then has its room already. sled's file may take more than its part: that comes off the journal's.
-fn left_to_journal(live: u64, base: u64, kept: u64, index: u64) -> u64 {
-    let part = |per_cent: u64| live / 100 * per_cent;
-    let (grown, beyond) = (live.saturating_sub(base), index.saturating_sub(part(INDEX)));
-    (part(JOURNAL) + grown).saturating_sub(beyond).saturating_sub(kept)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_index_takes_beyond_its_part_comes_off_the_journal() {
-        let live = 1000 << 20;
-        let left = |kept: u64, index: u64| left_to_journal(live, live, kept << 20, index << 20) >> 20;
-        assert_eq!(left(0, 0), left(0, 259));
-        assert!((398..=400).contains(&left(0, 259)), "{}", left(0, 259));
-        assert!((297..=300).contains(&left(0, 360)), "{}", left(0, 360));
-        assert!((97..=100).contains(&left(200, 360)), "{}", left(200, 360));
-        assert_eq!((left(400, 0), left(0, 700)), (0, 0));
-        let grown = left_to_journal(live, live / 2, 0, 0) >> 20;
-        assert!((898..=900).contains(&grown), "{grown}");
-    }
 }
