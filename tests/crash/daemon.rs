@@ -89,10 +89,15 @@ impl Place {
         self.root.with_extension("log")
     }
 
-    /// What all daemons of this place said, the end of it.
+    /// What all daemons of this place said.
+    pub fn words(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log()).unwrap_or_default()).into_owned()
+    }
+
+    /// The end of it.
     pub fn last_words(&self) -> String {
-        let log = fs::read(self.log()).unwrap_or_default();
-        String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned()
+        let words = self.words();
+        words[words.floor_char_boundary(words.len().saturating_sub(4096))..].to_owned()
     }
 
     fn spawn(&self) -> Child {

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::chance::Chance;
+use crate::power_cut::below;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Damage {
     BitFlip,
     Deletion,
-    /// An older copy of the file, over it.
+    /// An older copy of a file, over it, or where it was.
     OldCopy,
     Swap,
     Truncation,
@@ -114,8 +115,15 @@ pub(crate) fn befall(
             touched.push(other.clone());
         }
         Damage::OldCopy => {
-            let older = fs::read(old.join(name)).ok().filter(|older| *older != bytes)?;
-            fs::write(&file, older).unwrap();
+            let olds: Vec<PathBuf> = below(old).into_iter().map(|(name, _)| name).collect();
+            // Most segments and snapshots of then are gone by now: those are put back too.
+            let differs = |name: &&PathBuf| {
+                Part::of(name) == part && fs::read(old.join(name)).ok() != fs::read(state.join(name)).ok()
+            };
+            let olds: Vec<&PathBuf> = olds.iter().filter(differs).collect();
+            let name = *olds.get(chance.below(olds.len().max(1) as u64) as usize)?;
+            fs::copy(old.join(name), state.join(name)).unwrap();
+            touched = vec![name.clone()];
         }
     }
     Some(touched)

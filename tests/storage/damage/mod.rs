@@ -1,5 +1,5 @@
 //! Damage: a file of a vault is not what was written, in one of six ways. Each is harmless, and then everything that was
-//! acknowledged is served; or refused, and then the last line names the file and the way back, with exit code 74; or the store
+//! acknowledged is served, and the log names a damaged segment or snapshot; or refused, and then the last line names the file and the way back, with exit code 74; or the store
 //! says that it may be a copy (docs/restore.md). None is silent.
 //!
 //! `TOKENKEEP_DAMAGE_TRIALS=100` of each are the long form (`make damage`).
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -29,6 +30,8 @@ use crate::power_cut::load::{Known, Recording, ballast_lost};
 use crate::power_cut::{below, build, inode, roomy};
 
 const TRIALS: u64 = 6;
+/// What the start did not need to read is read behind it.
+const PATIENCE: Duration = Duration::from_secs(30);
 const ALL_OF_IT: Survival = Survival { share: 100, order: Order::Kept, torn: false };
 
 /// What came of it.
@@ -103,7 +106,8 @@ impl<'a> Ground<'a> {
         build(&disk, ALL_OF_IT, chance, &room.join("new"), recording);
         let names = below(&room.join("new/vault/state")).into_iter().map(|(name, _)| name);
         // Locks hold nothing, and what is prepared is nobody's yet.
-        let names = names.filter(|name| Part::of(name) != Part::Other).collect();
+        let mut names: Vec<PathBuf> = names.filter(|name| Part::of(name) != Part::Other).collect();
+        names.sort_unstable();
         Self { recording, known, room, names }
     }
 
@@ -118,7 +122,7 @@ impl<'a> Ground<'a> {
             }
         };
         let is_other_header = damage == Damage::BitFlip && self.has_other_header(&place);
-        let outcome = match self.outcome(&place, &touched) {
+        let outcome = match self.outcome(&place, damage, &touched) {
             Outcome::Harmless | Outcome::Noticed if is_other_header => {
                 Outcome::Silent("vault.json says something else, and nobody noticed".to_owned())
             }
@@ -168,7 +172,7 @@ impl<'a> Ground<'a> {
         !fs::read(place.state().join("vault.json")).unwrap().eq_ignore_ascii_case(&written)
     }
 
-    fn outcome(&self, place: &Place, touched: &[PathBuf]) -> Outcome {
+    fn outcome(&self, place: &Place, damage: Damage, touched: &[PathBuf]) -> Outcome {
         let mut daemon = match place.start() {
             Ok(daemon) => daemon,
             Err(why) => return refusal(&why, touched),
@@ -179,6 +183,9 @@ impl<'a> Ground<'a> {
             let ended = daemon.ended().map_or("it did not end".to_owned(), |status| status.to_string());
             return refusal(&format!("{ended}\n{}", place.last_words()), touched);
         };
+        let untold =
+            touched.iter().find(|name| self.needs_a_word(damage, name) && !self.is_told(place, name));
+        wrong.extend(untold.map(|name| format!("{}: served, and nobody was told", name.display())));
         daemon.kill();
         wrong.extend(Audited::read(&place.state()).findings(head).iter().map(ToString::to_string));
         match (wrong.first(), is_noticed) {
@@ -186,6 +193,47 @@ impl<'a> Ground<'a> {
             (None, true) => Outcome::Noticed,
             (None, false) => Outcome::Harmless,
         }
+    }
+
+    /// Whether the log must speak of it where everything is served. Not of a segment that both snapshots hold: the daemon removes it itself. Not
+    /// of a snapshot that is gone, or of a file of then that is there again: they leave no trace, and nobody needs them.
+    fn needs_a_word(&self, damage: Damage, name: &Path) -> bool {
+        match (damage, Part::of(name)) {
+            (Damage::OldCopy, _) | (Damage::Deletion, Part::Snapshot) => false,
+            (_, Part::Snapshot) => true,
+            (_, Part::Journal) => {
+                let older = self.of(Part::Snapshot).next().map_or(0, |older| sequence(older));
+                let next = self.of(Part::Journal).find(|other| sequence(other) > sequence(name));
+                next.is_none_or(|next| sequence(next) > older + 1)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the log names the file, or the segment before it, where the journal breaks off; at once or once it was looked at behind the
+    /// start.
+    fn is_told(&self, place: &Place, name: &Path) -> bool {
+        let before = self.of(Part::Journal).take_while(|other| *other != name).last();
+        let named = before.filter(|_| Part::of(name) == Part::Journal).into_iter().chain([name]);
+        let named: Vec<_> = named.map(|file| file.file_name().unwrap().to_string_lossy()).collect();
+        let is_warning = |line: &str| line.contains(" WARN ") || line.contains("ERROR ");
+        let is_told = || {
+            let said = place.words();
+            said.lines().any(|line| is_warning(line) && named.iter().any(|file| line.contains(&**file)))
+        };
+        let until = Instant::now() + PATIENCE;
+        while !is_told() {
+            if Instant::now() > until {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        true
+    }
+
+    /// The files of this part, by their numbers.
+    fn of(&self, part: Part) -> impl Iterator<Item = &Path> {
+        self.names.iter().map(PathBuf::as_path).filter(move |name| Part::of(name) == part)
     }
 
     /// What is wrong, whether it takes itself for a copy, and how far its journal goes.
@@ -230,6 +278,11 @@ fn refusal(said: &str, touched: &[PathBuf]) -> Outcome {
         (true, true, true) => Outcome::Refused,
         seen => Outcome::Silent(format!("refused, but not as it must be {seen:?}: {line}")),
     }
+}
+
+/// The number that a segment or snapshot is named by.
+fn sequence(name: &Path) -> u64 {
+    name.file_stem().unwrap().to_string_lossy().parse().unwrap()
 }
 
 /// What has this inode, by its name below.
