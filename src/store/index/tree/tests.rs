@@ -113,3 +113,40 @@ fn who_reads_meanwhile_misses_nothing() {
     });
     assert_eq!(tree.scan(&[], None, usize::MAX).unwrap().len(), still.len());
 }
+
+/// Most keys go, one here and there stays: few leaves are left, and not one for each.
+#[test]
+fn short_leaves_are_joined() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tree, _) = Tree::open(directory.path(), 1 << 20).unwrap();
+    let all = |pointer: Option<Pointer>, wanted: fn(u16) -> bool| -> Vec<Update> {
+        (0..12_000).filter(|number| wanted(*number)).map(|number| (key(number), pointer)).collect()
+    };
+    tree.apply(&all(Some(to(1)), |_| true), &applied(1)).unwrap();
+    let before = tree.leaves().len();
+    tree.apply(&all(None, |number| number % 60 != 0), &applied(2)).unwrap();
+    let (left, leaves) = (tree.scan(&[], None, usize::MAX).unwrap().len(), tree.leaves().len());
+    assert_eq!(left, 200);
+    assert!(before > 180 && leaves <= left.div_ceil(LEAST), "{before} leaves, then {leaves}");
+}
+
+/// What somebody has written who knows how checksums are made: keys out of order, or twice.
+#[test]
+fn keys_that_are_not_in_order_are_refused() {
+    for (lowest, numbers) in [(1, [1, 3, 2]), (1, [1, 2, 2]), (2, [1, 2, 3]), (1, [1, 2, 9])] {
+        let directory = tempfile::tempdir().unwrap();
+        let (tree, _) = Tree::open(directory.path(), 1 << 20).unwrap();
+        tree.apply(&[(key(8), Some(to(1)))], &applied(1)).unwrap();
+        let mut leaf = Leaf::none().with(&[]);
+        numbers.iter().for_each(|number| leaf.join(&Leaf::none().with(&[(key(*number), Some(to(1)))])));
+        let database = tree.database.as_ref().unwrap();
+        // The leaf that is there begins below all of these: in its place there is one that begins with the ninth.
+        database.remove(LOWEST.0).unwrap();
+        let ninth = Leaf::none().with(&[(key(8), Some(to(1)))]);
+        database.insert(key(8).0, ninth.to_stored(&key(8))).unwrap();
+        database.insert(key(lowest).0, leaf.to_stored(&key(lowest))).unwrap();
+        tree.flush().unwrap();
+        drop(tree);
+        assert!(Tree::open(directory.path(), 1 << 20).is_err(), "{numbers:?}");
+    }
+}
