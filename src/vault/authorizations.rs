@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::ask::Ask;
 use super::caller::Caller;
-use super::connections::{Condition, TRIES, standing};
+use super::connections::{Source, TRIES, standing};
 use super::door::{Became, Permit};
 use super::orgs::Org;
 use super::place::{Field, OrgBlind, Table, place};
@@ -257,7 +257,7 @@ impl Vault {
         let mut permit = self.admit(caller, ask)?;
         match exchanged {
             Exchanged::Accepted(accepted) => {
-                match self.store_accepted(&mut permit, org, id, accepted, Condition::None, None).await {
+                match self.store_accepted(&mut permit, org, id, accepted, Source::Provider).await {
                     Ok((out, mark)) => {
                         let generation = Some(out.generation);
                         let became = Became::because("ok", "authorization_completed");
@@ -297,7 +297,7 @@ impl Vault {
             changes: vec![draft.change],
             note: self.note(permit),
         };
-        let mark = self.commit(batch).await?;
+        let mark = self.commit_precious(batch).await?;
         drop(self.act_on(draft.note, draft.not_before));
         Ok(Some(mark))
     }

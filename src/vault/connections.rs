@@ -45,6 +45,15 @@ pub enum Condition {
     None,
 }
 
+/// Where a token set comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A caller, who has it still: on this condition, with this consent.
+    Caller(Condition, Option<&'a Reference>),
+    /// Its provider, for a code that is spent: nobody can ask for it again.
+    Provider,
+}
+
 /// Which connections a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectionFilter {
@@ -207,7 +216,7 @@ impl Vault {
     ) -> Result<(ConnectionOut, Mark), Refusal> {
         let consent = set.consent.take().map(Reference::judge).transpose()?;
         let accepted = self.accept_token_set(id, set)?;
-        self.store_accepted(permit, org, id, &accepted, condition, consent.as_ref()).await
+        self.store_accepted(permit, org, id, &accepted, Source::Caller(condition, consent.as_ref())).await
     }
 
     /// Stores a token set that follows the rules.
@@ -217,9 +226,12 @@ impl Vault {
         org: &OrgId,
         id: &ConnectionId,
         accepted: &Accepted,
-        condition: Condition,
-        consent: Option<&Reference>,
+        source: Source<'_>,
     ) -> Result<(ConnectionOut, Mark), Refusal> {
+        let (condition, consent) = match source {
+            Source::Caller(condition, consent) => (condition, consent),
+            Source::Provider => (Condition::None, None),
+        };
         let org = self.org(org)?;
         let key = self.blind.connection(org.blind, id);
         for _ in 0..TRIES {
@@ -243,7 +255,11 @@ impl Vault {
                 batch.changes.push(recorded.change);
                 rests_on = Some(recorded.name);
             }
-            match self.commit(batch).await {
+            let committed = match source {
+                Source::Caller(..) => self.commit(batch).await,
+                Source::Provider => self.commit_precious(batch).await,
+            };
+            match committed {
                 Ok(mark) => {
                     self.told(telling, mark);
                     self.note_stored(key, &out);

@@ -96,8 +96,8 @@ impl Place {
 
     /// The end of it.
     pub fn last_words(&self) -> String {
-        let words = self.words();
-        words[words.floor_char_boundary(words.len().saturating_sub(4096))..].to_owned()
+        let log = fs::read(self.log()).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned()
     }
 
     fn spawn(&self) -> Child {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::kit::configuration::Client;
-use crate::kit::poll;
+use crate::kit::tmpfs::Tmpfs;
+use crate::kit::{poll, skip};
 
 #[test]
 fn a_person_consents_and_the_token_set_goes_into_the_vault() {
@@ -132,6 +133,40 @@ fn a_caller_that_leaves_changes_nothing() {
     drop(stream);
     poll("the connection", || (vault.get(CONNECTION).status == 200).then_some(()));
     assert!(server.is_alive(&refresh_token(&vault)));
+}
+
+#[test]
+fn what_a_code_was_exchanged_for_is_kept_on_a_full_disk() {
+    let disk = match Tmpfs::mount(96) {
+        Ok(disk) => disk,
+        Err(why) => return skip(&why),
+    };
+    let Some(server) = OAuthServer::start() else { return };
+    let mut vault = TestVault::stopped_with_state(&disk.path().join("state"), Configuration::default());
+    server.configure(&mut vault, "");
+    vault.start();
+    vault.create_org("acme");
+    let begun = begin(&vault, &["openid", "read", "offline_access"]);
+    let back = came_back(&server.consent(&begun.url));
+    server.fault(&json!({ "path": "/token", "delay_ms": 2000 }));
+    let body = json!({ "code": back["code"] });
+    let completed = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| complete(&vault, &begun.state, &body));
+        let is_spent =
+            || told(&vault, "connection:write").iter().any(|(_, reason)| reason == "authorization_spent");
+        poll("the code on its way", || is_spent().then_some(()));
+        disk.fill();
+        asked.join().expect("an answer")
+    });
+    completed.is(200);
+    try_begin(&vault, &["read"]).refused(507, "storage_full");
+    // Killed while it is full: what came is in the journal.
+    vault.kill9();
+    disk.fill();
+    vault.start();
+    assert!(server.is_alive(&refresh_token(&vault)));
+    assert_eq!(server.count("granted"), 1, "{:?}", server.log());
+    vault.audit_is_intact();
 }
 
 #[test]

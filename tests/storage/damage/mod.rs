@@ -202,7 +202,7 @@ impl<'a> Ground<'a> {
             (Damage::OldCopy, _) | (Damage::Deletion, Part::Snapshot) => false,
             (_, Part::Snapshot) => true,
             (_, Part::Journal) => {
-                let older = self.of(Part::Snapshot).next().map_or(0, |older| sequence(older));
+                let older = self.of(Part::Snapshot).next().map_or(0, sequence);
                 let next = self.of(Part::Journal).find(|other| sequence(other) > sequence(name));
                 next.is_none_or(|next| sequence(next) > older + 1)
             }
