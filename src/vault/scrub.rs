@@ -149,7 +149,7 @@ impl Vault {
             (Some(why), _) => told(
                 "snapshots",
                 "warn",
-                format!("{journal}; a snapshot has all of it, but: {why}"),
+                format!("{journal}; what stood in a damaged segment is in a snapshot, and served: {why}"),
                 Some("see to the disk; take a backup now: `tokenkeep backup create`: docs/storage.md"),
             ),
             (None, Some(why)) => told(

@@ -32,11 +32,11 @@ pub(crate) fn inspect(shared: &Shared, segments: &[Segment], then: Mark) {
             if matches!(&trouble, Trouble::Io { error, .. } if error.kind() == ErrorKind::NotFound) {
                 continue;
             }
-            let is_held = is_in_a_snapshot(shared, &follower);
-            let why = OpenError::from(trouble).to_string();
-            if !is_held {
-                return shared.condition.fail(why);
+            if !is_in_a_snapshot(shared, &follower) {
+                return shared.condition.fail(OpenError::from(trouble).to_string());
             }
+            // Without what an admin of a store that does not open is told: this one serves all there is.
+            let why = trouble.to_string();
             tracing::error!(%why, "all that stood there is in a snapshot, and served; no backup of that time can be made any more");
             shared.standing.note(|standing| standing.damage = Some(why));
         }
