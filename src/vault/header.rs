@@ -149,16 +149,21 @@ impl Header {
         }
         let mut written: Written =
             serde_json::from_slice(text).map_err(|_| damaged("a field is missing or unknown"))?;
-        if written.environment != environment {
-            return Err(HeaderError::ForeignEnvironment {
-                store: written.environment,
-                configured: environment.to_owned(),
-            });
-        }
         let vault_id =
             hex::decode(written.vault_id.as_bytes()).ok_or_else(|| damaged("vault_id is not an id"))?;
         let root_key_id =
             KeyId::parse(&written.system_key.key_id).ok_or_else(|| damaged("a key id is not an id"))?;
+        if written.environment != environment {
+            // The keys are bound to the name that was written: under one that was altered they do not open.
+            let opened = open_keys(vault_id, &written.environment, root, root_key_id, &written);
+            return Err(match opened {
+                Err(damaged @ HeaderError::Damaged(_)) => damaged,
+                _ => HeaderError::ForeignEnvironment {
+                    store: written.environment,
+                    configured: environment.to_owned(),
+                },
+            });
+        }
         let keys = open_keys(vault_id, environment, root, root_key_id, &written)?;
         let tagger = Tagger::new(&keys.index).map_err(|_| HeaderError::NoRoom)?;
         let tag = written.tag.take();

@@ -74,3 +74,19 @@ fn the_tag_follows_each_change() {
     let refused = made.parse(&serde_json::to_vec(&mixed).unwrap()).map(|_| ());
     assert!(matches!(refused, Err(HeaderError::Damaged(_))), "{refused:?}");
 }
+
+#[test]
+fn another_environment_is_told_from_a_name_that_was_altered() {
+    let made = Made::new();
+    let refused = |text: &[u8], environment: &str| {
+        let path = made.room.path().join(FILE_NAME);
+        Header::parse(path, text, environment, &made.root).map(|_| ()).unwrap_err()
+    };
+    let elsewhere = refused(&made.text(), "production");
+    assert!(matches!(elsewhere, HeaderError::ForeignEnvironment { .. }), "{elsewhere}");
+    let altered = String::from_utf8(made.text()).unwrap().replace("\"test\"", "\"tesT\"");
+    for environment in ["test", "tesT"] {
+        let damaged = refused(altered.as_bytes(), environment);
+        assert!(matches!(damaged, HeaderError::Damaged(_)), "{damaged}");
+    }
+}
