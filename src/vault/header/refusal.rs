@@ -46,12 +46,12 @@ impl fmt::Display for HeaderError {
             Self::Io(why) => write!(f, "{FILE_NAME} cannot be read or written: {why}"),
             Self::NewerFormat(format) => write!(
                 f,
-                "the store has format {format} and this program reads up to {FORMAT}; start the newer program"
+                "by {FILE_NAME} the store has format {format}, and this program reads up to {FORMAT}; start the newer program, or, if there never was one, restore the state directory from a backup"
             ),
             Self::NoRoom => WrapError::NoRoom.fmt(f),
             Self::RootKeyMissing(id) => write!(
                 f,
-                "the root key list lacks key {id}, which wraps the system key; put that key back into the list"
+                "the root key list lacks key {id}, which by {FILE_NAME} wraps the system key; put that key back into the list, or, if it never had that key, restore the state directory from a backup"
             ),
         }
     }

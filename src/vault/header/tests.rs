@@ -38,7 +38,7 @@ impl Made {
 }
 
 #[test]
-fn no_bit_of_it_can_change_unnoticed() {
+fn no_bit_of_it_can_change_unnoticed_or_without_the_way_back() {
     let made = Made::new();
     let text = made.text();
     assert!(made.parse(&text).is_ok());
@@ -47,7 +47,9 @@ fn no_bit_of_it_can_change_unnoticed() {
         flipped[at] ^= 1 << bit;
         // `T` and `t` in a moment are one, and so are digits of the tag in hex.
         let is_the_same = flipped.eq_ignore_ascii_case(&text);
-        assert!(is_the_same || made.parse(&flipped).is_err(), "byte {at}, bit {bit}");
+        let said = made.parse(&flipped).err().map(|why| why.to_string());
+        let is_told = said.as_ref().is_some_and(|why| why.contains(FILE_NAME) && why.contains("restore"));
+        assert!(is_told || (is_the_same && said.is_none()), "byte {at}, bit {bit}: {said:?}");
     }
 }
 

@@ -3,6 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use tokenkeep::clock::{Clock, SystemClock};
+use tokenkeep::crypto::key_list::RootKeys;
+use tokenkeep::vault::header::Header;
+
 use super::{kept, nothing_is_lost};
 use crate::kit::vault::write_private;
 use crate::kit::{Client, Configuration, is_root, skip};
@@ -48,9 +52,23 @@ fn a_store_of_another_environment_does_not_open() {
 fn a_store_that_was_stamped_elsewhere_does_not_open() {
     let mut vault = kept();
     let header = vault.state().join("vault.json");
+    let right = fs::read(&header).unwrap();
+    let root = RootKeys::parse(vault.root_key().as_bytes()).unwrap();
+    Header::create(vault.state(), "production", &root, SystemClock.now().into()).unwrap();
+    vault.start_in_vain().with(78, &["\"production\"", "\"development\"", "correct one of them"]);
+    write_private(&header, &right);
+    nothing_is_lost(&mut vault);
+}
+
+/// The keys in the header are bound to the environment that was written: a name that was altered is no other
+/// environment, whichever of the two is configured.
+#[test]
+fn a_store_whose_environment_was_altered_by_hand_is_damaged() {
+    let mut vault = kept();
+    let header = vault.state().join("vault.json");
     let right = fs::read_to_string(&header).unwrap();
     write_private(&header, right.replace("\"development\"", "\"production\"").as_bytes());
-    vault.start_in_vain().with(78, &["\"production\"", "\"development\"", "correct one of them"]);
+    vault.start_in_vain().with(74, &["vault.json is damaged", "restore"]);
     write_private(&header, right.as_bytes());
     nothing_is_lost(&mut vault);
 }
