@@ -22,7 +22,7 @@ use serde_json::Value;
 /// Beyond this a daemon hangs; what a start may take at most is for the caller to judge.
 const START_DEADLINE: Duration = Duration::from_secs(180);
 /// Beyond this an answer does not come any more.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The daemon of this build, or that of `TOKENKEEP_TEST_DAEMON`.
 fn program() -> OsString {
@@ -248,6 +248,12 @@ impl Line {
         let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
         Ok(Self { reader: BufReader::new(stream) })
+    }
+
+    /// For what takes longer than other answers.
+    pub fn waiting(self, patience: Duration) -> Self {
+        self.reader.get_ref().set_read_timeout(Some(patience)).unwrap();
+        self
     }
 
     /// An error is a lost answer: what became of the request is unknown.

@@ -38,6 +38,8 @@ const WRITING: Duration = Duration::from_millis(500);
 /// The promise about a restart. Where the index was damaged or is gone it is built anew from the journal, which takes
 /// as long as the journal is.
 const RESTART_BOUND: Duration = Duration::from_secs(2);
+/// What a round adds to the audit log is verified within this; only a daemon that hangs takes longer.
+const VERIFY_BOUND: Duration = Duration::from_millis(200);
 /// A run that takes longer than this a round does not end by itself.
 const ROUND_BOUND: Duration = Duration::from_secs(15);
 
@@ -75,7 +77,8 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
         };
         examine(&mut writers, &daemon, &mut tally);
     }
-    let verified = daemon.admin().done("POST", "/admin/v1/audit/verify", &Value::Null);
+    let patience = daemon::ANSWER_DEADLINE + VERIFY_BOUND * u32::try_from(rounds).unwrap();
+    let verified = daemon.admin().waiting(patience).done("POST", "/admin/v1/audit/verify", &Value::Null);
     let audited = Audited::read(&place.state());
     let changes = writers.iter().map(|writer| writer.ledger.acknowledged + writer.ledger.in_doubt.0).sum();
     tally.findings.extend(audited.findings(changes));
