@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::Value;
-use tokenkeep_client::Request;
 use tokenkeep_client::ids::OrgId;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::wire::{AuditVerifyOut, Page};
+use tokenkeep_client::{Client, Request};
 use zeroize::Zeroizing;
 
 use super::Session;
@@ -24,8 +24,8 @@ use super::page::Part;
 /// Pause between two looks at the end of the log.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Reading 400 days of log takes its time.
-const VERIFY_DEADLINE: Duration = Duration::from_secs(60 * 60);
+/// Reading 400 days of log takes its time, for the few entries of a query too.
+const READ_DEADLINE: Duration = Duration::from_secs(60 * 60);
 
 /// While following, a daemon that restarts is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -121,7 +121,7 @@ impl Session {
                     .with_query_if("outcome", query.outcome)
                     .with_query_if("since", query.since)
                     .with_query_if("until", query.until);
-                let page: Page<Value> = query.part.read(&self.client, &request).await?;
+                let page: Page<Value> = query.part.read(&self.patient(), &request).await?;
                 self.screen.show(&page, |page| page.items.iter().map(line).collect());
                 self.note_more(page.next.as_deref());
                 Ok(Exit::Done)
@@ -160,10 +160,14 @@ impl Session {
         }
     }
 
+    /// Waits as long as the daemon reads.
+    fn patient(&self) -> Client {
+        self.client.clone().with_deadline(READ_DEADLINE)
+    }
+
     async fn verify(&mut self) -> Result<Exit, Failure> {
-        let patient = self.client.clone().with_deadline(VERIFY_DEADLINE);
         let request = Request::post("/admin/v1/audit/verify", Zeroizing::default());
-        let verified: AuditVerifyOut = patient.send(&request).await?.read()?;
+        let verified: AuditVerifyOut = self.patient().send(&request).await?.read()?;
         self.screen.show(&verified, verdict);
         Ok(if verified.intact { Exit::Done } else { Exit::Refused })
     }

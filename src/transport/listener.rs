@@ -160,9 +160,9 @@ type Handshake = JoinHandle<Result<Session<TcpStream>, Refused>>;
 
 impl Service {
     fn serve_local(&self, stream: UnixStream, peer: Peer, entrance: Entrance, connections: &mut JoinSet<()>) {
-        let door = match entrance {
-            Entrance::Admin => metrics::Door::Admin,
-            Entrance::Application => metrics::Door::Unix,
+        let (door, deadlines) = match entrance {
+            Entrance::Admin => (metrics::Door::Admin, self.deadlines.of_admins()),
+            Entrance::Application => (metrics::Door::Unix, self.deadlines),
         };
         let Some(place) = self.register.enter(Holder::User(peer.uid)) else {
             self.application.vault.meters().turned_away(door);
@@ -178,7 +178,7 @@ impl Service {
             stream,
             Arc::clone(&self.application),
             Arc::new(caller),
-            self.deadlines,
+            deadlines,
             Standing::Lasting,
             self.stopping.clone(),
         );

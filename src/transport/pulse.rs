@@ -30,6 +30,15 @@ pub struct Deadlines {
     pub request: u32,
 }
 
+impl Deadlines {
+    /// As they are for those who keep the daemon: what they ask may take as long as its logs are long. A body of theirs
+    /// has its own deadline all the same, and so has an answer that they do not read.
+    #[must_use]
+    pub fn of_admins(self) -> Self {
+        Self { request: u32::MAX, ..self }
+    }
+}
+
 /// Ticks without a request after which a connection of HTTP/2 is told to end, and is ended. A client that runs asks again
 /// within the first, or opens another connection.
 const REST_TOLD: u32 = 2;
@@ -240,6 +249,17 @@ mod tests {
         let request = pulse.begin(false);
         assert_eq!(ticks_until_overdue(&pulse), DEADLINES.request + 1);
         drop(request);
+        assert_eq!(ticks_until_overdue(&pulse), DEADLINES.idle + 1);
+    }
+
+    #[test]
+    fn what_an_admin_asks_takes_as_long_as_it_takes_and_nothing_else_does() {
+        let deadlines = DEADLINES.of_admins();
+        let pulse = Arc::new(Pulse::default());
+        let request = pulse.begin(false);
+        assert!((0..100_000).all(|_| pulse.tick(&deadlines) == Stand::Fine));
+        drop(request);
+        assert_eq!(Deadlines { request: DEADLINES.request, ..deadlines }, DEADLINES);
         assert_eq!(ticks_until_overdue(&pulse), DEADLINES.idle + 1);
     }
 

@@ -1,6 +1,7 @@
 //! What an admin sees and tries, and what the configuration takes.
 
 use std::fs;
+use std::time::Duration;
 
 use super::receiver::secret;
 use super::*;
@@ -31,6 +32,18 @@ fn an_admin_tries_the_webhook_and_hears_what_came_back() {
     let tested = test_alert(&vault);
     assert_eq!((&tested["delivered"], &tested["status"]), (&json!(false), &json!(null)), "{tested}");
     assert_eq!(listed(&vault)["waiting"], json!(0), "a test is not tried again");
+}
+
+#[test]
+fn an_admin_is_answered_however_long_it_takes() {
+    let receiver = Receiver::start();
+    // An application would be hung up on after six times this.
+    let (limits, table) = ("body_deadline = \"1s\"", receiver.table("", ""));
+    let more = Box::leak(table.into_boxed_str());
+    let mut vault = TestVault::stopped(Configuration { limits, more, ..Configuration::default() });
+    vault.start();
+    receiver.next([Mood::Slow(Duration::from_secs(9))]);
+    assert_eq!(test_alert(&vault)["status"], json!(204));
 }
 
 #[test]
