@@ -34,11 +34,26 @@ impl std::ops::Deref for Digits {
 }
 
 /// Appends bytes in lower-case hex.
-pub fn put_hex<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    // Pairs of a known number, and one append: without a look at the room for each.
-    let pairs = bytes.map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    out.extend_from_slice(pairs.as_flattened());
+pub fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    let (fours, rest) = bytes.as_chunks::<4>();
+    for four in fours {
+        out.extend_from_slice(&hex_digits(u32::from_be_bytes(*four)));
+    }
+    for byte in rest {
+        out.extend_from_slice(&hex_digits((*byte).into())[6..]);
+    }
+}
+
+/// The lower-case hex digits of a number, made all at once: each byte of a word is spread to be one digit.
+#[must_use]
+pub fn hex_digits(number: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let halves = (u64::from(number) << 16 | u64::from(number)) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves << 8 | halves) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (bytes << 4 | bytes) & (EACH * 0x0f);
+    // A nibble above nine carries into the upper half of its byte when six is added.
+    let letters = ((nibbles + EACH * 6) >> 4) & EACH;
+    (nibbles + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -58,5 +73,15 @@ mod tests {
         let mut out = b"h=".to_vec();
         put_hex(&mut out, &[0, 9, 10, 0xf0, 0xff]);
         assert_eq!(out, b"h=00090af0ff");
+    }
+
+    #[test]
+    fn all_digits_of_hex_are_those_of_format() {
+        for at in 0..8 {
+            for digit in 0..16 {
+                let number = digit << (4 * at) | !0xf_u32.wrapping_shl(4 * at) & 0x9a9a_a99f;
+                assert_eq!(hex_digits(number), format!("{number:08x}").as_bytes());
+            }
+        }
     }
 }

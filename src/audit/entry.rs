@@ -2,6 +2,7 @@
 
 use tokenkeep_client::ids::ConnectionId;
 
+use super::line;
 use crate::chain::Mark;
 use crate::domain::action::Action;
 use crate::domain::principal::Principal;
@@ -35,13 +36,29 @@ pub enum Target<'a> {
     Named(&'a str),
 }
 
+/// Who asked, as entries say it: a caller asks often, and is written once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who(Box<[u8]>);
+
+impl Who {
+    /// This principal.
+    #[must_use]
+    pub fn of(principal: &Principal) -> Self {
+        Self(line::principal(principal).into_boxed_slice())
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// One entry, before it has its place in the chain.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
     /// Also in `X-Request-Id`.
     pub request_id: &'a str,
     /// Who asked.
-    pub principal: &'a Principal,
+    pub who: &'a Who,
     /// What was asked.
     pub action: Action,
     /// The org, where there is one.

@@ -17,12 +17,13 @@ mod text;
 
 use std::fmt;
 
-use self::fields::Fields;
+use self::fields::{Asked, Fields};
 use self::text::{EntryText, OpeningText};
 use super::entry::Entry;
 use super::stamp::{self, Stamp};
 use crate::chain::Mark;
 use crate::digits::{put_hex, put_number};
+use crate::domain::principal::Principal;
 use crate::domain::san::San;
 
 /// Version of the format; in each opening line.
@@ -182,7 +183,11 @@ impl Line {
         let mut out = Vec::with_capacity(512);
         begin(&mut out, self.sequence, Stamp::new().format(self.at));
         match &self.body {
-            Body::Entry(recorded) => recorded.fields().put(&mut out),
+            Body::Entry(recorded) => {
+                let mut who = Vec::new();
+                recorded.asked().put(&mut who);
+                recorded.fields(&who).put(&mut out);
+            }
             Body::Opening(opening) => opening.put(&mut out),
         }
         finish(&mut out, &self.mac);
@@ -210,16 +215,9 @@ pub(super) fn begin(out: &mut Vec<u8>, sequence: u64, at: &[u8; stamp::STAMP_LEN
 
 /// Writes the fields of an entry after [`begin`]. Allocates nothing once `out` has grown.
 pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
-    let peer = entry.principal.proof.peer();
-    let remote = entry.principal.proof.remote();
     Fields {
         request_id: entry.request_id,
-        name: &entry.principal.name,
-        proof: entry.principal.proof.as_str(),
-        peer: peer.map(|peer| (peer.uid, peer.gid, peer.pid, peer.unit.as_deref())),
-        address: remote.map(|remote| remote.address.as_str()),
-        san: remote.and_then(|remote| remote.san.as_ref()).map(San::as_str),
-        serial: remote.and_then(|remote| remote.serial.as_deref()),
+        who: entry.who.as_bytes(),
         action: entry.action.as_str(),
         org: entry.org,
         target: entry.target,
@@ -231,6 +229,22 @@ pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
         journal: entry.journal,
     }
     .put(out);
+}
+
+/// A principal, as it stands in an entry.
+pub(super) fn principal(principal: &Principal) -> Vec<u8> {
+    let (peer, remote) = (principal.proof.peer(), principal.proof.remote());
+    let mut out = Vec::new();
+    Asked {
+        name: &principal.name,
+        proof: principal.proof.as_str(),
+        peer: peer.map(|peer| (peer.uid, peer.gid, peer.pid, peer.unit.as_deref())),
+        address: remote.map(|remote| remote.address.as_str()),
+        san: remote.and_then(|remote| remote.san.as_ref()).map(San::as_str),
+        serial: remote.and_then(|remote| remote.serial.as_deref()),
+    }
+    .put(&mut out);
+    out
 }
 
 /// Ends a line with its chain value; the newline is the writer's.

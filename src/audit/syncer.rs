@@ -233,7 +233,7 @@ pub(super) async fn until_durable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::entry::{Decision, Entry};
+    use crate::audit::entry::{Decision, Entry, Who};
     use crate::audit::writer::Ground;
     use crate::clock::SystemClock;
     use crate::crypto::mac::MacKey;
@@ -252,11 +252,11 @@ mod tests {
         };
         let shared = Shared::new(Writer::begin(ground).unwrap(), Duration::from_secs(86_400));
         let begun = shared.durable();
-        let principal = Principal { name: "task:test".into(), proof: Proof::Internal };
+        let who = Who::of(&Principal { name: "task:test".into(), proof: Proof::Internal });
         let append = || {
             let mark = shared.writer().append(&Entry {
                 request_id: "r",
-                principal: &principal,
+                who: &who,
                 action: Action::VaultRun,
                 org: None,
                 target: None,

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-use super::entry::{Decision, Entry, Target};
+use super::entry::{Decision, Entry, Target, Who};
 use super::{AuditError, Log, Opened, Options, Sync};
 use crate::chain::Mark;
 use crate::clock::ManualClock;
@@ -92,15 +92,15 @@ impl Kit {
     }
 }
 
-fn asked_by(unit: &str) -> Principal {
+fn asked_by(unit: &str) -> Who {
     let peer = Peer { uid: 1000, gid: 1001, pid: 4242, unit: Some(unit.into()) };
-    Principal { name: "billing".into(), proof: Proof::Unix(peer) }
+    Who::of(&Principal { name: "billing".into(), proof: Proof::Unix(peer) })
 }
 
-fn read_of<'a>(principal: &'a Principal, request_id: &'a str) -> Entry<'a> {
+fn read_of<'a>(who: &'a Who, request_id: &'a str) -> Entry<'a> {
     Entry {
         request_id,
-        principal,
+        who,
         action: Action::TokenRead,
         org: Some("acme"),
         target: Some(Target::Named("github/main")),
@@ -114,10 +114,10 @@ fn read_of<'a>(principal: &'a Principal, request_id: &'a str) -> Entry<'a> {
 }
 
 fn append(log: &Log, count: usize) -> Mark {
-    let principal = asked_by("billing.service");
+    let who = asked_by("billing.service");
     let mut mark = Mark::START;
     for number in 0..count {
-        mark = log.append(&read_of(&principal, &format!("request-{number}"))).unwrap();
+        mark = log.append(&read_of(&who, &format!("request-{number}"))).unwrap();
     }
     mark
 }
@@ -132,9 +132,9 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 
 /// Appends until the log refuses, for at most a minute; the reason.
 fn until_refused(log: &Log) -> String {
-    let principal = asked_by("billing.service");
+    let who = asked_by("billing.service");
     for _ in 0..6_000 {
-        if let Err(AuditError::Unavailable(reason)) = log.append(&read_of(&principal, "after")) {
+        if let Err(AuditError::Unavailable(reason)) = log.append(&read_of(&who, "after")) {
             return reason;
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -127,21 +127,21 @@ impl Route {
             return Self::parse_admin(admin);
         }
         let rest = path.strip_prefix("/v1/orgs/").ok_or(RouteError::Unknown)?;
-        let mut parts = Parts(Some(rest));
-        let org = OrgId::parse(&part(parts.next())?)?;
+        let mut parts = Parts::of(rest);
+        let org = OrgId::parse(&parts.decoded()?)?;
         match parts.next() {
             None => Ok(Self::Org(org)),
             Some("connections") => Self::parse_connection(org, parts),
             Some("authorizations") => match (parts.next(), parts.next(), parts.next()) {
                 (None, ..) => Ok(Self::Authorizations(org)),
                 (Some(state), Some("complete"), None) => {
-                    Ok(Self::AuthorizationComplete(org, AuthorizationState::parse(&part(Some(state))?)?))
+                    Ok(Self::AuthorizationComplete(org, AuthorizationState::parse(&parts.decode(state)?)?))
                 }
                 _ => Err(RouteError::Unknown),
             },
             Some("secrets") => match (parts.next(), parts.next()) {
                 (None, _) => Ok(Self::Secrets(org)),
-                (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&part(Some(name))?)?)),
+                (Some(name), None) => Ok(Self::Secret(org, SecretName::parse(&parts.decode(name)?)?)),
                 _ => Err(RouteError::Unknown),
             },
             Some("decrypt") if parts.next().is_none() => Ok(Self::Decrypt(org)),
@@ -180,13 +180,13 @@ impl Route {
     }
 
     fn parse_consent(rest: &str) -> Result<Self, RouteError> {
-        let mut parts = Parts(Some(rest));
-        let org = OrgId::parse(&part(parts.next())?)?;
+        let mut parts = Parts::of(rest);
+        let org = OrgId::parse(&parts.decoded()?)?;
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some("consents"), None, ..) => Ok(Self::Consents(org)),
             (Some("consents"), Some(provider), Some(name), None) => {
-                let provider = ProviderId::parse(&part(Some(provider))?)?;
-                let name = ConnectionName::parse(&part(Some(name))?)?;
+                let provider = ProviderId::parse(&parts.decode(provider)?)?;
+                let name = ConnectionName::parse(&parts.decode(name)?)?;
                 Ok(Self::Consent(org, ConnectionId { provider, name }))
             }
             _ => Err(RouteError::Unknown),
@@ -194,8 +194,8 @@ impl Route {
     }
 
     fn parse_provider(rest: &str) -> Result<Self, RouteError> {
-        let mut parts = Parts(Some(rest));
-        let provider = ProviderId::parse(&part(parts.next())?)?;
+        let mut parts = Parts::of(rest);
+        let provider = ProviderId::parse(&parts.decoded()?)?;
         match (parts.next(), parts.next()) {
             (None, _) => Ok(Self::Provider(provider)),
             (Some("check"), None) => Ok(Self::ProviderCheck(provider)),
@@ -205,8 +205,8 @@ impl Route {
 
     fn parse_connection(org: OrgId, mut parts: Parts<'_>) -> Result<Self, RouteError> {
         let Some(provider) = parts.next() else { return Ok(Self::Connections(org)) };
-        let provider = ProviderId::parse(&part(Some(provider))?)?;
-        let name = ConnectionName::parse(&part(parts.next())?)?;
+        let provider = ProviderId::parse(&parts.decode(provider)?)?;
+        let name = ConnectionName::parse(&parts.decoded()?)?;
         let id = ConnectionId { provider, name };
         match (parts.next(), parts.next()) {
             (None, _) => Ok(Self::Connection(org, id)),
@@ -219,31 +219,54 @@ impl Route {
 }
 
 /// The parts of a path. They are short: a plain loop finds their ends sooner than `str::split` sets out to.
-struct Parts<'a>(Option<&'a str>);
+struct Parts<'a> {
+    rest: Option<&'a str>,
+    /// Whether any of them is percent-encoded: they seldom are, and one look at all of them tells.
+    is_encoded: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn of(path: &'a str) -> Self {
+        Self { rest: Some(path), is_encoded: has_percent(path) }
+    }
+
+    /// The next part, percent-decoded.
+    fn decoded(&mut self) -> Result<Cow<'a, str>, RouteError> {
+        let part = self.next().ok_or(RouteError::Unknown)?;
+        self.decode(part)
+    }
+
+    /// A part, percent-decoded (RFC 3986, section 2.1).
+    fn decode(&self, part: &'a str) -> Result<Cow<'a, str>, RouteError> {
+        if !self.is_encoded {
+            return Ok(Cow::Borrowed(part));
+        }
+        percent_decode(part).ok_or(RouteError::Invalid("a part of the path is not percent-encoded UTF-8"))
+    }
+}
 
 impl<'a> Iterator for Parts<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let rest = self.0?;
+        let rest = self.rest?;
         let Some((part, tail)) = rest.bytes().position(|byte| byte == b'/').map(|at| rest.split_at(at))
         else {
-            return self.0.take();
+            return self.rest.take();
         };
-        self.0 = tail.get(1..);
+        self.rest = tail.get(1..);
         Some(part)
     }
 }
 
-/// One part of a path, percent-decoded (RFC 3986, section 2.1).
-fn part(text: Option<&str>) -> Result<Cow<'_, str>, RouteError> {
-    let text = text.ok_or(RouteError::Unknown)?;
-    percent_decode(text).ok_or(RouteError::Invalid("a part of the path is not percent-encoded UTF-8"))
+/// Without an early end, which makes it a matter of a few instructions.
+fn has_percent(text: &str) -> bool {
+    text.bytes().fold(false, |any, byte| any | (byte == b'%'))
 }
 
 /// Decodes percent-encoding; none where it is broken or not UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.bytes().any(|byte| byte == b'%') {
+    if !has_percent(text) {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

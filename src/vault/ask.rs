@@ -10,7 +10,7 @@ use crate::domain::action::Action;
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     /// Of the request; in every entry.
-    pub request_id: &'a str,
+    pub request: &'a RequestId,
     /// What is to be done.
     pub action: Action,
     /// To whose belongings.
@@ -25,7 +25,7 @@ impl<'a> Ask<'a> {
     /// An action on the vault as a whole.
     #[must_use]
     pub fn new(request: &'a RequestId, action: Action) -> Self {
-        Self { request_id: request.as_str(), action, org: None, provider: None, target: None }
+        Self { request, action, org: None, provider: None, target: None }
     }
 
     /// On this org.

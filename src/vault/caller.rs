@@ -21,6 +21,7 @@ use super::Vault;
 use super::ask::Ask;
 use super::refusal::Refusal;
 use super::rules::Rules;
+use crate::audit::entry::Who;
 use crate::domain::action::Action;
 use crate::domain::policy::{Ambiguous, Client, Policy, Verdict, judge, judge_admin, judge_in_org};
 use crate::domain::principal::{Principal, Proof, Remote};
@@ -39,6 +40,8 @@ pub(super) use held::Held;
 #[derive(Debug)]
 pub struct Caller {
     principal: Principal,
+    /// The same, for the audit log.
+    who: Who,
     rule: Rule,
     allowance: Arc<Allowance>,
     held: Held,
@@ -184,6 +187,16 @@ pub(super) struct Excess {
 }
 
 impl Caller {
+    fn new(principal: Principal, rule: Rule, allowance: Arc<Allowance>, edition: u64) -> Self {
+        let who = Who::of(&principal);
+        Self { principal, who, rule, allowance, held: Held::Nothing, edition, certified: None }
+    }
+
+    /// As entries of the audit log name it.
+    pub(super) fn who(&self) -> &Who {
+        &self.who
+    }
+
     /// Who it is.
     #[must_use]
     pub fn principal(&self) -> &Principal {
@@ -289,8 +302,7 @@ impl Vault {
             Some(client) => known(&rules, client),
             None => unknown(&rules, Origin::User(peer.uid), Stranger::Process),
         };
-        let principal = Principal { name, proof: Proof::Unix(peer) };
-        Caller { principal, rule, allowance, edition: rules.edition, certified: None, held: Held::Nothing }
+        Caller::new(Principal { name, proof: Proof::Unix(peer) }, rule, allowance, rules.edition)
     }
 
     /// Who a caller with a verified certificate is. One whose certificate names several clients is none of them.
@@ -308,12 +320,8 @@ impl Vault {
             None => unknown(&rules, Origin::Network(Origin::network(from.ip())), why),
         };
         Caller {
-            principal: Principal { name, proof },
-            rule,
-            allowance,
-            edition: rules.edition,
             certified: Some(Certified { from, names: names.to_vec(), serial }),
-            held: Held::Nothing,
+            ..Caller::new(Principal { name, proof }, rule, allowance, rules.edition)
         }
     }
 
@@ -340,8 +348,7 @@ impl Vault {
         let proof = Proof::Mtls(Remote { address: from.to_string(), san: name, serial });
         let origin = Origin::Network(Origin::network(from.ip()));
         let (name, rule, allowance) = unknown(&rules, origin, Stranger::Certificate);
-        let principal = Principal { name, proof };
-        Caller { principal, rule, allowance, edition: rules.edition, certified: None, held: Held::Nothing }
+        Caller::new(Principal { name, proof }, rule, allowance, rules.edition)
     }
 
     /// A process at the admin socket: the daemon's own user or root, whom the socket's mode let in.
@@ -355,20 +362,14 @@ impl Vault {
             (rule, allowance)
         };
         let principal = Principal { name: "admin".to_owned(), proof: Proof::Admin(peer) };
-        Caller { principal, rule, allowance, edition: rules.edition, certified: None, held: Held::Nothing }
+        Caller::new(principal, rule, allowance, rules.edition)
     }
 
     /// A task of the daemon itself. It has a name in the audit log like everybody else.
     #[must_use]
     pub fn task(&self, name: &str) -> Caller {
-        Caller {
-            principal: Principal { name: format!("task:{name}"), proof: Proof::Internal },
-            rule: Rule::Admin,
-            allowance: Allowance::new(Rate::HIGHEST),
-            held: Held::Nothing,
-            edition: self.rules.edition(),
-            certified: None,
-        }
+        let principal = Principal { name: format!("task:{name}"), proof: Proof::Internal };
+        Caller::new(principal, Rule::Admin, Allowance::new(Rate::HIGHEST), self.rules.edition())
     }
 }
 

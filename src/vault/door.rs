@@ -414,7 +414,7 @@ impl Vault {
     ) -> Result<(), Refusal> {
         if let Some(fault) = refusal.reason.and_then(PassFault::of_reason) {
             // The org stands in the audit log alone; the request id leads there.
-            let (request, principal) = (ask.request_id, &caller.principal().name);
+            let (request, principal) = (ask.request.as_str(), &caller.principal().name);
             tracing::warn!(request, principal, fault = fault.reason(), "a request was refused for its pass");
         }
         let mut entry = self.entry(caller, ask, Became::refused(refusal), None, None);
@@ -433,8 +433,8 @@ impl Vault {
     ) -> Entry<'a> {
         self.meters.count(ask.action, became.outcome);
         Entry {
-            request_id: ask.request_id,
-            principal: caller.principal(),
+            request_id: ask.request.as_str(),
+            who: caller.who(),
             action: ask.action,
             org: ask.org.map(OrgId::as_str),
             target: ask.target,

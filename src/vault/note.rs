@@ -11,7 +11,7 @@ use super::door::Permit;
 use super::place::{Field, Table, vault_place};
 use super::request_id::RequestIds;
 use crate::audit::AuditError;
-use crate::audit::entry::{Decision, Entry, Target};
+use crate::audit::entry::{Decision, Entry, Target, Who};
 use crate::crypto::key::SealingKey;
 use crate::crypto::seal::{open, seal};
 use crate::domain::action::Action;
@@ -94,7 +94,7 @@ impl Vault {
         let (principal, ask) = (Caller::principal(permit.caller()), permit.ask());
         let (peer, remote) = (principal.proof.peer(), principal.proof.remote());
         let note = Note {
-            request_id: ask.request_id.to_owned(),
+            request_id: ask.request.to_string(),
             name: principal.name.clone(),
             proof: principal.proof.as_str().to_owned(),
             uid: peer.map(|peer| peer.uid),
@@ -129,7 +129,7 @@ impl Vault {
         self.audit
             .append(&Entry {
                 request_id: note.as_ref().map_or("0000000000000000", |note| &note.request_id),
-                principal: &principal,
+                who: &Who::of(&principal),
                 action: action.unwrap_or(Action::VaultRun),
                 org: note.as_ref().and_then(|note| note.org.as_deref()),
                 target: note.as_ref().and_then(|note| note.target.as_deref()).map(Target::Named),

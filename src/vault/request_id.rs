@@ -6,9 +6,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::crypto::random;
+use crate::digits::hex_digits;
 
 /// 16 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 16]);
 
 impl RequestId {
@@ -28,7 +29,8 @@ impl fmt::Display for RequestId {
 /// Gives out request ids.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u32,
+    /// Its digits.
+    process: [u8; 8],
     next: AtomicU32,
 }
 
@@ -36,18 +38,16 @@ impl RequestIds {
     /// Of this process.
     #[must_use]
     pub fn new() -> Self {
-        Self { process: u32::from_be_bytes(random::bytes()), next: AtomicU32::new(1) }
+        Self { process: hex_digits(u32::from_be_bytes(random::bytes())), next: AtomicU32::new(1) }
     }
 
     /// The next one. After 2^32 requests the ids of a process come round; the audit log has its sequence.
     #[must_use]
     pub fn next(&self) -> RequestId {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let value = u64::from(self.process) << 32 | u64::from(count);
         let mut digits = [0; 16];
-        for (at, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[usize::from((value >> (60 - 4 * at)) as u8 & 15)];
-        }
+        digits[..8].copy_from_slice(&self.process);
+        digits[8..].copy_from_slice(&hex_digits(count));
         RequestId(digits)
     }
 }

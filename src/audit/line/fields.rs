@@ -26,30 +26,19 @@ impl Opening {
     }
 }
 
-/// The fields of an entry, borrowed: from what happens now, or from what was read.
-pub(super) struct Fields<'a> {
-    pub(super) request_id: &'a str,
+/// Who asked, borrowed.
+pub(super) struct Asked<'a> {
     pub(super) name: &'a str,
     pub(super) proof: &'a str,
     pub(super) peer: Option<(u32, u32, u32, Option<&'a str>)>,
     pub(super) address: Option<&'a str>,
     pub(super) san: Option<&'a str>,
     pub(super) serial: Option<&'a str>,
-    pub(super) action: &'a str,
-    pub(super) org: Option<&'a str>,
-    pub(super) target: Option<Target<'a>>,
-    pub(super) decision: &'a str,
-    pub(super) outcome: &'a str,
-    pub(super) reason: Option<&'a str>,
-    pub(super) pass: Option<&'a str>,
-    pub(super) generation: Option<u64>,
-    pub(super) journal: Option<Mark>,
 }
 
-impl Fields<'_> {
+impl Asked<'_> {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
-        put_field(out, b",\"request_id\":", Some(self.request_id));
-        put_field(out, b",\"principal\":{\"name\":", Some(self.name));
+        put_field(out, b"{\"name\":", Some(self.name));
         put_field(out, b",\"proof\":", Some(self.proof));
         if let Some((uid, gid, pid, unit)) = self.peer {
             out.extend_from_slice(b",\"uid\":");
@@ -64,7 +53,31 @@ impl Fields<'_> {
         put_field(out, b",\"san\":", self.san);
         put_field(out, b",\"serial\":", self.serial);
         out.push(b'}');
-        put_field(out, b",\"action\":", Some(self.action));
+    }
+}
+
+/// The fields of an entry, borrowed: from what happens now, or from what was read.
+pub(super) struct Fields<'a> {
+    pub(super) request_id: &'a str,
+    /// What [`Asked`] writes.
+    pub(super) who: &'a [u8],
+    pub(super) action: &'a str,
+    pub(super) org: Option<&'a str>,
+    pub(super) target: Option<Target<'a>>,
+    pub(super) decision: &'a str,
+    pub(super) outcome: &'a str,
+    pub(super) reason: Option<&'a str>,
+    pub(super) pass: Option<&'a str>,
+    pub(super) generation: Option<u64>,
+    pub(super) journal: Option<Mark>,
+}
+
+impl Fields<'_> {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_field(out, b",\"request_id\":", Some(self.request_id));
+        out.extend_from_slice(b",\"principal\":");
+        out.extend_from_slice(self.who);
+        put_word(out, b",\"action\":\"", self.action);
         put_field(out, b",\"org\":", self.org);
         match self.target {
             // Identifiers need no escapes: their alphabets have neither quote nor backslash.
@@ -78,8 +91,8 @@ impl Fields<'_> {
             Some(Target::Named(name)) => put_field(out, b",\"target\":", Some(name)),
             None => {}
         }
-        put_field(out, b",\"decision\":", Some(self.decision));
-        put_field(out, b",\"outcome\":", Some(self.outcome));
+        put_word(out, b",\"decision\":\"", self.decision);
+        put_word(out, b",\"outcome\":\"", self.outcome);
         put_field(out, b",\"reason\":", self.reason);
         put_field(out, b",\"pass\":", self.pass);
         if let Some(generation) = self.generation {
@@ -91,16 +104,23 @@ impl Fields<'_> {
 }
 
 impl Recorded {
-    pub(super) fn fields(&self) -> Fields<'_> {
+    pub(super) fn asked(&self) -> Asked<'_> {
         let peer = self.peer.as_ref();
-        Fields {
-            request_id: &self.request_id,
+        Asked {
             name: &self.principal,
             proof: &self.proof,
             peer: peer.map(|peer| (peer.uid, peer.gid, peer.pid, peer.unit.as_deref())),
             address: self.remote.address.as_deref(),
             san: self.remote.san.as_deref(),
             serial: self.remote.serial.as_deref(),
+        }
+    }
+
+    /// With what [`Recorded::asked`] writes.
+    pub(super) fn fields<'a>(&'a self, who: &'a [u8]) -> Fields<'a> {
+        Fields {
+            request_id: &self.request_id,
+            who,
             action: &self.action,
             org: self.org.as_deref(),
             target: self.target.as_deref().map(Target::Named),
@@ -119,6 +139,13 @@ fn put_field(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
         out.extend_from_slice(name);
         put_text(out, value);
     }
+}
+
+/// One of our own words: none needs an escape.
+fn put_word(out: &mut Vec<u8>, name: &[u8], word: &str) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(word.as_bytes());
+    out.push(b'"');
 }
 
 fn put_journal(out: &mut Vec<u8>, journal: Option<Mark>) {

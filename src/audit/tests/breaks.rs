@@ -171,8 +171,8 @@ fn a_log_that_was_grown_again_from_an_old_copy_is_not_the_one_that_was_witnessed
     let (log, _) = kit.open();
     append(&log, 5);
     let old = fs::read(kit.path(FIRST)).unwrap();
-    let principal = asked_by("b");
-    let head = log.append(&read_of(&principal, "to be forgotten")).unwrap();
+    let who = asked_by("b");
+    let head = log.append(&read_of(&who, "to be forgotten")).unwrap();
     drop(log);
     fs::write(kit.path(FIRST), &old).unwrap();
     let (log, _) = kit.open();
@@ -197,9 +197,9 @@ fn a_segment_of_another_history_does_not_follow() {
     fs::write(kit.path(FIRST), &old).unwrap();
     let earlier = Kit { clock: Arc::new(ManualClock::at(evening())), ..kit };
     let (log, _) = earlier.open();
-    let principal = asked_by("b");
+    let who = asked_by("b");
     for _ in 0..3 {
-        log.append(&read_of(&principal, "another history")).unwrap();
+        log.append(&read_of(&who, "another history")).unwrap();
     }
     drop(log);
     fs::rename(&aside, earlier.path(SECOND)).unwrap();

@@ -19,9 +19,9 @@ fn a_line_has_the_documented_form() {
     let (log, opened) = kit.open();
     assert_eq!(opened.head.sequence, 1);
     assert_eq!((opened.journal, opened.torn), (Mark::START, None));
-    let principal = asked_by(r"app-x\x2dy@1.service");
+    let who = asked_by(r"app-x\x2dy@1.service");
     let journal = Some(Mark { sequence: 9, chain: [0xab; 32] });
-    let mark = log.append(&Entry { journal, ..read_of(&principal, "r-1") }).unwrap();
+    let mark = log.append(&Entry { journal, ..read_of(&who, "r-1") }).unwrap();
     let text = lines(&kit.path("2026-11-21.0001.jsonl"));
     let opening = concat!(
         r#"{"seq":1,"at":"2026-11-21T18:00:00.000000Z","kind":"segment","format":1,"#,
@@ -50,8 +50,8 @@ fn a_caller_over_tls_is_written_with_what_proved_it() {
         r#""principal":{"name":"web","proof":"mtls","address":"[::1]:4411","san":"spiffe://example/web","serial":"40ab"},"action""#,
         r#""principal":{"name":"web","proof":"mtls","address":"[::1]:4411"},"action""#,
     ] {
-        let principal = Principal { name: "web".into(), proof: Proof::Mtls(remote.clone()) };
-        log.append(&read_of(&principal, "r")).unwrap();
+        let who = Who::of(&Principal { name: "web".into(), proof: Proof::Mtls(remote.clone()) });
+        log.append(&read_of(&who, "r")).unwrap();
         let text = log.last(1).unwrap().entries.remove(0);
         assert!(text.contains(said), "{text}");
         assert_eq!(line::decode(text.as_bytes()).unwrap().encode(), text.as_bytes());
@@ -64,8 +64,8 @@ fn a_caller_over_tls_is_written_with_what_proved_it() {
 fn absent_fields_are_left_out() {
     let kit = Kit::new();
     let (log, _) = kit.open();
-    let principal = Principal { name: "task:refresh".into(), proof: Proof::Internal };
-    let entry = Entry { org: None, target: None, generation: None, ..read_of(&principal, "r") };
+    let who = Who::of(&Principal { name: "task:refresh".into(), proof: Proof::Internal });
+    let entry = Entry { org: None, target: None, generation: None, ..read_of(&who, "r") };
     log.append(&entry).unwrap();
     let line: serde_json::Value = serde_json::from_str(&log.last(1).unwrap().entries[0]).unwrap();
     let fields: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
@@ -84,8 +84,8 @@ proptest! {
         let kit = Kit::new();
         let (log, _) = kit.open();
         let peer = Peer { uid, gid: 0, pid: u32::MAX, unit: unit.clone() };
-        let principal = Principal { name: name.clone(), proof: Proof::Admin(peer) };
-        let entry = Entry { target: Some(Target::Named(&target)), generation, ..read_of(&principal, &request_id) };
+        let who = Who::of(&Principal { name: name.clone(), proof: Proof::Admin(peer) });
+        let entry = Entry { target: Some(Target::Named(&target)), generation, ..read_of(&who, &request_id) };
         let mark = log.append(&entry).unwrap();
         let text = log.last(1).unwrap().entries.remove(0);
         let line = line::decode(text.as_bytes()).unwrap();
@@ -176,14 +176,14 @@ fn the_durable_head_follows_only_a_sync() {
     assert_eq!(log.durable_head(), opened.head);
     append(&log, 100);
     assert_eq!(log.durable_head(), opened.head, "nobody asked for a sync");
-    let principal = asked_by("billing.service");
-    let mark = wait(log.append_durable(&read_of(&principal, "change"))).unwrap();
+    let who = asked_by("billing.service");
+    let mark = wait(log.append_durable(&read_of(&who, "change"))).unwrap();
     assert_eq!(log.durable_head(), mark);
     append(&log, 1);
     assert_eq!(log.durable_head(), mark);
     log.close();
     assert_eq!(log.durable_head().sequence, mark.sequence + 1, "closing syncs");
-    assert!(log.append(&read_of(&principal, "late")).is_err());
+    assert!(log.append(&read_of(&who, "late")).is_err());
 }
 
 #[test]
@@ -209,8 +209,8 @@ fn many_who_wait_are_all_answered_also_when_one_leaves() {
     let marks = runtime.block_on(async {
         let mut tasks = Vec::new();
         for number in 0..200 {
-            let principal = asked_by("billing.service");
-            let durable = log.append_durable(&read_of(&principal, "change"));
+            let who = asked_by("billing.service");
+            let durable = log.append_durable(&read_of(&who, "change"));
             if number % 10 != 0 {
                 tasks.push(tokio::spawn(durable));
             }
@@ -230,10 +230,10 @@ fn many_who_wait_are_all_answered_also_when_one_leaves() {
 fn a_reopened_log_goes_on_where_it_ended() {
     let kit = Kit::new();
     let (log, _) = kit.open();
-    let principal = asked_by("billing.service");
+    let who = asked_by("billing.service");
     let newest = Mark { sequence: 12, chain: [2; 32] };
     for mark in [Mark { sequence: 11, chain: [1; 32] }, newest, Mark { sequence: 10, chain: [3; 32] }] {
-        log.append(&Entry { journal: Some(mark), ..read_of(&principal, "change") }).unwrap();
+        log.append(&Entry { journal: Some(mark), ..read_of(&who, "change") }).unwrap();
     }
     let last = append(&log, 5);
     drop(log);
@@ -248,13 +248,14 @@ fn a_reopened_log_goes_on_where_it_ended() {
 fn a_query_finds_by_each_field_and_pages() {
     let kit = Kit { segment_most: 3_000, ..Kit::new() };
     let (log, _) = kit.open();
-    let (billing, admin) = (asked_by("b"), Principal { name: "admin".into(), proof: Proof::Internal });
+    let (billing, admin) =
+        (asked_by("b"), Who::of(&Principal { name: "admin".into(), proof: Proof::Internal }));
     for number in 0..40 {
-        let principal = if number % 4 == 0 { &admin } else { &billing };
+        let who = if number % 4 == 0 { &admin } else { &billing };
         let outcome = if number % 5 == 0 { "not_found" } else { "ok" };
         let org = Some(if number % 2 == 0 { "acme" } else { "other" });
         let action = if number == 7 { Action::OrgCreate } else { Action::TokenRead };
-        log.append(&Entry { outcome, org, action, ..read_of(principal, "r") }).unwrap();
+        log.append(&Entry { outcome, org, action, ..read_of(who, "r") }).unwrap();
         kit.clock.advance(Duration::from_secs(60));
     }
     let count = |filter: Filter| log.query(&filter, 0, 1000).unwrap().entries.len();

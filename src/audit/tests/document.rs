@@ -21,9 +21,9 @@ fn the_documented_program_agrees() {
     let (log, _) = kit.open();
     append(&log, 10);
     kit.clock.advance(Duration::from_secs(86_400));
-    let principal = asked_by("a\\x2d\"\r\n\u{0}\u{2028}ä.service");
+    let who = asked_by("a\\x2d\"\r\n\u{0}\u{2028}ä.service");
     let journal = Some(Mark { sequence: 3, chain: [9; 32] });
-    log.append(&Entry { journal, ..read_of(&principal, "change") }).unwrap();
+    log.append(&Entry { journal, ..read_of(&who, "change") }).unwrap();
     let head = append(&log, 10);
     drop(log);
     assert!(kit.files().len() > 3);

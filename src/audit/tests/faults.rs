@@ -14,8 +14,8 @@ fn broken_by(change: impl FnOnce(&Kit, &Path)) -> String {
     change(&kit, &kit.path(&kit.files()[0]));
     let reason = until_refused(&log);
     assert_eq!(log.health().state, State::Failed(reason.clone()));
-    let principal = asked_by("b");
-    let refused = wait(log.append_durable(&read_of(&principal, "r")));
+    let who = asked_by("b");
+    let refused = wait(log.append_durable(&read_of(&who, "r")));
     assert_eq!(refused, Err(AuditError::Unavailable(reason.clone())), "and it stays so");
     reason
 }
@@ -80,21 +80,21 @@ fn a_full_disk_passes() {
     let filled = fs::write(&ballast, vec![1; 40 << 20]);
     assert!(filled.is_err(), "the file system is small");
     // The reserve lasts for a while, and says so early; a day may change meanwhile.
-    let principal = asked_by("b");
+    let who = asked_by("b");
     let mut written = 0;
     while log.health().state == State::Ok {
-        log.append(&read_of(&principal, "r")).unwrap();
+        log.append(&read_of(&who, "r")).unwrap();
         written += 1;
     }
     kit.clock.advance(Duration::from_secs(86_400));
     let mut afterwards = 0;
-    let many = || -> Vec<_> { (0..50).map(|_| log.gather(&read_of(&principal, "r")).unwrap()).collect() };
+    let many = || -> Vec<_> { (0..50).map(|_| log.gather(&read_of(&who, "r")).unwrap()).collect() };
     while many().into_iter().all(|gathered| wait(gathered.written()).is_ok()) {
         afterwards += 50;
     }
     log.verify().unwrap();
     let reason = loop {
-        match log.append(&read_of(&principal, "r")) {
+        match log.append(&read_of(&who, "r")) {
             Ok(_) => afterwards += 1,
             Err(error) => break error.to_string(),
         }
@@ -104,10 +104,10 @@ fn a_full_disk_passes() {
     assert!(afterwards > 5_000, "{afterwards}");
     assert!(reason.contains("no room"), "{reason}");
     assert_eq!(log.health().state, State::Low);
-    assert!(log.append(&read_of(&principal, "r")).is_err(), "still full");
+    assert!(log.append(&read_of(&who, "r")).is_err(), "still full");
     log.verify().unwrap();
     fs::remove_file(&ballast).unwrap();
-    log.append(&read_of(&principal, "r")).unwrap();
+    log.append(&read_of(&who, "r")).unwrap();
     for _ in 0..6_000 {
         if log.health().state == State::Ok {
             append(&log, 1);

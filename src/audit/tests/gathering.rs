@@ -28,8 +28,8 @@ fn nothing_is_written_before_the_others_had_their_turn_and_then_all_at_once() {
                 let log = Arc::clone(&log);
                 let file = kit.path(&kit.files()[0]);
                 tokio::spawn(async move {
-                    let principal = asked_by("billing.service");
-                    let gathered = log.gather(&read_of(&principal, &format!("request-{number}"))).unwrap();
+                    let who = asked_by("billing.service");
+                    let gathered = log.gather(&read_of(&who, &format!("request-{number}"))).unwrap();
                     let before = fs::metadata(&file).unwrap().len();
                     gathered.written().await.unwrap();
                     (before, fs::metadata(&file).unwrap().len())
@@ -54,10 +54,10 @@ fn nothing_is_written_before_the_others_had_their_turn_and_then_all_at_once() {
 fn who_leaves_before_its_line_is_written_writes_it_and_those_of_the_others() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, _) = kit.open();
-    let (principal, empty) = (asked_by("billing.service"), length(&kit));
+    let (who, empty) = (asked_by("billing.service"), length(&kit));
     in_tasks(async {
-        let first = log.gather(&read_of(&principal, "first")).unwrap();
-        let second = log.gather(&read_of(&principal, "second")).unwrap();
+        let first = log.gather(&read_of(&who, "first")).unwrap();
+        let second = log.gather(&read_of(&who, "second")).unwrap();
         let mut second = pin!(second.written());
         let polled = poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_ready())).await;
         assert!(!polled, "its line is not in the file");
@@ -75,14 +75,14 @@ fn who_leaves_before_its_line_is_written_writes_it_and_those_of_the_others() {
 fn a_line_that_cannot_wait_takes_those_before_it_along() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, opened) = kit.open();
-    let principal = asked_by("billing.service");
-    let gathered = log.gather(&read_of(&principal, "read")).unwrap();
-    let mark = log.append(&read_of(&principal, "denied")).unwrap();
+    let who = asked_by("billing.service");
+    let gathered = log.gather(&read_of(&who, "read")).unwrap();
+    let mark = log.append(&read_of(&who, "denied")).unwrap();
     assert_eq!(mark.sequence, opened.head.sequence + 2);
     assert_eq!(lines(&kit.path(&kit.files()[0])).len(), 3);
     assert_eq!(wait(gathered.written()).unwrap().sequence, opened.head.sequence + 1);
-    let gathered = log.gather(&read_of(&principal, "read")).unwrap();
-    let durable = wait(log.append_durable(&read_of(&principal, "change"))).unwrap();
+    let gathered = log.gather(&read_of(&who, "read")).unwrap();
+    let durable = wait(log.append_durable(&read_of(&who, "change"))).unwrap();
     assert_eq!(durable.sequence, opened.head.sequence + 4);
     wait(gathered.written()).unwrap();
     log.verify().unwrap();
@@ -92,10 +92,10 @@ fn a_line_that_cannot_wait_takes_those_before_it_along() {
 fn the_entries_of_a_batch_follow_each_other_and_take_along_what_waits() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, opened) = kit.open();
-    let principal = asked_by("billing.service");
-    let gathered = log.gather(&read_of(&principal, "read")).unwrap();
+    let who = asked_by("billing.service");
+    let gathered = log.gather(&read_of(&who, "read")).unwrap();
     let ids: Vec<String> = (0..500).map(|number| format!("item-{number}")).collect();
-    let last = log.append_all(ids.iter().map(|id| read_of(&principal, id))).unwrap();
+    let last = log.append_all(ids.iter().map(|id| read_of(&who, id))).unwrap();
     assert_eq!(last.sequence, opened.head.sequence + 501);
     assert_eq!(wait(gathered.written()).unwrap().sequence, opened.head.sequence + 1);
     let text = lines(&kit.path(&kit.files()[0]));
@@ -109,17 +109,17 @@ fn the_entries_of_a_batch_follow_each_other_and_take_along_what_waits() {
 fn an_entry_that_cannot_be_written_refuses_its_batch_and_keeps_nobody_waiting() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, _) = kit.open();
-    let principal = asked_by("billing.service");
-    let gathered = log.gather(&read_of(&principal, "read")).unwrap();
+    let who = asked_by("billing.service");
+    let gathered = log.gather(&read_of(&who, "read")).unwrap();
     let long = "x".repeat(70_000);
-    let batch = ["first", &long, "never"].map(|id| read_of(&principal, id));
+    let batch = ["first", &long, "never"].map(|id| read_of(&who, id));
     assert_eq!(log.append_all(batch.into_iter()), Err(AuditError::TooLong));
     wait(gathered.written()).unwrap();
     let text = lines(&kit.path(&kit.files()[0]));
     assert!(text.len() == 3 && text[2].contains("first"), "{} lines", text.len());
     log.verify().unwrap();
     log.close();
-    let closed = log.append_all(["late"].map(|id| read_of(&principal, id)).into_iter());
+    let closed = log.append_all(["late"].map(|id| read_of(&who, id)).into_iter());
     assert!(matches!(closed, Err(AuditError::Unavailable(_))));
 }
 
@@ -127,10 +127,10 @@ fn an_entry_that_cannot_be_written_refuses_its_batch_and_keeps_nobody_waiting() 
 fn a_day_that_ends_meanwhile_parts_them() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, _) = kit.open();
-    let principal = asked_by("billing.service");
-    let before = log.gather(&read_of(&principal, "before")).unwrap();
+    let who = asked_by("billing.service");
+    let before = log.gather(&read_of(&who, "before")).unwrap();
     kit.clock.advance(Duration::from_secs(86_400));
-    let after = log.gather(&read_of(&principal, "after")).unwrap();
+    let after = log.gather(&read_of(&who, "after")).unwrap();
     wait(before.written()).unwrap();
     assert_eq!(lines(&kit.path("2026-11-22.0002.jsonl")).len(), 1, "the later line still waits");
     wait(after.written()).unwrap();
@@ -143,8 +143,8 @@ fn a_day_that_ends_meanwhile_parts_them() {
 fn so_many_that_they_are_a_burden_do_not_wait() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, _) = kit.open();
-    let (principal, empty) = (asked_by("billing.service"), length(&kit));
-    let gathered: Vec<_> = (0..500).map(|_| log.gather(&read_of(&principal, "r")).unwrap()).collect();
+    let (who, empty) = (asked_by("billing.service"), length(&kit));
+    let gathered: Vec<_> = (0..500).map(|_| log.gather(&read_of(&who, "r")).unwrap()).collect();
     assert!(length(&kit) > empty + 64 * 1024);
     for gathered in gathered {
         wait(gathered.written()).unwrap();
@@ -156,13 +156,13 @@ fn so_many_that_they_are_a_burden_do_not_wait() {
 fn where_the_log_fails_all_who_wait_are_told() {
     let kit = Kit { sync: NEVER, ..Kit::new() };
     let (log, _) = kit.open();
-    let principal = asked_by("billing.service");
-    let gathered: Vec<_> = (0..3).map(|_| log.gather(&read_of(&principal, "r")).unwrap()).collect();
+    let who = asked_by("billing.service");
+    let gathered: Vec<_> = (0..3).map(|_| log.gather(&read_of(&who, "r")).unwrap()).collect();
     let whole = length(&kit);
     log.close();
     for gathered in gathered {
         assert!(matches!(wait(gathered.written()), Err(AuditError::Unavailable(_))));
     }
     assert_eq!(length(&kit), whole, "and none of it is in the file");
-    assert!(log.gather(&read_of(&principal, "r")).is_err());
+    assert!(log.gather(&read_of(&who, "r")).is_err());
 }

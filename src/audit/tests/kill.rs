@@ -25,11 +25,11 @@ fn child() {
         let chain: String = mark.chain.iter().map(|byte| format!("{byte:02x}")).collect();
         std::io::stderr().write_all(format!("{} {chain}\n", mark.sequence).as_bytes()).unwrap();
     };
-    let principal = asked_by("billing.service");
+    let who = asked_by("billing.service");
     wait(async {
         loop {
             say(append(&log, 1));
-            let gathered: Vec<_> = (0..3).map(|_| log.gather(&read_of(&principal, "r")).unwrap()).collect();
+            let gathered: Vec<_> = (0..3).map(|_| log.gather(&read_of(&who, "r")).unwrap()).collect();
             for gathered in gathered {
                 say(gathered.written().await.unwrap());
             }

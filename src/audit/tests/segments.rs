@@ -11,8 +11,8 @@ fn each_day_has_its_own_segment() {
     let kit = Kit::new();
     let (log, _) = kit.open();
     let journal = Some(Mark { sequence: 5, chain: [5; 32] });
-    let principal = asked_by("b");
-    let first = log.append(&Entry { journal, ..read_of(&principal, "r") }).unwrap();
+    let who = asked_by("b");
+    let first = log.append(&Entry { journal, ..read_of(&who, "r") }).unwrap();
     kit.clock.advance(DAY);
     let second = append(&log, 2);
     kit.clock.advance(3 * DAY);
@@ -40,10 +40,10 @@ fn each_day_has_its_own_segment() {
 #[test]
 fn whoever_was_overtaken_across_the_end_of_a_segment_is_named() {
     let kit = Kit::new();
-    let principal = asked_by("b");
+    let who = asked_by("b");
     let change = |log: &Log, sequence| {
         let journal = Some(Mark { sequence, chain: [u8::try_from(sequence).unwrap(); 32] });
-        log.append(&Entry { journal, ..read_of(&principal, "r") }).unwrap();
+        log.append(&Entry { journal, ..read_of(&who, "r") }).unwrap();
     };
     let (log, _) = kit.open();
     [1, 2, 4, 6].iter().for_each(|sequence| change(&log, *sequence));
@@ -111,10 +111,10 @@ fn files_are_for_their_owner_only() {
 fn the_opening_carries_the_newest_journal_mark_not_the_last() {
     let kit = Kit::new();
     let (log, _) = kit.open();
-    let principal = asked_by("b");
+    let who = asked_by("b");
     let newest = Mark { sequence: 12, chain: [2; 32] };
     for mark in [newest, Mark { sequence: 11, chain: [1; 32] }] {
-        log.append(&Entry { journal: Some(mark), ..read_of(&principal, "change") }).unwrap();
+        log.append(&Entry { journal: Some(mark), ..read_of(&who, "change") }).unwrap();
     }
     kit.clock.advance(DAY);
     append(&log, 1);

@@ -27,10 +27,10 @@ pub(in crate::vault) enum Held {
 impl Caller {
     /// This caller for one request, in which it shows this.
     pub(in crate::vault) fn holding(&self, held: Held) -> Self {
-        let (principal, rule) = (self.principal.clone(), self.rule.clone());
+        let (principal, who, rule) = (self.principal.clone(), self.who.clone(), self.rule.clone());
         let allowance = Arc::clone(&self.allowance);
         // It lives no longer than the request: no reload comes in between.
-        Self { principal, rule, allowance, edition: self.edition, certified: None, held }
+        Self { principal, who, rule, allowance, edition: self.edition, certified: None, held }
     }
 
     /// The pass that it shows.

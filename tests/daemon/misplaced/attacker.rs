@@ -90,7 +90,7 @@ impl Attacker {
         let second = runtime.block_on(change(b"second")).unwrap();
         let entry = audit::entry::Entry {
             request_id: "0123456789abcdef",
-            principal: &Principal { name: "app".to_owned(), proof: Proof::Internal },
+            who: &audit::entry::Who::of(&Principal { name: "app".to_owned(), proof: Proof::Internal }),
             action: Action::ConnectionWrite,
             org: Some(place.0),
             target: None,
