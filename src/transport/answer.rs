@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -164,8 +164,8 @@ pub fn closing(mut answer: Answer) -> Answer {
 /// Adds what every answer over TLS carries.
 #[must_use]
 pub fn strict(mut answer: Answer) -> Answer {
-    let (name, value) = STRICT_TRANSPORT;
-    answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    const TWO_YEARS: HeaderValue = HeaderValue::from_static(STRICT_TRANSPORT.1);
+    answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
     answer
 }
 
