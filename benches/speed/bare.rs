@@ -100,7 +100,7 @@ async fn serve_one(io: impl AsyncRead + AsyncWrite + Unpin, answer: Answer) {
 }
 
 /// The fields and the body; hyper writes date and length itself.
-fn parse(answer: &[u8]) -> (HeaderMap, Bytes) {
+pub(crate) fn parse(answer: &[u8]) -> (HeaderMap, Bytes) {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
     let head = std::str::from_utf8(&answer[..end]).expect("ASCII");
     let fields = head.lines().skip(1).map(|line| {

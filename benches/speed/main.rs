@@ -23,6 +23,7 @@ mod disk;
 mod flood;
 mod handshake;
 mod hygiene;
+mod least;
 mod load;
 mod process;
 mod queue;
@@ -67,6 +68,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match words.first().map(String::as_str) {
         Some("serve-bare") => return bare::serve(&words[1..]),
+        Some("serve-least") => return least::serve(&words[1..]),
         Some("strangers") => return flood::run_as_process(&words[1..]),
         Some("load") => return load::run_as_process(&words[1..]),
         _ => {}

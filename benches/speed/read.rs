@@ -9,6 +9,7 @@ use super::Extent;
 use super::address::Address;
 use super::bare;
 use super::daemon::Daemon;
+use super::least;
 use super::load::{Load, Plan, Until};
 use super::process::{self, Server};
 use super::report::{Table, against, median};
@@ -67,6 +68,8 @@ fn over_the_socket(daemon: &Daemon, extent: Extent) {
     let at = |flavour| Address::Unix(directory.join(format!("bare-{flavour}")));
     let bares = bare::FLAVOURS
         .map(|flavour| (flavour, at(flavour), bare::start(directory, &at(flavour), flavour, &answer)));
+    let least_at = Address::Unix(directory.join("least"));
+    let least_vault = least::start(directory, &least_at, extent.keys, &answer);
     let redis = start_redis(directory).map(|(server, socket)| (server, Address::Unix(socket)));
     if let Some((server, socket)) = &redis {
         let fill = Plan { server_at: socket.clone(), server: server.id(), act: Act::Set, ..read.clone() };
@@ -75,6 +78,7 @@ fn over_the_socket(daemon: &Daemon, extent: Extent) {
     let mut table = table_of_reads("the Unix socket", &answer, extent);
     for (connections, goal) in CROWDS {
         let mut contest = contestants(&read, &bares);
+        contest.push(least_candidate(&read, &least_at, &least_vault));
         contest.extend(redis.iter().map(|(server, socket)| Candidate {
             name: "redis GET".into(),
             plan: Plan { server_at: socket.clone(), server: server.id(), act: Act::Get, ..read.clone() },
@@ -97,9 +101,12 @@ fn over_mtls(daemon: &Daemon, extent: Extent) {
     let read = Plan { server_at: door.clone(), ..read };
     let answer = daemon.answer(door, extent.keys);
     let bares = bares_over_mtls(certificates, &answer);
+    let least_at = Address::Tls(process::free_port(), certificates.to_owned());
+    let least_vault = least::start(certificates, &least_at, extent.keys, &answer);
     let mut table = table_of_reads("mTLS, kept alive", &answer, extent);
     for (connections, goal) in CROWDS_OF_MTLS {
         let mut contest = contestants(&read, &bares);
+        contest.push(least_candidate(&read, &least_at, &least_vault));
         run(&mut contest, connections, extent.rounds);
         fill_rows(&mut table, &contest, connections, goal);
     }
@@ -168,6 +175,12 @@ fn contestants(read: &Plan, bares: &[Bare]) -> Vec<Candidate> {
         loads: vec![],
     }));
     contest
+}
+
+/// What is left of bare hyper's speed when the work that no vault can spare itself is done.
+fn least_candidate(read: &Plan, at: &Address, server: &Server) -> Candidate {
+    let plan = Plan { server_at: at.clone(), server: server.id(), ..read.clone() };
+    Candidate { name: "least vault".into(), plan, loads: vec![] }
 }
 
 fn best_bare(contest: &[Candidate]) -> &Candidate {
