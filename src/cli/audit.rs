@@ -160,7 +160,7 @@ impl Session {
         }
     }
 
-    /// Waits as long as the daemon reads.
+    /// Waits an hour.
     fn patient(&self) -> Client {
         self.client.clone().with_deadline(READ_DEADLINE)
     }

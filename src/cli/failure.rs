@@ -147,7 +147,7 @@ impl From<Error> for Failure {
 
 impl From<Transport> for Failure {
     fn from(transport: Transport) -> Self {
-        let look = "see whether the change was made before you run it again; `tokenkeep audit tail` shows it";
+        let look = "if it was, see whether the change was made before you run it again; `tokenkeep audit tail` shows it";
         match transport {
             Transport::Connect(io::ErrorKind::PermissionDenied) => {
                 Self::daemon("socket_denied", "you may not open the admin socket")

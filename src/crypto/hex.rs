@@ -1,14 +1,15 @@
 //! Lower-case hex, the form of ids and chain values in text.
 
+use crate::digits::hex_digits;
+
 /// The bytes as lower-case hex.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
-        .collect()
+    let digits = bytes.iter().flat_map(|byte| {
+        let [.., high, low] = hex_digits(u32::from(*byte));
+        [high, low]
+    });
+    digits.map(char::from).collect()
 }
 
 /// Reads exactly `N` bytes of lower-case hex.

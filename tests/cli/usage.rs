@@ -135,7 +135,11 @@ fn a_write_whose_answer_is_lost_may_have_happened() {
     let daemon = Daemon::start(|_| Answer::HangUp);
     let told = tokenkeep(&daemon, "org create acme");
     assert_eq!(told.exit, 2);
-    assert!(told.err.contains("a write may have been carried out\nmend: see whether"), "{}", told.err);
+    assert!(
+        told.err.contains("if this was a write, it may have been carried out\nmend: if it was, see whether"),
+        "{}",
+        told.err
+    );
     assert_eq!(daemon.asked().len(), 1);
 }
 

@@ -143,13 +143,13 @@ impl fmt::Display for Transport {
             Self::Handshake(Handshake::Unproven) => {
                 f.write_str("what answers has no valid certificate of the configured CA for this name")
             }
-            Self::Lost => {
-                f.write_str("the connection ended before the answer: a write may have been carried out")
-            }
+            Self::Lost => f.write_str(
+                "the connection ended before the answer: if this was a write, it may have been carried out",
+            ),
             Self::Protocol(what) => write!(f, "the answer is not what the contract says: {what}"),
-            Self::Silent => {
-                f.write_str("no answer came within the deadline: a write may have been carried out")
-            }
+            Self::Silent => f.write_str(
+                "no answer came within the deadline: if this was a write, it may have been carried out",
+            ),
             Self::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
         }
     }
