@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::kit::configuration::other_uid;
 use crate::kit::way::{Way, doors};
-use crate::kit::{Client, Configuration, Request, TestVault, poll, skip, stranger};
+use crate::kit::{Client, Configuration, Line, Request, TestVault, poll, skip, stranger};
 
 /// Places for one user.
 const PLACES: usize = 12;
@@ -71,23 +71,33 @@ fn halves() -> Vec<(&'static str, Vec<u8>)> {
 fn whoever_stalls_is_hung_up_on_and_costs_nobody_else_anything() {
     for door in doors() {
         let vault = strict(door);
-        while_another_is_served(&vault, || {
-            let stalled: Vec<_> = halves()
-                .into_iter()
-                .map(|(what, bytes)| {
-                    let mut wire = vault.line().wire().unwrap();
-                    wire.write(&bytes).unwrap();
-                    (what, wire)
-                })
-                .collect();
-            for (what, mut wire) in stalled {
-                // What it said last must not be a success.
-                let said =
-                    poll(&format!("a hang-up on {what}"), || wire.is_closed().then(|| wire.read_to_end()));
-                assert!(!said.starts_with(b"HTTP/1.1 2"), "{what}: {}", String::from_utf8_lossy(&said));
-            }
-        });
+        while_another_is_served(&vault, || hangs_up_on_halves(&vault.line()));
         vault.get("/v1/orgs/acme/connections/github/slow").refused(404, "not_found");
+    }
+}
+
+/// What an admin asks may take long to answer, not to be said.
+#[test]
+fn an_admin_who_stalls_is_hung_up_on_too() {
+    let vault = strict(doors().next().unwrap());
+    while_another_is_served(&vault, || hangs_up_on_halves(&vault.admin()));
+    vault.get("/v1/orgs/acme/connections/github/slow").refused(404, "not_found");
+    vault.admin().get("/admin/v1/keys").is(200);
+}
+
+fn hangs_up_on_halves(line: &Line) {
+    let stalled: Vec<_> = halves()
+        .into_iter()
+        .map(|(what, bytes)| {
+            let mut wire = line.wire().unwrap();
+            wire.write(&bytes).unwrap();
+            (what, wire)
+        })
+        .collect();
+    for (what, mut wire) in stalled {
+        // What it said last must not be a success.
+        let said = poll(&format!("a hang-up on {what}"), || wire.is_closed().then(|| wire.read_to_end()));
+        assert!(!said.starts_with(b"HTTP/1.1 2"), "{what}: {}", String::from_utf8_lossy(&said));
     }
 }
 

@@ -90,6 +90,7 @@ mod tests {
         ),
         ("sandbox.rs", "about the process, whoever asks"),
         ("service_manager", "about the life of the daemon and its sockets"),
+        ("slow_clients.rs::an_admin_who_stalls_is_hung_up_on_too", "about the socket of admins"),
         ("start_faults", "there is no door yet"),
         ("witnesses.rs", "about journal and audit log"),
     ];
