@@ -18,7 +18,7 @@ will end       2027-11-21T18:00:00Z (absolute_limit)
 label          team=core
 ";
 const TOKENS: &[u8] =
-    br#"{"access_token":"at-canary","refresh_token":"rt-canary","expires_in":"3600","scope":"repo user"}"#;
+    br#"{"access_token":"at-canary","refresh_token":"rt-canary","expires_in":"3600","scope":"repo user","account":"u1"}"#;
 
 #[test]
 fn a_connection_is_shown_and_listed() {
@@ -87,7 +87,7 @@ fn a_token_set_is_read_from_stdin_or_a_file_and_never_shown() {
     for asked in asked {
         assert_eq!(
             asked.body,
-            r#"{"access_token":"at-canary","refresh_token":"rt-canary","expires_in":3600,"scope":"repo user"}"#
+            r#"{"access_token":"at-canary","refresh_token":"rt-canary","expires_in":3600,"scope":"repo user","account":"u1"}"#
         );
     }
 }

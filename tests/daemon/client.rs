@@ -54,7 +54,12 @@ async fn keeps_and_gives_tokens(org: &Org<'_>) {
     let mut set = TokenSet::new(AccessToken::new("at".into()));
     set.refresh_token = Some(RefreshToken::new("rt".into()));
     set.expires_in = Some(3600);
-    org.put_connection(&id, &set, Condition::Absent).await.unwrap();
+    set.account = Some("u1".into());
+    assert!(!org.put_connection(&id, &set, Condition::Absent).await.unwrap().same_account);
+    let other: ConnectionId = "github/other".parse().unwrap();
+    let mut again = TokenSet::new(AccessToken::new("at of the other".into()));
+    again.account = Some("u1".into());
+    assert!(org.put_connection(&other, &again, Condition::Absent).await.unwrap().same_account);
     assert_eq!(org.token(&id, Duration::from_secs(60)).await.unwrap().access_token.expose(), "at");
     assert_eq!(org.refresh_token(&id).await.unwrap().refresh_token.expose(), "rt");
     let refused = org.newer_token(&id, 1).await.unwrap_err();
