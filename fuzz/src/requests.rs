@@ -3,6 +3,7 @@
 //! Never lets two readings of one request differ.
 
 use tokenkeep::domain::pass::{LONGEST, PassAsked};
+use tokenkeep::domain::provider::client::ScopeSeparator;
 use tokenkeep::domain::token_set::accept;
 use tokenkeep::transport::operation::Parameter;
 use tokenkeep::transport::paths::{AFTER, LIMIT, MIN_TTL, PROVIDER};
@@ -136,7 +137,7 @@ pub fn request_body(data: &[u8]) {
 
 fn token_set(set: TokenSet) {
     let now = Moment::from_unix(1_700_000_000).expect("in range");
-    let Ok(accepted) = accept(set, now) else { return };
+    let Ok(accepted) = accept(set, now, ScopeSeparator::Comma) else { return };
     let printable = |text: &str| text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
     let token = accepted.access_token.expose();
     assert!(printable(token) && !token.is_empty() && printable(&accepted.token_type));

@@ -13,6 +13,7 @@ use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
 use tokenkeep_client::wire::{Labels, TokenSet};
 
 use super::identity;
+use super::provider::client::ScopeSeparator;
 
 /// A token set that follows the rules.
 #[derive(Debug)]
@@ -39,11 +40,11 @@ pub struct Accepted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected(pub &'static str);
 
-/// Checks a token set that came at `now`.
+/// Checks a token set that came at `now`, from a provider that writes `separator` between scopes.
 ///
 /// # Errors
 /// The first rule it breaks.
-pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
+pub fn accept(set: TokenSet, now: Moment, separator: ScopeSeparator) -> Result<Accepted, Rejected> {
     token(set.access_token.expose(), "access_token is 1 to 16384 printable ASCII characters")?;
     if let Some(text) = &set.refresh_token {
         token(text.expose(), "refresh_token is 1 to 16384 printable ASCII characters")?;
@@ -71,7 +72,7 @@ pub fn accept(set: TokenSet, now: Moment) -> Result<Accepted, Rejected> {
     };
     let scopes = match (set.scope, set.scopes) {
         (Some(_), Some(_)) => return Err(Rejected("scope and scopes do not go together")),
-        (Some(text), None) => text.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+        (Some(text), None) => separator.split(&text).map(str::to_owned).collect(),
         (None, scopes) => scopes.unwrap_or_default(),
     };
     check_scopes(&scopes)?;
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn set(json: &str) -> Result<Accepted, Rejected> {
-        accept(serde_json::from_str(json).expect("the shape is right"), now())
+        accept(serde_json::from_str(json).expect("the shape is right"), now(), ScopeSeparator::Space)
     }
 
     #[test]

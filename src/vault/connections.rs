@@ -185,7 +185,8 @@ impl Vault {
 
     /// Checks a token set against the rules of tokens and of its provider.
     pub(super) fn accept_token_set(&self, id: &ConnectionId, set: TokenSet) -> Result<Accepted, Refusal> {
-        let accepted = accept(set, self.now()).map_err(|rejected| Refusal::invalid(rejected.0))?;
+        let separator = self.rules.now().providers.scope_separator(&id.provider);
+        let accepted = accept(set, self.now(), separator).map_err(|rejected| Refusal::invalid(rejected.0))?;
         self.accept_scopes(id, &accepted.scopes)?;
         Ok(accepted)
     }

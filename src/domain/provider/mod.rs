@@ -64,6 +64,13 @@ impl Providers {
         self.configured().iter().find(|provider| provider.id == *id)
     }
 
+    /// What stands between scopes where this one writes them; a space, where it is not asked anything.
+    #[must_use]
+    pub fn scope_separator(&self, id: &ProviderId) -> client::ScopeSeparator {
+        let client = self.find(id).and_then(|provider| provider.client.as_ref());
+        client.map_or(client::ScopeSeparator::Space, |client| client.scope_separator)
+    }
+
     /// Whether a token with these scopes may be kept for the provider.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod check;
+mod scopes;
 mod secrets;
 mod server;
 mod shown;

@@ -6,8 +6,9 @@ use super::server::SECRET;
 use crate::kit::vault::write_private;
 use crate::kit::{Configuration, TestVault};
 
-fn vault() -> TestVault {
-    let more = "[[provider]]\nid = \"gh\"\npreset = \"github\"\nclient_id = \"Iv1.x\"\nleeway = \"5m\"\n\
+/// A vault with a GitHub of its own as `gh`, which has `more` settings.
+pub(super) fn vault(more: &str) -> TestVault {
+    let github = "[[provider]]\nid = \"gh\"\npreset = \"github\"\nclient_id = \"Iv1.x\"\nleeway = \"5m\"\n\
                 client_secret = { file = \"SECRET\" }\n";
     let mut vault = TestVault::stopped(Configuration::default());
     let secret = vault.room().join("secret");
@@ -15,8 +16,8 @@ fn vault() -> TestVault {
     vault.write_configuration();
     let file = vault.configuration_file();
     let text = std::fs::read_to_string(&file).expect("a configuration");
-    let more = more.replace("SECRET", &secret.display().to_string());
-    write_private(&file, format!("{text}\n{more}").as_bytes());
+    let github = github.replace("SECRET", &secret.display().to_string());
+    write_private(&file, format!("{text}\n{github}{more}").as_bytes());
     vault.start_as_configured();
     vault
 }
@@ -31,7 +32,7 @@ fn setting<'a>(provider: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn each_setting_says_where_it_comes_from_and_a_secret_is_not_among_them() {
-    let vault = vault();
+    let vault = vault("");
     let answer = vault.admin().get("/admin/v1/providers/gh").is(200);
     let shown = answer.json();
     assert_eq!((&shown["preset"], &shown["refreshes"]), (&json!("github"), &json!(true)));

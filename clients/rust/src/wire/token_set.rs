@@ -30,7 +30,8 @@ pub struct TokenSet {
     /// The end of the access token; not together with `expires_in`.
     #[serde(default)]
     pub expires_at: Option<Moment>,
-    /// Space-separated scopes (RFC 6749, section 3.3), at most 256 of 512 characters; not together with `scopes`.
+    /// Scopes with spaces between them (RFC 6749, section 3.3), or the `scope_separator` of the provider; at most 256 of 512
+    /// characters; not together with `scopes`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::SPACED)))]
     pub scope: Option<String>,
