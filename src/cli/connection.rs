@@ -1,18 +1,14 @@
 //! `connection`: granted accounts of an org, without their tokens.
 //!
-//! A token set is read and understood here before it is sent, so that a misspelt field is found where it
-//! was written. What is wrong is said by line and column: the words of the parser quote the input.
-//!
 //! Never prints a token.
 
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use serde_json::error::Category;
 use tokenkeep_client::ids::{ConnectionId, OrgId, ProviderId};
 use tokenkeep_client::wire::{
-    ConnectionOut, ConnectionState, Deleted, ExpiringOut, Forecast, Page, RevocationState, TokenSet,
+    ConnectionOut, ConnectionState, Deleted, ExpiringOut, Forecast, Page, RevocationState,
 };
 use tokenkeep_client::{Condition, Request};
 
@@ -23,6 +19,7 @@ use super::input::{Consent, Source};
 use super::output::{Exit, or_dash};
 use super::page::Part;
 use super::release::Release;
+use super::token_set::{self, Others};
 
 /// Largest body of a PUT in the contract.
 const TOKEN_SET_MOST: usize = 64 << 10;
@@ -66,12 +63,15 @@ pub(super) enum Command {
         #[command(flatten)]
         part: Part,
     },
-    /// Stores a token set, JSON as the provider issued it: access_token, refresh_token, expires_in, scope …
+    /// Stores a token set, in JSON: access_token, refresh_token, expires_in, scope …
     Put {
         /// The org
         org: OrgId,
         /// PROVIDER/NAME
         connection: ConnectionId,
+        /// It is a provider's answer as it came: leaves out the fields that only this provider has
+        #[arg(long)]
+        as_issued: bool,
         #[command(flatten)]
         condition: When,
         #[command(flatten)]
@@ -131,8 +131,9 @@ impl Session {
                     .with_query_if("state", state.map(ConnectionState::as_str));
                 return self.list_connections(&request, &part).await;
             }
-            Command::Put { org, connection, condition, source } => {
-                let tokens = token_set(&source.read(TOKEN_SET_MOST)?)?;
+            Command::Put { org, connection, as_issued, condition, source } => {
+                let others = if as_issued { Others::LeftOut } else { Others::Refused };
+                let tokens = token_set::read(&source.read(TOKEN_SET_MOST)?, others)?;
                 self.client.org(&org).put_connection(&connection, &tokens, condition.into()).await?
             }
             Command::Release(release) => return self.release(&release).await,
@@ -186,25 +187,6 @@ fn state() -> impl TypedValueParser<Value = ConnectionState> {
     let words = ConnectionState::ALL.iter().map(|state| state.as_str());
     PossibleValuesParser::new(words)
         .try_map(|word| ConnectionState::parse(&word).ok_or("there is no such state"))
-}
-
-fn token_set(json: &[u8]) -> Result<TokenSet, Failure> {
-    serde_json::from_slice(json).map_err(|error| {
-        let what = match error.classify() {
-            Category::Data => "a field is unknown, missing or of the wrong kind",
-            Category::Eof => "it ends too early",
-            Category::Io | Category::Syntax => "it is not JSON",
-        };
-        let (line, column) = (error.line(), error.column());
-        Failure::here(
-            "token_set",
-            format!("the token set cannot be read: {what} (line {line}, column {column})"),
-        )
-        .mend(
-            "the fields are access_token, refresh_token, token_type, expires_in or expires_at, \
-                 scope or scopes, id_token, account, labels",
-        )
-    })
 }
 
 fn row(connection: &ConnectionOut) -> [String; 5] {

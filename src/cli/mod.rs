@@ -29,6 +29,7 @@ mod release;
 mod revocation;
 mod secret;
 mod status;
+mod token_set;
 mod usage;
 
 use std::ffi::OsString;

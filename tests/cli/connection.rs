@@ -117,6 +117,52 @@ fn a_token_set_that_cannot_be_read_is_not_sent_and_not_quoted() {
     assert!(daemon.asked().is_empty());
 }
 
+/// Answers as providers document them, shortened.
+#[test]
+fn of_a_provider_s_answer_is_sent_what_a_token_set_has() {
+    let daemon = Daemon::start(|_| Answer::Json(200, CONNECTION.into()));
+    for (answer, sent) in [
+        (
+            r#"{"access_token":"at","expires_in":28800,"refresh_token":"rt","refresh_token_expires_in":15897600,"scope":"","token_type":"bearer"}"#,
+            r#"{"access_token":"at","refresh_token":"rt","token_type":"bearer","expires_in":28800,"scope":""}"#,
+        ),
+        (
+            r#"{"token_type":"Bearer","scope":"User.Read","expires_in":3599,"ext_expires_in":3599,"access_token":"at","id_token":"it"}"#,
+            r#"{"access_token":"at","token_type":"Bearer","expires_in":3599,"scope":"User.Read","id_token":"it"}"#,
+        ),
+        (
+            r#"{"ok":true,"access_token":"at","token_type":"bot","team":{"name":"T","id":"T1","access_token":"no"},"authed_user":{"id":"U1","scope":"chat:write","access_token":"no"},"is_enterprise_install":false}"#,
+            r#"{"access_token":"at","token_type":"bot"}"#,
+        ),
+    ] {
+        let command = "connection put acme github/main";
+        let told = tokenkeep_with(&daemon, command, answer.as_bytes());
+        assert_eq!((told.exit, told.out.as_str()), (1, ""), "{answer}");
+        assert!(
+            told.err.ends_with("; --as-issued leaves out what a provider's answer has beside them\n"),
+            "{}",
+            told.err
+        );
+        let before = daemon.asked().len();
+        tokenkeep_with(&daemon, &format!("{command} --as-issued"), answer.as_bytes()).is(TEXT);
+        assert_eq!(daemon.asked()[before].body, sent);
+    }
+    let before = daemon.asked().len();
+    for answer in [
+        r#"{"error":"canary","error_description":"canary"}"#,
+        r#"{"access_token":"canary","access_token":"canary"}"#,
+        r#"{"access_token":"canary","ext":"canary""#,
+        r#"{"access_token":"canary"} {}"#,
+        r#"["canary"]"#,
+    ] {
+        let told = tokenkeep_with(&daemon, "connection put acme github/main --as-issued", answer.as_bytes());
+        assert_eq!((told.exit, told.out.as_str()), (1, ""), "{answer}");
+        assert!(told.err.starts_with("error: the token set cannot be read: "), "{}", told.err);
+        assert!(!told.err.contains("canary") && !told.err.contains("--as-issued"), "{}", told.err);
+    }
+    assert_eq!(daemon.asked().len(), before);
+}
+
 #[test]
 fn a_deletion_needs_a_yes() {
     let daemon = Daemon::start(|_| Answer::Json(200, r#"{"deleted":true,"revoked":false}"#.into()));
