@@ -28,10 +28,7 @@ pub(super) enum Others {
 
 pub(super) fn read(json: &[u8], others: Others) -> Result<TokenSet, Failure> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let set = match others {
-        Others::LeftOut => TokenSet::deserialize(Known(&mut reader)),
-        Others::Refused => TokenSet::deserialize(&mut reader),
-    };
+    let set = TokenSet::deserialize(Object { inner: &mut reader, others });
     set.and_then(|set| reader.end().map(|()| set)).map_err(|error| failure(&error, others))
 }
 
@@ -56,10 +53,13 @@ fn failure(error: &serde_json::Error, others: Others) -> Failure {
     }
 }
 
-/// Reads a struct and passes over the fields that it does not have.
-struct Known<T>(T);
+/// Reads a struct from an object alone: serde takes an array too, and its first text for the access token.
+struct Object<D> {
+    inner: D,
+    others: Others,
+}
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Known<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Object<D> {
     type Error = D::Error;
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -68,11 +68,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Known<D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_map(Among { fields, inner: visitor })
+        let skips = self.others == Others::LeftOut;
+        self.inner.deserialize_map(Fields { known: fields, skips, inner: visitor })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_any(visitor)
+        self.inner.deserialize_any(visitor)
     }
 
     forward_to_deserialize_any! {
@@ -81,13 +82,15 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Known<D> {
     }
 }
 
-/// One that meets these fields alone.
-struct Among<T> {
-    fields: &'static [&'static str],
+/// The fields of an object on their way to what reads them.
+struct Fields<T> {
+    known: &'static [&'static str],
+    /// Passes over those that are not known.
+    skips: bool,
     inner: T,
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Among<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,16 +98,16 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Among<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Among { fields: self.fields, inner: map })
+        self.inner.visit_map(Fields { known: self.known, skips: self.skips, inner: map })
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Among<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         while let Some(name) = self.inner.next_key::<Cow<'de, str>>()? {
-            if self.fields.contains(&&*name) {
+            if !self.skips || self.known.contains(&&*name) {
                 return seed.deserialize(CowStrDeserializer::new(name)).map(Some);
             }
             self.inner.next_value::<IgnoredAny>()?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 use tokenkeep_client::problem::Code;
@@ -34,6 +34,9 @@ pub async fn json<T: DeserializeOwned>(
 ) -> Result<T, Refusal> {
     if !is_json(parts) {
         return Err(Refusal::new(Code::UnsupportedMediaType, "the body must be application/json"));
+    }
+    if parts.headers.contains_key(CONTENT_ENCODING) {
+        return Err(Refusal::new(Code::UnsupportedMediaType, "the body comes without a Content-Encoding"));
     }
     let bytes = read(parts, body, limit, deadline).await?;
     unread.store(false, Ordering::Relaxed);

@@ -102,6 +102,7 @@ fn a_token_set_that_cannot_be_read_is_not_sent_and_not_quoted() {
         ),
         (r#"{"access_token":"canary","expires_in":"canary"}"#, "of the wrong kind (line 1, column 46)"),
         (r#"{"access_token":"canary""#, "it ends too early"),
+        (r#"["canary"]"#, "a field is unknown, missing or of the wrong kind"),
         ("canary", "it is not JSON"),
         ("", "the input is empty"),
     ] {

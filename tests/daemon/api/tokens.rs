@@ -45,6 +45,45 @@ fn plain_text_is_the_bare_value_and_nothing_else() {
     });
 }
 
+/// RFC 9110, section 12.5.1; among them what axios, Java, Spring and curl send by themselves.
+#[test]
+fn of_the_forms_that_a_caller_takes_it_gets_the_one_it_wants_most() {
+    over_each_way(|vault, line| {
+        vault.create_org("acme");
+        line.put(MAIN, &json!({"access_token": "at"})).is(201);
+        let answered = |accept: &[&str]| {
+            let request = Request::get(format!("{MAIN}/token"));
+            line.send(&accept.iter().fold(request, |request, accept| request.with("accept", accept)))
+        };
+        for accept in [
+            &["*/*"][..],
+            &["application/json, text/plain, */*"],
+            &["application/json;charset=utf-8"],
+            &["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"],
+            &["text/plain;q=0.5, application/json"],
+            &["text/plain ; Q=0.5,Application/JSON;q=0.6"],
+            &["text/plain;q=0, */*;q=0.1"],
+            &["*/*;q=0.1, application/*;q=0.2"],
+            &["text/html", "application/json"],
+        ] {
+            let got = answered(accept).is(200);
+            assert_eq!(got.header("content-type"), Some("application/json"), "{accept:?}");
+        }
+        for accept in [
+            &["text/*"][..],
+            &["text/plain, application/json, */*"],
+            &["*/*, text/plain"],
+            &["application/json;q=0.1, */*"],
+            &["text/html", "text/plain;charset=utf-8"],
+        ] {
+            assert_eq!(answered(accept).is(200).text(), "at", "{accept:?}");
+        }
+        for accept in [&["application/json;q=0"][..], &["*/*;q=0"], &["text/html", "image/*"], &[""]] {
+            answered(accept).refused(406, "not_acceptable");
+        }
+    });
+}
+
 #[test]
 fn a_token_that_ends_too_soon_is_not_given() {
     over_each_way(|vault, line| {

@@ -166,6 +166,12 @@ fn forms() -> Vec<Case> {
         ("a type of no kind", typed(MARK), 415, "unsupported_media_type"),
         ("no type", Request::new("PUT", MAIN).body(MARK), 415, "unsupported_media_type"),
         (
+            "a body that was packed",
+            typed("application/json").with("content-encoding", "gzip"),
+            415,
+            "unsupported_media_type",
+        ),
+        (
             "an answer in HTML",
             Request::get(format!("{MAIN}/token")).with("accept", "text/html"),
             406,
