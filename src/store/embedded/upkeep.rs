@@ -145,8 +145,26 @@ impl Upkeep {
             }
         }
         damaged.into_iter().for_each(|trouble| self.set_aside(&trouble));
+        self.look_for_gap();
         self.stand();
         self.look();
+    }
+
+    /// The journal goes on after the older one, whatever crash there was. Where it does not, somebody took away what would be needed if
+    /// the newest were damaged.
+    fn look_for_gap(&self) {
+        let older = self.covered();
+        let segments = self.segments().unwrap_or_default();
+        let Some(first) = segments.first().filter(|first| older > 0 && first.before.sequence > older) else {
+            return;
+        };
+        let (file, from) = (first.path.display(), first.before.sequence + 1);
+        let why = format!(
+            "{file} begins with record {from}; from record {} on, what was before it is gone",
+            older + 1
+        );
+        tracing::error!(%why, "all that stood there is in the newest snapshot, and served; nothing would be, if that were damaged");
+        self.shared.standing.note(|standing| standing.damage = Some(why));
     }
 
     /// Takes a damaged one out of the way, where what it holds is elsewhere; otherwise once it is.
@@ -389,7 +407,9 @@ impl Upkeep {
                     self.read_at = Some((found.at.sequence, Instant::now()));
                 }
                 self.prune_to(1);
-                self.retire_up_to(found.at.sequence);
+                if self.whole.len() == 1 {
+                    self.retire_up_to(found.at.sequence);
+                }
             }
             // The one before serves.
             Err(trouble) => self.doubt(&trouble),
@@ -404,14 +424,18 @@ impl Upkeep {
         self.shared.device.free(&self.shared.snapshots).map_or(true, |free| free >= needed)
     }
 
+    /// Lets the oldest go. When this comes back they are durably gone: segments that they need may go after them.
     fn prune_to(&mut self, most: usize) {
+        if self.whole.len() <= most {
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let _nobody_reads = shared.files();
         let go = self.whole.len().saturating_sub(most);
         let gone: Vec<Snapshot> = self.whole.drain(..go).collect();
         // An open file keeps its room.
         self.stand();
-        match snapshot::remove(&gone) {
+        match snapshot::remove(&gone).and_then(|()| durable::sync_directory(&shared.snapshots)) {
             Ok(()) => {}
             Err(error) => {
                 tracing::warn!(%error, "an old snapshot could not be removed");

@@ -210,11 +210,13 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Whether the log names the file, or the segment before it, where the journal breaks off; at once or once it was looked at behind the
-    /// start.
+    /// Whether the log names the file, or the segment before it, where the journal breaks off, or the one after it, where that is the first now;
+    /// at once or once it was looked at behind the start.
     fn is_told(&self, place: &Place, name: &Path) -> bool {
         let before = self.of(Part::Journal).take_while(|other| *other != name).last();
-        let named = before.filter(|_| Part::of(name) == Part::Journal).into_iter().chain([name]);
+        let after = || self.of(Part::Journal).find(|other| sequence(other) > sequence(name));
+        let beside = before.or_else(after);
+        let named = beside.filter(|_| Part::of(name) == Part::Journal).into_iter().chain([name]);
         let named: Vec<_> = named.map(|file| file.file_name().unwrap().to_string_lossy()).collect();
         let is_warning = |line: &str| line.contains(" WARN ") || line.contains("ERROR ");
         let is_told = || {

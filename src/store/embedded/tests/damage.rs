@@ -221,6 +221,42 @@ fn damage_in_an_older_segment_is_found_after_the_start() {
 }
 
 #[test]
+fn a_segment_that_the_older_snapshot_needs_is_missed() {
+    let place = Place::new();
+    let (store, _) = place.open(Mark::START);
+    for _ in 0..2 {
+        fill(&store, 600);
+        wait(store.snapshot()).unwrap();
+    }
+    let last = *fill(&store, 30).last().unwrap();
+    let held = everything(&store);
+    drop(store);
+    let told = |store: &EmbeddedStore| {
+        until("the snapshots are read", || store.standing().snapshots.len() == 2);
+        store.standing().damage
+    };
+    let (store, _) = place.open(last);
+    assert_eq!(told(&store), None);
+    let [older, newest] = [0, 1].map(|at| store.standing().snapshots[at].at.sequence);
+    drop(store);
+    let firsts: Vec<u64> = snapshots::firsts(&place).into_iter().filter(|first| *first > older).collect();
+    for gone in snapshots::firsts(&place).into_iter().filter(|first| *first <= older) {
+        fs::remove_file(place.segment(gone)).unwrap();
+    }
+    assert!(firsts[0] > older + 1 && firsts[0] <= newest + 1, "{firsts:?}, {older}, {newest}");
+    let (store, _) = place.open(last);
+    assert_eq!(everything(&store), held);
+    let why = told(&store).expect("it is told");
+    assert!(why.contains(place.segment(firsts[0]).to_str().unwrap()), "{why}");
+    // The next one needs nothing of what is gone.
+    fill(&store, 30);
+    wait(store.snapshot()).unwrap();
+    let last = store.health().head;
+    drop(store);
+    assert_eq!(told(&place.open(last).0), None);
+}
+
+#[test]
 fn damage_in_an_older_segment_that_a_snapshot_holds_stops_nobody() {
     let (place, last, firsts) = many_segments();
     let (store, _) = place.open(last);

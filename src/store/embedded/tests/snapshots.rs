@@ -13,7 +13,7 @@ pub(super) fn open(place: &Place, expected: Mark) -> (EmbeddedStore, Opened) {
     EmbeddedStore::open(short(place, expected)).unwrap()
 }
 
-fn firsts(place: &Place) -> Vec<u64> {
+pub(super) fn firsts(place: &Place) -> Vec<u64> {
     let names = fs::read_dir(place.directory().join("journal")).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut firsts: Vec<u64> =
