@@ -19,7 +19,7 @@ use super::input::{Consent, Source};
 use super::output::{Exit, or_dash};
 use super::page::Part;
 use super::release::Release;
-use super::token_set::{self, Others};
+use super::token_set;
 
 /// Largest body of a PUT in the contract.
 const TOKEN_SET_MOST: usize = 64 << 10;
@@ -69,7 +69,7 @@ pub(super) enum Command {
         org: OrgId,
         /// PROVIDER/NAME
         connection: ConnectionId,
-        /// It is a provider's answer as it came: leaves out the fields that only this provider has
+        /// It is a provider's answer as it came, or as an OAuth library keeps it: what else is in it is left out
         #[arg(long)]
         as_issued: bool,
         #[command(flatten)]
@@ -132,8 +132,9 @@ impl Session {
                 return self.list_connections(&request, &part).await;
             }
             Command::Put { org, connection, as_issued, condition, source } => {
-                let others = if as_issued { Others::LeftOut } else { Others::Refused };
-                let tokens = token_set::read(&source.read(TOKEN_SET_MOST)?, others)?;
+                let json = source.read(TOKEN_SET_MOST)?;
+                let tokens =
+                    if as_issued { token_set::read_as_issued(&json) } else { token_set::read(&json) }?;
                 self.client.org(&org).put_connection(&connection, &tokens, condition.into()).await?
             }
             Command::Release(release) => return self.release(&release).await,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokenkeep_client::limits;
 use tokenkeep_client::moment::Moment;
 use tokenkeep_client::secret::{AccessToken, IdToken, RefreshToken};
-use tokenkeep_client::wire::{Labels, TokenSet};
+use tokenkeep_client::wire::{Labels, Scope, TokenSet};
 
 use super::identity;
 use super::provider::client::ScopeSeparator;
@@ -72,7 +72,8 @@ pub fn accept(set: TokenSet, now: Moment, separator: ScopeSeparator) -> Result<A
     };
     let scopes = match (set.scope, set.scopes) {
         (Some(_), Some(_)) => return Err(Rejected("scope and scopes do not go together")),
-        (Some(text), None) => separator.split(&text).map(str::to_owned).collect(),
+        (Some(Scope::Text(text)), None) => separator.split(&text).map(str::to_owned).collect(),
+        (Some(Scope::List(scopes)), None) => scopes,
         (None, scopes) => scopes.unwrap_or_default(),
     };
     check_scopes(&scopes)?;
@@ -175,6 +176,8 @@ mod tests {
             r#"{"access_token":"a","expires_in":1893456000}"#,
             r#"{"access_token":"a","scope":"a","scopes":["a"]}"#,
             r#"{"access_token":"a","scopes":["a b"]}"#,
+            r#"{"access_token":"a","scope":["a b"]}"#,
+            r#"{"access_token":"a","scope":["a"],"scopes":["a"]}"#,
             r#"{"access_token":"a","labels":{"a":"\u0007"}}"#,
             r#"{"access_token":"a","account":""}"#,
             r#"{"access_token":"a","account":"a\u0000b"}"#,

@@ -16,7 +16,7 @@ use tokenkeep_client::wire::{Labels, TokenSet};
 
 use super::ciphertext;
 use super::field::{Field, Names};
-use super::plain::{self, Others};
+use super::plain::{self, Others, is_given};
 use super::row::Row;
 use super::when::{self, Zoneless};
 use super::wrong::Wrong;
@@ -209,11 +209,6 @@ fn from_text(value: &Value, opening: char) -> Result<Cow<'_, Value>, ()> {
         }
         _ => Ok(Cow::Borrowed(value)),
     }
-}
-
-/// Whether there is anything in it; an empty text is nothing.
-fn is_given(value: &Value) -> bool {
-    !value.is_null() && value.as_str() != Some("")
 }
 
 fn scopes_rule() -> Wrong {

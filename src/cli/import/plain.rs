@@ -108,6 +108,12 @@ pub fn token_set(plaintext: &[u8], others: Others) -> Result<TokenMembers, Wrong
     Ok(set)
 }
 
+/// Whether there is anything in it; an empty text is nothing.
+#[must_use]
+pub fn is_given(value: &Value) -> bool {
+    !value.is_null() && value.as_str() != Some("")
+}
+
 /// Whether an object has members of a token set only. Reads no value.
 struct Known(bool);
 

@@ -47,7 +47,7 @@ pub use revocation::{RevocationOut, RevocationState, RevocationsOut};
 pub use secret::{SecretIn, SecretInfo, SecretOut, SecretVersion};
 pub use status::{AuditStatus, PrincipalOut, Status, StoreStatus};
 pub use token::{BatchOut, BatchRequest, BatchResult, RefreshRequest, RefreshTokenOut, Token};
-pub use token_set::TokenSet;
+pub use token_set::{Scope, TokenSet};
 
 /// Small texts that the application keeps beside a connection or a secret.
 pub type Labels = std::collections::BTreeMap<String, String>;

@@ -30,11 +30,9 @@ pub struct TokenSet {
     /// The end of the access token; not together with `expires_in`.
     #[serde(default)]
     pub expires_at: Option<Moment>,
-    /// Scopes with spaces between them (RFC 6749, section 3.3), or the `scope_separator` of the provider; at most 256 of 512
-    /// characters; not together with `scopes`.
+    /// The scopes as the provider writes them; not together with `scopes`.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::SPACED)))]
-    pub scope: Option<String>,
+    pub scope: Option<Scope>,
     /// The scopes, one by one.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::SCOPES), inner(regex(pattern = crate::schema::UNSPACED), length(min = 1, max = crate::limits::SCOPE))))]
@@ -56,6 +54,20 @@ pub struct TokenSet {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = crate::limits::CONSENT), regex(pattern = crate::schema::PLAIN)))]
     pub consent: Option<String>,
+}
+
+/// Scopes as a provider writes them, at most 256 of 512 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(untagged)]
+pub enum Scope {
+    /// With spaces between them (RFC 6749, section 3.3), or the `scope_separator` of the provider.
+    Text(#[cfg_attr(feature = "schema", schemars(regex(pattern = crate::schema::SPACED)))] String),
+    /// One by one, as some providers do.
+    List(
+        #[cfg_attr(feature = "schema", schemars(length(max = crate::limits::SCOPES), inner(regex(pattern = crate::schema::UNSPACED), length(min = 1, max = crate::limits::SCOPE))))]
+         Vec<String>,
+    ),
 }
 
 impl TokenSet {
@@ -92,7 +104,7 @@ impl TokenSet {
             #[serde(skip_serializing_if = "Option::is_none")]
             expires_at: Option<Moment>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            scope: Option<&'a str>,
+            scope: Option<&'a Scope>,
             #[serde(skip_serializing_if = "Option::is_none")]
             scopes: Option<&'a [String]>,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,7 +136,7 @@ impl TokenSet {
             token_type: token_type.as_deref(),
             expires_in: *expires_in,
             expires_at: *expires_at,
-            scope: scope.as_deref(),
+            scope: scope.as_ref(),
             scopes: scopes.as_deref(),
             id_token: id_token.as_ref().map(IdToken::expose),
             account: account.as_deref(),
@@ -174,6 +186,15 @@ mod tests {
         let set: TokenSet = serde_json::from_str(all).expect("reads");
         assert_eq!(std::str::from_utf8(&set.body()).expect("JSON"), all);
         assert_eq!(&TokenSet::new(AccessToken::new("at".into())).body()[..], br#"{"access_token":"at"}"#);
+    }
+
+    #[test]
+    fn scope_may_be_a_list() {
+        let listed = r#"{"access_token":"at","scope":["a","b"]}"#;
+        let set: TokenSet = serde_json::from_str(listed).expect("reads");
+        assert_eq!(set.scope, Some(Scope::List(vec!["a".into(), "b".into()])));
+        assert_eq!(std::str::from_utf8(&set.body()).expect("JSON"), listed);
+        assert!(serde_json::from_str::<TokenSet>(r#"{"access_token":"at","scope":{"a":1}}"#).is_err());
     }
 
     #[test]
