@@ -152,6 +152,9 @@ pub trait Store: Send + Sync + 'static {
     /// The index cannot be read; the truth is not lost.
     fn read(&self, key: &Key) -> Result<Option<Record>, ReadError>;
 
+    /// A hint: these keys are read next. Changes nothing but how long that takes.
+    fn prefetch(&self, _keys: &[Key]) {}
+
     /// Records whose key starts with `prefix`, in key order, after `after`, at most `most`.
     ///
     /// # Errors

@@ -37,6 +37,10 @@ impl Stored {
         self.0.read(key)
     }
 
+    pub(super) fn prefetch(&self, keys: &[Key]) {
+        self.0.prefetch(keys);
+    }
+
     pub(super) fn scan(
         &self,
         prefix: &[u8],

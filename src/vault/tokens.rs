@@ -256,6 +256,7 @@ impl Vault {
         let (org, now) = (self.org(org), self.now());
         let keys = |org: &Arc<Org>| ids.clone().map(|id| self.blind.connection(org.blind, id)).collect();
         let keys: Vec<Key> = org.as_ref().map(keys).unwrap_or_default();
+        self.store.prefetch(&keys);
         let records: Vec<_> = keys.iter().map(|key| self.store.read(key)).collect();
         let mut found = keys.iter().zip(records);
         let mut at = self.uptime();

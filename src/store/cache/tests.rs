@@ -59,8 +59,16 @@ fn it_stays_within_its_bound() {
         let full = pointed(number, &[0; 500]);
         cache.read(&Key(bytes), || Ok::<_, Infallible>(Some(full))).unwrap();
     }
-    assert!(cache.entries.weight() <= 1 << 20);
-    assert!(cache.entries.len() > 500);
+    let shards = cache.shards.iter().map(looked_at);
+    let (weight, entries) = shards
+        .map(|shard| {
+            let held: u64 = shard.slots.iter().map(|slot| weight(&slot.value)).sum();
+            assert_eq!(shard.weight, held);
+            (held, shard.slots.len())
+        })
+        .fold((0, 0), |(weight, entries), (held, len)| (weight + held, entries + len));
+    assert!(weight <= 1 << 20);
+    assert!(entries > 1300, "{entries}");
 }
 
 #[test]
@@ -105,4 +113,57 @@ fn what_is_read_never_goes_back_under_many_readers() {
         }
         done.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn what_is_read_again_stays_when_many_are_read_once() {
+    let cache = Cache::new(1 << 20);
+    let numbered = |number: u64| {
+        let mut bytes = [0; KEY_LENGTH];
+        bytes[1..9].copy_from_slice(&number.to_le_bytes());
+        Key(bytes)
+    };
+    let read = |number| {
+        let mut was_asked = false;
+        let load = || {
+            was_asked = true;
+            Ok::<_, Infallible>(Some(pointed(number, &[0; 500])))
+        };
+        cache.read(&numbered(number), load).unwrap();
+        was_asked
+    };
+    let favourites = 0..100_u64;
+    favourites.clone().for_each(|number| assert!(read(number)));
+    let mut lost = 0;
+    for number in 1_000..20_000_u64 {
+        assert!(read(number));
+        if number.is_multiple_of(200) {
+            lost += favourites.clone().filter(|number| read(*number)).count();
+        }
+    }
+    assert_eq!(lost, 0, "the hand spares them");
+}
+
+#[test]
+fn what_is_written_over_or_removed_weighs_nothing() {
+    let cache = Cache::new(1 << 20);
+    for revision in 1..1_000 {
+        cache.renew(vec![(key(1), Some(pointed(revision, &[0; 300])))]);
+    }
+    let weight = || cache.shards.iter().map(|shard| looked_at(shard).weight).sum::<u64>();
+    assert_eq!(weight(), ENTRY_BYTES + 300);
+    cache.renew(vec![(key(1), None), (key(1), None)]);
+    assert_eq!(weight(), 0);
+}
+
+#[test]
+fn of_two_records_of_one_hash_each_is_itself() {
+    let mut shard = Shard::new(1 << 20);
+    let value = |shard: &Shard, number| shard.find(7, &key(number)).map(|slot| slot.value[0]);
+    shard.put(7, key(1), pointed(1, b"a"));
+    assert_eq!(value(&shard, 2), None);
+    shard.put(7, key(2), pointed(2, b"b"));
+    assert_eq!((value(&shard, 1), value(&shard, 2)), (Some(b'a'), Some(b'b')));
+    shard.remove(7, &key(1));
+    assert_eq!((value(&shard, 1), value(&shard, 2)), (None, Some(b'b')));
 }

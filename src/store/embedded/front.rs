@@ -122,6 +122,11 @@ impl Front {
         self.cache.read(key, || self.load(key, &mut Held::default()))
     }
 
+    /// As [`crate::store::Store::prefetch`].
+    pub(crate) fn prefetch(&self, keys: &[Key]) {
+        self.cache.prefetch(keys);
+    }
+
     fn look(&self, key: &Key) -> Result<Option<Pointer>, Broken> {
         match self.late.read(key) {
             Some(waiting) => Ok(waiting),

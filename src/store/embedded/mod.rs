@@ -392,6 +392,10 @@ impl Store for EmbeddedStore {
         self.shared.front.read(key).map_err(|unread| self.report(unread))
     }
 
+    fn prefetch(&self, keys: &[Key]) {
+        self.shared.front.prefetch(keys);
+    }
+
     fn scan(&self, prefix: &[u8], after: Option<&Key>, most: usize) -> Result<Vec<(Key, Record)>, ReadError> {
         self.shared.front.scan(prefix, after, most).map_err(|unread| self.report(unread))
     }
